@@ -1,0 +1,2 @@
+//! The tapweave command.
+fn main() {}

@@ -1,0 +1,239 @@
+//! What the control plane asks of the packet path, as a trait that the daemon implements.
+//!
+//! The control plane decides names, addresses and options; it does not know TAPs, threads or
+//! namespaces. The packet path knows nothing of names and pools. Every method may block for
+//! milliseconds (a helper process enters a namespace), so the controller calls them outside of the
+//! async threads. Tests of the control plane use an implementation in memory.
+
+use std::error::Error;
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use tapweave_net::{MacAddr, NetworkNo, OffloadSet, PortNo};
+use tapweave_switch::{FdbEntry, PortStats};
+
+/// Where a sandbox's network namespace is found.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NamespaceRef {
+    /// A file of nsfs, such as `/run/netns/NAME`.
+    Path(PathBuf),
+    /// The network namespace that this process is in.
+    Pid(u32),
+}
+
+/// The identity of a namespace: device and inode of its nsfs file (`man 7 namespaces`).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct NamespaceId {
+    /// Device of nsfs.
+    pub dev: u64,
+    /// Inode of the namespace.
+    pub ino: u64,
+}
+
+/// Names a sandbox towards the packet path. Chosen by the controller, never used again.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct SandboxNo(pub u64);
+
+/// What the packet path has to know of a network.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NetworkSettings {
+    /// Largest L3 packet, in bytes.
+    pub mtu: u16,
+    /// Time after which a learned FDB entry that was not seen again is forgotten.
+    pub ageing: Duration,
+    /// Most FDB entries.
+    pub fdb_limit: u32,
+}
+
+/// Whether a port may exchange frames with other isolated ports.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Isolation {
+    /// With every port of the network.
+    Open,
+    /// Only with ports that are not isolated, such as the gateway.
+    Isolated,
+}
+
+/// The interface that a sandbox gets.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct InterfaceSettings {
+    /// Its name; none for the first free `ethN`.
+    pub ifname: Option<String>,
+    /// Its MAC address.
+    pub mac: MacAddr,
+    /// Its MTU, in bytes.
+    pub mtu: u16,
+    /// Its addresses, each with the prefix length of its subnet.
+    pub addresses: Vec<IpNet>,
+    /// Next hops of the default routes, at most one of each family.
+    pub default_gateways: Vec<IpAddr>,
+    /// Queues of the TAP, 1 to 16.
+    pub queue_count: u16,
+    /// Whether the port offers checksum and segmentation offloads.
+    pub offload: Offloading,
+    /// Whether the port is kept from its peers.
+    pub isolation: Isolation,
+}
+
+/// Whether a port is opened with `virtio_net_hdr` and offloads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Offloading {
+    /// Super-frames and partial checksums cross the port.
+    On,
+    /// Only finished frames of at most the MTU cross the port.
+    Off,
+}
+
+/// A port that carries frames.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AttachedPort {
+    /// Its number.
+    pub port: PortNo,
+    /// The name that the interface got in the sandbox.
+    pub ifname: String,
+    /// What the kernel agreed to take off the sender's hands.
+    pub offloads: OffloadSet,
+}
+
+/// One worker thread, as `stats` shows it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct WorkerStats {
+    /// Its number, from 0.
+    pub worker: usize,
+    /// The event loop it runs (`epoll`).
+    pub backend: String,
+    /// Ports that it reads.
+    pub port_count: usize,
+    /// Times it woke up.
+    pub wakeups: u64,
+    /// Batches it handled.
+    pub batches: u64,
+    /// Frames it handled.
+    pub frames: u64,
+}
+
+/// What kind of thing went wrong, so that the API can choose a status.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum DatapathErrorKind {
+    /// The request names something that does not exist or is not what it should be.
+    Invalid,
+    /// The kernel or its permissions refused.
+    Denied,
+    /// Something of that name or number exists already.
+    Conflict,
+    /// A limit was reached.
+    Exhausted,
+    /// Anything else.
+    Internal,
+}
+
+/// The packet path could not do what was asked; nothing was left half made.
+#[derive(Debug)]
+pub struct DatapathError {
+    kind: DatapathErrorKind,
+    source: Box<dyn Error + Send + Sync>,
+}
+
+impl DatapathError {
+    /// Returns an error of `kind` that says what `source` says.
+    pub fn new(kind: DatapathErrorKind, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self {
+            kind,
+            source: source.into(),
+        }
+    }
+
+    /// Returns the kind.
+    pub const fn kind(&self) -> DatapathErrorKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for DatapathError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.source, f)
+    }
+}
+
+impl Error for DatapathError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.source()
+    }
+}
+
+/// The packet path.
+pub trait Datapath: Send + Sync + fmt::Debug + 'static {
+    /// Makes a bridge domain.
+    fn add_network(&self, settings: &NetworkSettings) -> NetworkNo;
+
+    /// Removes a bridge domain that has no ports.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` when there is no such network, `Conflict` while it has ports.
+    fn remove_network(&self, network: NetworkNo) -> Result<(), DatapathError>;
+
+    /// Opens a namespace and watches it from now on; when it ends, the controller that was given at
+    /// the start is told `sandbox` once.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` when `namespace` is no network namespace or no such process, `Denied` when it may
+    /// not be opened.
+    fn add_sandbox(
+        &self,
+        sandbox: SandboxNo,
+        namespace: &NamespaceRef,
+    ) -> Result<NamespaceId, DatapathError>;
+
+    /// Stops watching and lets go of the namespace. Its ports have been removed before.
+    fn remove_sandbox(&self, sandbox: SandboxNo);
+
+    /// Makes the interface inside the sandbox, configures it, brings it up and joins it to the
+    /// network. On failure nothing is left in the sandbox.
+    ///
+    /// # Errors
+    ///
+    /// `Conflict` when the interface name is taken, `Denied` when the kernel refuses, `Invalid` when
+    /// sandbox or network are not known, `Exhausted` when a limit is reached.
+    fn add_port(
+        &self,
+        sandbox: SandboxNo,
+        network: NetworkNo,
+        interface: &InterfaceSettings,
+    ) -> Result<AttachedPort, DatapathError>;
+
+    /// Takes the port out of the network and closes every descriptor of it before it returns, so
+    /// that the namespace is not pinned and the interface is gone. Unknown ports are ignored.
+    fn remove_port(&self, port: PortNo);
+
+    /// Returns the counters of a port, `None` when there is none.
+    fn port_stats(&self, port: PortNo) -> Option<PortStats>;
+
+    /// Returns the entries of a network's FDB, in order of MAC; empty for an unknown network.
+    fn fdb_entries(&self, network: NetworkNo) -> Vec<FdbEntry>;
+
+    /// Makes a static FDB entry.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` when network, port or MAC cannot be used, `Exhausted` when the table is full.
+    fn fdb_add(&self, network: NetworkNo, mac: MacAddr, port: PortNo) -> Result<(), DatapathError>;
+
+    /// Removes an FDB entry, learned or static; tells whether there was one.
+    fn fdb_del(&self, network: NetworkNo, mac: MacAddr) -> bool;
+
+    /// Removes the learned entries of a network and returns how many there were.
+    fn fdb_flush(&self, network: NetworkNo) -> usize;
+
+    /// Returns what the workers did so far.
+    fn worker_stats(&self) -> Vec<WorkerStats>;
+}

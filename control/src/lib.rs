@@ -1,0 +1,3 @@
+//! The control plane of tapweave.
+
+pub mod datapath;

@@ -1,0 +1,87 @@
+//! The seam between a worker and the way it waits, reads and writes.
+//!
+//! A *backend* owns one worker's event loop: which ports it reads, which it may write to, the buffers.
+//! A worker calls [`Backend::turn`] again and again; the backend reads a batch from every port that
+//! has something and hands it to the worker's [`BatchHandler`], which answers by sending through
+//! [`Egress`] before it returns (run to completion: the thread that reads a frame writes it).
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tapweave_net::{Frame, PortNo, VnetHdrError};
+
+use crate::queue::{PortQueue, SendError};
+
+/// Most frames in one batch.
+pub const MAX_BATCH: usize = 32;
+
+/// The event loop of one worker.
+pub trait Backend: Send {
+    /// Returns its name, as `stats` shows it.
+    fn name(&self) -> &'static str;
+
+    /// Makes `queue` known as where frames to `port` go; with [`Reading::Here`] also reads it.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel said when the descriptor was registered; then the port is not known.
+    fn add_port(
+        &mut self,
+        port: PortNo,
+        queue: Arc<dyn PortQueue>,
+        reading: Reading,
+    ) -> io::Result<()>;
+
+    /// Forgets a port and lets go of its queue. Unknown ports are ignored.
+    fn remove_port(&mut self, port: PortNo);
+
+    /// Waits until a port is readable, the waker is used or `timeout` is over (none: for ever), then
+    /// handles at most one batch of every readable port, in turn.
+    ///
+    /// # Errors
+    ///
+    /// When the wait itself fails; a failing port is reported to the handler instead.
+    fn turn(&mut self, timeout: Option<Duration>, handler: &mut dyn BatchHandler)
+    -> io::Result<()>;
+
+    /// Returns the means to end a wait from another thread.
+    fn waker(&self) -> Waker;
+}
+
+/// Whether a worker reads a port or only writes to it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reading {
+    /// This worker reads the port.
+    Here,
+    /// Another worker does.
+    Elsewhere,
+}
+
+/// What a worker does with what was read.
+pub trait BatchHandler {
+    /// Handles frames that were read from one port, in order, and sends what has to be sent.
+    fn handle_batch(&mut self, ingress: PortNo, frames: &mut [Frame<'_>], egress: &mut dyn Egress);
+
+    /// A frame with an unusable header was read and dropped.
+    fn handle_malformed(&mut self, ingress: PortNo, error: VnetHdrError);
+
+    /// A port can no longer be read; the backend has stopped reading it.
+    fn handle_port_failure(&mut self, port: PortNo, error: io::Error);
+}
+
+/// Where a handler sends frames.
+pub trait Egress {
+    /// Sends `frame` to `to`; cuts and checksums it first if the port cannot.
+    ///
+    /// # Errors
+    ///
+    /// Why the frame was lost. A frame cut into segments counts as lost when its first segment is.
+    fn send(&mut self, to: PortNo, frame: &mut Frame<'_>) -> Result<(), SendError>;
+}
+
+/// Ends the wait of one worker's [`Backend::turn`], from any thread.
+#[derive(Clone, Debug)]
+pub struct Waker {
+    event: Arc<std::os::fd::OwnedFd>,
+}

@@ -1,0 +1,68 @@
+//! One queue of a port: frames in, frames out.
+//!
+//! A TAP queue, a port in memory and a port that injects faults all look like this to an event loop.
+
+use std::fmt;
+use std::io;
+use std::os::fd::BorrowedFd;
+
+use tapweave_net::{Frame, OffloadSet, VnetHdrError};
+use thiserror::Error;
+
+/// What one receive gave.
+#[derive(Debug)]
+pub enum Received<'b> {
+    /// A frame.
+    Frame(Frame<'b>),
+    /// Something that cannot be forwarded and has been taken off the queue.
+    Malformed(VnetHdrError),
+    /// Nothing is waiting.
+    Empty,
+}
+
+/// Why a frame was not sent. It is lost; the queue goes on.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The device takes no more at the moment (`EAGAIN`, `ENOBUFS`).
+    #[error("the device's queue is full")]
+    Full,
+    /// The interface is down (`EIO` on a TAP).
+    #[error("the interface is down")]
+    Down,
+    /// The frame asks for something that the device cannot do and that could not be done for it.
+    #[error("the frame's offload cannot be resolved")]
+    Unsupported,
+    /// The device is gone or failed.
+    #[error("the device failed")]
+    Failed(#[source] io::Error),
+}
+
+/// One queue of a port.
+///
+/// Receiving belongs to one thread at a time, so that a flow is never reordered; sending is safe from
+/// several threads at once.
+pub trait PortQueue: Send + Sync + fmt::Debug {
+    /// Returns what the device takes off the sender's hands.
+    fn offloads(&self) -> OffloadSet;
+
+    /// Returns the descriptor that becomes readable when a frame waits.
+    fn readiness(&self) -> BorrowedFd<'_>;
+
+    /// Takes the next frame into `buf`, with headroom in front of it. Never blocks.
+    ///
+    /// `buf` holds headroom and the largest super-frame: at least `RECV_BUF_LEN` bytes.
+    ///
+    /// # Errors
+    ///
+    /// Only what means that the device is of no more use; whatever concerns one frame is a
+    /// [`Received`].
+    fn recv<'b>(&self, buf: &'b mut [u8]) -> io::Result<Received<'b>>;
+
+    /// Sends one frame whose offloads the device takes ([`PortQueue::offloads`]). Never blocks.
+    ///
+    /// # Errors
+    ///
+    /// See [`SendError`].
+    fn send(&self, frame: &mut Frame<'_>) -> Result<(), SendError>;
+}

@@ -1,0 +1,96 @@
+//! A frame in a buffer, with room in front and with what is left to do on it.
+
+use core::fmt;
+
+use crate::Offload;
+
+/// An Ethernet frame (destination MAC first, no FCS) inside a longer buffer.
+///
+/// The bytes before the frame are *headroom*: an encapsulation pushes its header there, and a device
+/// puts its `virtio_net_hdr` there, so that neither copies the frame.
+pub struct Frame<'a> {
+    buf: &'a mut [u8],
+    start: usize,
+    offload: Offload,
+}
+
+impl<'a> Frame<'a> {
+    /// Returns the frame that begins at `start` and fills the rest of `buf`; a `start` beyond the end
+    /// of `buf` gives an empty frame.
+    pub fn new(buf: &'a mut [u8], start: usize, offload: Offload) -> Self {
+        let start = start.min(buf.len());
+        Self {
+            buf,
+            start,
+            offload,
+        }
+    }
+
+    /// Returns the bytes of the frame.
+    pub fn data(&self) -> &[u8] {
+        self.buf.get(self.start..).unwrap_or_default()
+    }
+
+    /// Returns the bytes of the frame, to be changed in place.
+    pub fn data_mut(&mut self) -> &mut [u8] {
+        self.buf.get_mut(self.start..).unwrap_or_default()
+    }
+
+    /// Returns the bytes of headroom.
+    pub const fn headroom_len(&self) -> usize {
+        self.start
+    }
+
+    /// Returns what is left to do on the frame.
+    pub const fn offload(&self) -> Offload {
+        self.offload
+    }
+
+    /// States what is left to do on the frame.
+    pub const fn set_offload(&mut self, offload: Offload) {
+        self.offload = offload;
+    }
+
+    /// Writes `header` into the headroom right before the frame and returns header and frame as one
+    /// slice; the frame itself stays what it was. `None` when the headroom is too short.
+    pub fn with_header<const N: usize>(&mut self, header: [u8; N]) -> Option<&[u8]> {
+        let from = self.start.checked_sub(N)?;
+        self.buf.get_mut(from..self.start)?.copy_from_slice(&header);
+        self.buf.get(from..)
+    }
+}
+
+impl fmt::Debug for Frame<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Frame")
+            .field("len", &self.data().len())
+            .field("headroom", &self.start)
+            .field("offload", &self.offload)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_is_put_before_the_frame_without_moving_it() {
+        let mut buf = [0xa5; 10];
+        let mut frame = Frame::new(&mut buf, 4, Offload::NONE);
+        frame.data_mut().fill(7);
+        assert_eq!(
+            frame.with_header([1, 2]),
+            Some(&[1, 2, 7, 7, 7, 7, 7, 7][..])
+        );
+        assert_eq!(frame.data(), [7; 6]);
+        assert_eq!(frame.with_header([0; 5]), None);
+        assert_eq!(buf, [0xa5, 0xa5, 1, 2, 7, 7, 7, 7, 7, 7]);
+    }
+
+    #[test]
+    fn a_start_beyond_the_buffer_is_an_empty_frame() {
+        let mut buf = [0; 4];
+        assert!(Frame::new(&mut buf, 5, Offload::NONE).data().is_empty());
+    }
+}
