@@ -11,18 +11,50 @@
 
 #![forbid(unsafe_code)]
 
+pub mod checksum;
+
 mod ethertype;
+mod field;
+mod flow;
 mod frame;
+mod header;
 mod id;
 mod mac;
 mod offload;
+mod parsed;
 mod time;
 mod vnet;
 
-pub use ethertype::EtherType;
+// Frames and what travels with them.
 pub use frame::Frame;
-pub use id::{NetworkNo, PortNo};
-pub use mac::{MacAddr, MacParseError};
 pub use offload::{ChecksumOffload, Gso, GsoKind, Offload, OffloadSet};
-pub use time::Timestamp;
 pub use vnet::{VnetHdr, VnetHdrError};
+
+// Parsing once: offsets and flows.
+pub use flow::{FlowKey, L4Ports};
+pub use header::{HeaderError, HeaderName};
+pub use parsed::{Network, ParsedFrame, Transport};
+
+// The link layer.
+pub use ethertype::EtherType;
+pub use header::{
+    ArpOperation, ArpPacket, EthernetMut, EthernetView, Tags, Vid, VidError, VlanTag,
+};
+pub use mac::{MacAddr, MacParseError};
+
+// The network layer.
+pub use header::{
+    Extension, Extensions, Fragment, FragmentHeader, IpProtocol, Ipv4Mut, Ipv4View, Ipv6Mut,
+    Ipv6View, RawOption, RawOptions, UpperLayer,
+};
+
+// What IP carries.
+pub use header::{
+    Icmpv4Mut, Icmpv4Type, Icmpv4View, Icmpv6Mut, Icmpv6Type, Icmpv6View, NdMessage, NdOption,
+    NdOptions, NeighborFlags, PrefixInformation, RouterAdvertisement, TcpFlags, TcpMut, TcpOption,
+    TcpView, UdpMut, UdpView,
+};
+
+// Numbers and time.
+pub use id::{NetworkNo, PortNo};
+pub use time::Timestamp;

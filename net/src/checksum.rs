@@ -1,0 +1,191 @@
+//! Internet checksums: in full, by difference, and what a partial one still needs.
+//!
+//! [`Sum`] computes, [`Delta`] updates by RFC 1624, [`complete`] finishes what a sender left to a
+//! device, and [`verify_transport`] tells whether the L4 checksum of a parsed frame is right.
+
+mod delta;
+mod sum;
+
+use thiserror::Error;
+
+pub use delta::Delta;
+pub use sum::Sum;
+
+use crate::{
+    Extension, Fragment, IpProtocol, Ipv4View, Ipv6View, Network, ParsedFrame, RawOption, Transport,
+};
+
+/// A partial checksum that its frame has no room for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[error("checksum at {start} + {offset} lies outside a frame of {frame_len} bytes")]
+pub struct CompleteError {
+    /// First byte that the checksum covers.
+    pub start: u16,
+    /// The checksum field, from `start`.
+    pub offset: u16,
+    /// Bytes of the frame.
+    pub frame_len: usize,
+}
+
+/// Completes a [partial](crate::ChecksumOffload::Partial) checksum: sums from `start` to the end of
+/// `frame` and stores the inverse at `start + offset`.
+///
+/// A result of zero is stored as 0xffff whatever the protocol is, as the kernel does it
+/// (`skb_checksum_help`): UDP needs it and for the others both mean the same number.
+///
+/// # Errors
+///
+/// Refuses a field outside the frame, and changes nothing then.
+pub fn complete(frame: &mut [u8], start: u16, offset: u16) -> Result<(), CompleteError> {
+    let error = CompleteError {
+        start,
+        offset,
+        frame_len: frame.len(),
+    };
+    let covered = frame.get_mut(usize::from(start)..).ok_or(error)?;
+    let checksum = Sum::of(covered).udp_checksum();
+    let field = covered
+        .get_mut(usize::from(offset)..)
+        .and_then(<[u8]>::first_chunk_mut)
+        .ok_or(error)?;
+    *field = checksum.to_be_bytes();
+    Ok(())
+}
+
+/// What can be said of the L4 checksum of a frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verification {
+    /// It is right.
+    Right,
+    /// It is wrong.
+    Wrong,
+    /// A UDP datagram over IPv4 says that it has none (RFC 768).
+    Absent,
+    /// It cannot be checked: no transport header that is known, or only a part of its payload.
+    Unknown,
+}
+
+/// Tells whether the L4 checksum of `frame`, which was parsed as `parsed`, is right. It sums the whole
+/// payload.
+///
+/// Over IPv6 a UDP checksum of zero is wrong (RFC 8200 §8.1); the exception for tunnels of RFC 6935 is
+/// the tunnel's to make.
+pub fn verify_transport(frame: &[u8], parsed: &ParsedFrame) -> Verification {
+    let (Some(transport), Fragment::Whole) = (parsed.transport(), parsed.fragment()) else {
+        return Verification::Unknown;
+    };
+    let Some(segment) = parsed.l4_bytes(frame) else {
+        return Verification::Unknown;
+    };
+    let field = segment.get(6..8);
+    if transport == Transport::Udp && field == Some(&[0, 0]) {
+        return match parsed.network() {
+            Network::V4 => Verification::Absent,
+            Network::V6 | Network::Other => Verification::Wrong,
+        };
+    }
+    match pseudo_header(frame, parsed, transport, segment.len()) {
+        Some(pseudo) if pseudo.and_bytes(segment).fold() == 0xffff => Verification::Right,
+        Some(_) => Verification::Wrong,
+        None => Verification::Unknown,
+    }
+}
+
+/// Returns the sum of the pseudo-header before an L4 header and payload of `len` bytes; zero for
+/// ICMP for IPv4, which has none (RFC 792). `None` when the packet is still under way on a source route: the
+/// pseudo-header has the final destination then (RFC 8200 §8.1), and the address field another one.
+fn pseudo_header(
+    frame: &[u8],
+    parsed: &ParsedFrame,
+    transport: Transport,
+    len: usize,
+) -> Option<Sum> {
+    let protocol = match transport {
+        Transport::Tcp => IpProtocol::TCP,
+        Transport::Udp => IpProtocol::UDP,
+        Transport::Icmpv4 => return Some(Sum::ZERO),
+        Transport::Icmpv6 => IpProtocol::ICMPV6,
+    };
+    let l3 = frame.get(parsed.l3_offset()..)?;
+    match parsed.network() {
+        Network::V4 => {
+            let ip = Ipv4View::parse(l3).ok()?;
+            if ip.options().flatten().any(is_source_route) {
+                return None;
+            }
+            let len = u16::try_from(len).ok()?;
+            Some(Sum::pseudo_v4(ip.src(), ip.dst(), protocol, len))
+        }
+        Network::V6 => {
+            let ip = Ipv6View::parse(l3).ok()?;
+            if ip.extensions().flatten().any(has_segments_left) {
+                return None;
+            }
+            let len = u32::try_from(len).ok()?;
+            Some(Sum::pseudo_v6(ip.src(), ip.dst(), protocol, len))
+        }
+        Network::Other => None,
+    }
+}
+
+/// Tells whether the option is a loose or strict source route (RFC 791 §3.1).
+const fn is_source_route(option: RawOption<'_>) -> bool {
+    matches!(option.kind, 131 | 137)
+}
+
+/// Tells whether the header is a Routing header with Segments Left (RFC 8200 §4.4).
+fn has_segments_left(extension: Extension<'_>) -> bool {
+    extension.kind == IpProtocol::ROUTING && extension.bytes.get(3) != Some(&0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partial_checksum_is_completed_in_place() {
+        // Five bytes before the start, so that the sum begins at an odd address.
+        let mut frame = [0xa5, 0xa5, 0xa5, 0xa5, 0xa5, 0x12, 0x34, 0xab, 0xcd, 0x56];
+        complete(&mut frame, 5, 2).unwrap();
+        let checksum = !(0x1234_u16 + 0xabcd).wrapping_add(0x5600);
+        // 0x1234 + 0xabcd + 0x5600 carries once.
+        let checksum = checksum.wrapping_sub(1).to_be_bytes();
+        assert_eq!(
+            frame,
+            [
+                0xa5,
+                0xa5,
+                0xa5,
+                0xa5,
+                0xa5,
+                0x12,
+                0x34,
+                checksum[0],
+                checksum[1],
+                0x56
+            ]
+        );
+    }
+
+    #[test]
+    fn a_checksum_of_zero_is_stored_as_all_ones() {
+        let mut frame = [0xff, 0x00, 0x00, 0xff];
+        complete(&mut frame, 0, 2).unwrap();
+        assert_eq!(frame, [0xff, 0x00, 0xff, 0xff]);
+    }
+
+    #[test]
+    fn a_field_outside_the_frame_is_refused_and_nothing_changes() {
+        let mut frame = [0xa5; 8];
+        for (start, offset) in [(0, 7), (4, 3), (8, 0), (9, 0), (u16::MAX, u16::MAX)] {
+            let error = CompleteError {
+                start,
+                offset,
+                frame_len: 8,
+            };
+            assert_eq!(complete(&mut frame, start, offset), Err(error));
+        }
+        assert_eq!(frame, [0xa5; 8]);
+        assert_eq!(complete(&mut frame, 6, 0), Ok(()));
+    }
+}
