@@ -17,6 +17,7 @@ mod ethertype;
 mod field;
 mod flow;
 mod frame;
+mod gso;
 mod header;
 mod id;
 mod mac;
@@ -27,6 +28,7 @@ mod vnet;
 
 // Frames and what travels with them.
 pub use frame::Frame;
+pub use gso::{Segment, SegmentError, SplitError, Splitter};
 pub use offload::{ChecksumOffload, Gso, GsoKind, Offload, OffloadSet};
 pub use vnet::{VnetHdr, VnetHdrError};
 
