@@ -198,14 +198,15 @@ impl ParsedFrame {
     }
 
     /// Returns L4 header and payload in `frame`, which was parsed as `self`: to the end of the IP
-    /// packet, for UDP to its Length.
+    /// packet, for UDP to its Length at most. In a first fragment the end of the payload is missing.
     #[inline]
     pub fn l4_bytes<'a>(&self, frame: &'a [u8]) -> Option<&'a [u8]> {
         let bytes = frame.get(self.l4_offset()?..self.l3_end())?;
-        match self.transport {
-            Some(Transport::Udp) => bytes.get(..UdpView::parse_cut(bytes).ok()?.len().into()),
-            _ => Some(bytes),
+        if self.transport != Some(Transport::Udp) {
+            return Some(bytes);
         }
+        let len = UdpView::parse_cut(bytes).ok()?.len();
+        Some(bytes.get(..len.into()).unwrap_or(bytes))
     }
 }
 
@@ -349,4 +350,125 @@ fn icmpv6(bytes: &[u8]) -> Result<L4, HeaderError> {
 #[inline]
 fn narrow(offset: usize) -> u32 {
     u32::try_from(offset).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::HeaderName;
+
+    fn frame(ethertype: u16, packet: &[u8]) -> Vec<u8> {
+        let mut frame = vec![2, 0, 0, 0, 0, 3, 2, 0, 0, 0, 0, 2];
+        frame.extend(ethertype.to_be_bytes());
+        frame.extend(packet);
+        frame
+    }
+
+    fn v4(protocol: u8, fragment: u16, payload: &[u8]) -> Vec<u8> {
+        let len = u8::try_from(20 + payload.len()).unwrap();
+        let [high, low] = fragment.to_be_bytes();
+        let mut packet = vec![0x45, 0, 0, len, 0, 1, high, low, 64, protocol, 0, 0];
+        packet.extend([10, 0, 0, 1, 10, 0, 0, 2]);
+        packet.extend(payload);
+        frame(0x0800, &packet)
+    }
+
+    fn v6(next: u8, payload: &[u8]) -> Vec<u8> {
+        let len = u8::try_from(payload.len()).unwrap();
+        let mut packet = vec![0x60, 0, 0, 0, 0, len, next, 64];
+        packet.extend([0xfd; 32]);
+        packet.extend(payload);
+        frame(0x86dd, &packet)
+    }
+
+    /// A datagram of 1000 bytes, of which 12 are here: 4660 > 22136.
+    const UDP: [u8; 12] = [0x12, 0x34, 0x56, 0x78, 3, 0xe8, 0, 0, 1, 2, 3, 4];
+
+    fn protocol_and_ports(frame: &[u8]) -> (Option<IpProtocol>, Option<L4Ports>) {
+        let parsed = ParsedFrame::parse(frame).unwrap();
+        (parsed.protocol(), parsed.flow().ports())
+    }
+
+    #[test]
+    fn all_parts_of_a_packet_are_one_flow_without_ports() {
+        let first = v4(17, 0x2000, &UDP);
+        let later = v4(17, 0x2001, &UDP);
+        let last = v4(17, 0x0002, &UDP[..5]);
+        let parsed = [&first, &later, &last].map(|frame| ParsedFrame::parse(frame).unwrap());
+        assert_eq!(parsed[0].flow(), parsed[1].flow());
+        assert_eq!(parsed[0].flow(), parsed[2].flow());
+        assert_eq!(parsed[0].flow().ports(), None);
+        assert_eq!(parsed[0].transport(), Some(Transport::Udp));
+        assert_eq!(parsed[0].payload_offset(), Some(42));
+        assert_eq!(parsed[0].l4_bytes(&first), Some(&UDP[..]));
+        assert_eq!(parsed[1].transport(), None);
+        assert_eq!((parsed[1].l4_offset(), parsed[1].l3_end()), (None, 46));
+    }
+
+    #[test]
+    fn ipv6_fragments_of_destination_options_are_one_flow_too() {
+        let options = [17, 0, 1, 4, 0, 0, 0, 0];
+        let first = [&[60, 0, 0, 1, 0, 0, 0, 9][..], &options, &UDP].concat();
+        let later = [&[60, 0, 0, 9, 0, 0, 0, 9][..], &options, &UDP].concat();
+        let (first, later) = (v6(44, &first), v6(44, &later));
+        let want = (Some(IpProtocol::DESTINATION_OPTIONS), None);
+        assert_eq!(protocol_and_ports(&first), want);
+        assert_eq!(protocol_and_ports(&later), want);
+        let first = ParsedFrame::parse(&first).unwrap();
+        assert_eq!(first.transport(), Some(Transport::Udp));
+        assert_eq!(first.l4_offset(), Some(14 + 40 + 16));
+        assert_eq!(ParsedFrame::parse(&later).unwrap().transport(), None);
+    }
+
+    #[test]
+    fn ports_are_never_guessed() {
+        for protocol in [0, 4, 41, 47, 50, 51, 58, 59, 132, 253, 255] {
+            let frame = v4(protocol, 0, &UDP);
+            assert_eq!(
+                protocol_and_ports(&frame),
+                (Some(IpProtocol(protocol)), None)
+            );
+        }
+        for next in [1, 4, 41, 47, 50, 59, 132, 253, 255] {
+            assert_eq!(
+                protocol_and_ports(&v6(next, &UDP)),
+                (Some(IpProtocol(next)), None)
+            );
+        }
+    }
+
+    #[test]
+    fn a_transport_header_that_does_not_fit_is_refused_in_a_first_fragment_too() {
+        let udp = HeaderError::truncated(HeaderName::Udp, 1000, 12);
+        assert_eq!(ParsedFrame::parse(&v4(17, 0, &UDP)), Err(udp));
+        let tiny = HeaderError::truncated(HeaderName::Tcp, 20, 12);
+        assert_eq!(ParsedFrame::parse(&v4(6, 0x2000, &UDP)), Err(tiny));
+    }
+
+    #[test]
+    fn frames_that_are_not_ip_are_told_apart_by_their_stations() {
+        let bytes = frame(0x0806, &[0xa5; 46]);
+        let parsed = ParsedFrame::parse(&bytes).unwrap();
+        assert_eq!(
+            parsed.flow().to_string(),
+            "ARP 02:00:00:00:00:02 > 02:00:00:00:00:03"
+        );
+        assert_eq!((parsed.l3_offset(), parsed.l3_end()), (14, 60));
+        assert_eq!((parsed.protocol(), parsed.transport()), (None, None));
+        assert_eq!(parsed.l4_bytes(&bytes), None);
+        // LLC (spanning tree) is no IP, whatever its length field says.
+        let parsed = ParsedFrame::parse(&frame(0x0026, &[0x42; 46])).unwrap();
+        assert_eq!(parsed.network(), Network::Other);
+    }
+
+    #[test]
+    fn offsets_are_harmless_on_another_frame() {
+        let mut udp = UDP;
+        udp[4..6].copy_from_slice(&12_u16.to_be_bytes());
+        let bytes = v4(17, 0, &udp);
+        let parsed = ParsedFrame::parse(&bytes).unwrap();
+        assert_eq!(parsed.l4_bytes(&bytes), Some(&udp[..]));
+        assert_eq!(parsed.l4_bytes(&bytes[..45]), None);
+        assert_eq!(parsed.l4_bytes(&[0; 46]), None);
+    }
 }

@@ -210,3 +210,112 @@ impl<'a> Iterator for Extensions<'a> {
         Some(extension)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn eights(next: u8, len: u8) -> Vec<u8> {
+        let mut header = vec![0xa5; 8 + usize::from(len) * 8];
+        header[..2].copy_from_slice(&[next, len]);
+        header
+    }
+
+    fn fragment(next: u8, field: u16) -> Vec<u8> {
+        let [high, low] = field.to_be_bytes();
+        vec![next, 0xa5, high, low, 1, 2, 3, 4]
+    }
+
+    fn walk(next: u8, payload: &[u8]) -> Result<UpperLayer<'_>, HeaderError> {
+        Extensions::new(IpProtocol(next), payload).upper_layer()
+    }
+
+    #[test]
+    fn every_extension_header_is_stepped_over_by_its_own_length() {
+        // In the order of RFC 8200 §4.1, with AH of 24 octets, before TCP.
+        let chain = [
+            eights(60, 0),
+            eights(43, 1),
+            eights(44, 2),
+            fragment(51, 0),
+            [&[60, 4][..], &[0xa5; 22]].concat(),
+            eights(135, 0),
+            eights(139, 3),
+            eights(6, 1),
+            vec![1, 2, 3],
+        ]
+        .concat();
+        let upper = walk(0, &chain).unwrap();
+        assert_eq!(upper.protocol, IpProtocol::TCP);
+        assert_eq!(upper.bytes, [1, 2, 3]);
+        assert_eq!(upper.extensions_len, chain.len() - 3);
+        assert_eq!(upper.fragment(), Fragment::Whole);
+        let kinds: Vec<u8> = Extensions::new(IpProtocol(0), &chain)
+            .map(|extension| extension.unwrap().kind.0)
+            .collect();
+        assert_eq!(kinds, [0, 60, 43, 44, 51, 60, 135, 139]);
+        assert_eq!(walk(140, &eights(17, 0)).unwrap().protocol, IpProtocol::UDP);
+    }
+
+    #[test]
+    fn what_is_no_extension_header_ends_the_chain() {
+        // ESP, no next header, experimental, unassigned: their bytes are never taken for a header.
+        for other in [50, 59, 253, 254, 255, 200, 6, 17, 58, 41] {
+            let chain = [eights(other, 0), eights(6, 0)].concat();
+            let upper = walk(60, &chain).unwrap();
+            assert_eq!(upper.protocol, IpProtocol(other));
+            assert_eq!(upper.bytes, &chain[8..]);
+        }
+    }
+
+    #[test]
+    fn nothing_is_read_behind_the_fragment_header_of_a_later_part() {
+        let later = [fragment(60, 0x0009), eights(6, 0)].concat();
+        let upper = walk(44, &later).unwrap();
+        assert_eq!(upper.fragment(), Fragment::Later);
+        assert_eq!(upper.protocol, IpProtocol::DESTINATION_OPTIONS);
+        assert_eq!(upper.bytes, &later[8..]);
+        let header = FragmentHeader {
+            next_header: IpProtocol::DESTINATION_OPTIONS,
+            offset: 8,
+            more: true,
+            id: 0x0102_0304,
+        };
+        assert_eq!(upper.fragment_header, Some(header));
+
+        let first = [fragment(60, 0x0001), eights(6, 0)].concat();
+        let upper = walk(44, &first).unwrap();
+        assert_eq!(upper.fragment(), Fragment::First);
+        assert_eq!(upper.protocol, IpProtocol::TCP);
+        assert!(upper.bytes.is_empty());
+        // The reserved bits count for nothing.
+        let whole = fragment(6, 0x0006);
+        assert_eq!(walk(44, &whole).unwrap().fragment(), Fragment::Whole);
+    }
+
+    #[test]
+    fn headers_out_of_place_are_refused() {
+        let misplaced = |kind| Err(HeaderError::MisplacedExtension(kind));
+        let late = [eights(0, 0), eights(6, 0)].concat();
+        assert_eq!(walk(60, &late), misplaced(IpProtocol::HOP_BY_HOP));
+        assert_eq!(walk(0, &late), misplaced(IpProtocol::HOP_BY_HOP));
+        let twice = [fragment(44, 0), fragment(6, 0)].concat();
+        assert_eq!(walk(44, &twice), misplaced(IpProtocol::FRAGMENT));
+    }
+
+    #[test]
+    fn a_chain_that_is_cut_short_or_too_long_is_refused() {
+        let header = HeaderName::Ipv6Extension;
+        let chain = eights(6, 2);
+        for len in 0..24 {
+            let needed = if len < 8 { 8 } else { 24 };
+            let error = HeaderError::truncated(header, needed, len);
+            assert_eq!(walk(60, &chain[..len]), Err(error));
+        }
+        let mut chain = eights(60, 0).repeat(7);
+        chain.extend(eights(6, 0));
+        assert_eq!(walk(60, &chain).unwrap().protocol, IpProtocol::TCP);
+        let chain = [eights(60, 0), chain].concat();
+        assert_eq!(walk(60, &chain), Err(HeaderError::TooManyExtensions));
+    }
+}
