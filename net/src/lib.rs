@@ -17,6 +17,9 @@ mod ethertype;
 mod field;
 mod flow;
 mod frame;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gso;
 mod header;
 mod id;
