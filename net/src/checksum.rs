@@ -147,24 +147,9 @@ mod tests {
         // Five bytes before the start, so that the sum begins at an odd address.
         let mut frame = [0xa5, 0xa5, 0xa5, 0xa5, 0xa5, 0x12, 0x34, 0xab, 0xcd, 0x56];
         complete(&mut frame, 5, 2).unwrap();
-        let checksum = !(0x1234_u16 + 0xabcd).wrapping_add(0x5600);
-        // 0x1234 + 0xabcd + 0x5600 carries once.
-        let checksum = checksum.wrapping_sub(1).to_be_bytes();
-        assert_eq!(
-            frame,
-            [
-                0xa5,
-                0xa5,
-                0xa5,
-                0xa5,
-                0xa5,
-                0x12,
-                0x34,
-                checksum[0],
-                checksum[1],
-                0x56
-            ]
-        );
+        // 0x1234 + 0xabcd + 0x5600 is 0x1402 with its carry.
+        let want = [0xa5, 0xa5, 0xa5, 0xa5, 0xa5, 0x12, 0x34, 0xeb, 0xfd, 0x56];
+        assert_eq!(frame, want);
     }
 
     #[test]
@@ -187,5 +172,49 @@ mod tests {
         }
         assert_eq!(frame, [0xa5; 8]);
         assert_eq!(complete(&mut frame, 6, 0), Ok(()));
+    }
+
+    fn verify(ethertype: u16, l3: &[u8]) -> Verification {
+        let frame = [&[2; 12][..], &ethertype.to_be_bytes(), l3].concat();
+        verify_transport(&frame, &ParsedFrame::parse(&frame).unwrap())
+    }
+
+    /// A UDP datagram without payload from 10.0.0.1 to 10.0.0.2, port 1 to port 2.
+    fn udp_v4(fragment: u8, checksum: u16) -> Verification {
+        let [high, low] = checksum.to_be_bytes();
+        let header = [0x45, 0, 0, 28, 0, 0, fragment, 0, 64, 17, 0, 0];
+        let addresses = [10, 0, 0, 1, 10, 0, 0, 2];
+        let udp = [0, 1, 0, 2, 0, 8, high, low];
+        verify(0x0800, &[&header[..], &addresses, &udp].concat())
+    }
+
+    #[test]
+    fn a_udp_datagram_over_ipv4_may_have_no_checksum() {
+        // 0x0a00 + 1 + 0x0a00 + 2 + 17 + 8 + 1 + 2 + 8 is 0x1427.
+        assert_eq!(udp_v4(0, !0x1427), Verification::Right);
+        assert_eq!(udp_v4(0, !0x1428), Verification::Wrong);
+        assert_eq!(udp_v4(0, 0), Verification::Absent);
+        assert_eq!(udp_v4(0x20, !0x1427), Verification::Unknown);
+    }
+
+    #[test]
+    fn a_udp_datagram_over_ipv6_must_have_one_that_covers_the_final_destination() {
+        let packet = |next: u8, upper: &[u8]| {
+            let len = u8::try_from(upper.len()).unwrap();
+            let header = [0x60, 0, 0, 0, 0, len, next, 64];
+            [&header[..], &[0; 32], upper].concat()
+        };
+        let udp = |checksum: u16| {
+            let [high, low] = checksum.to_be_bytes();
+            [0, 1, 0, 2, 0, 8, high, low]
+        };
+        // 17 + 8 + 1 + 2 + 8 is 36.
+        assert_eq!(verify(0x86dd, &packet(17, &udp(!36))), Verification::Right);
+        assert_eq!(verify(0x86dd, &packet(17, &udp(0))), Verification::Wrong);
+        for (segments_left, want) in [(0, Verification::Right), (1, Verification::Unknown)] {
+            let routing = [17, 0, 4, segments_left, 0, 0, 0, 0];
+            let upper = [routing, udp(!36)].concat();
+            assert_eq!(verify(0x86dd, &packet(43, &upper)), want);
+        }
     }
 }

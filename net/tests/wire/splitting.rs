@@ -338,3 +338,24 @@ fn a_super_frame_of_64_kib_is_cut_to_the_last_byte() {
         Verification::Right
     );
 }
+
+#[test]
+fn behind_a_routing_header_the_checksum_is_that_of_the_final_destination() {
+    let shape = Shape {
+        v6: true,
+        extras: 3,
+        ..tcp_v4()
+    };
+    let (mut frame, offload) = super_frame(&shape, 100);
+    // The three Destination Options become one Routing header of 24 octets, one address, on its way.
+    frame[20] = 43;
+    frame[54..62].copy_from_slice(&[6, 2, 4, 1, 0, 0, 0, 0]);
+    let last_hop = core::net::Ipv6Addr::new(0xfd00, 0, 0, 2, 0, 0, 0, 9);
+    frame[38..54].copy_from_slice(&last_hop.octets());
+    frame[62..78].copy_from_slice(&DST_V6.octets());
+    for segment in segments(&frame, offload) {
+        let parsed = ParsedFrame::parse(&segment).unwrap();
+        assert_eq!(parsed.l4_offset(), Some(78));
+        verify_by_smoltcp(&shape, parsed.l4_bytes(&segment).unwrap());
+    }
+}
