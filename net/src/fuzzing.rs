@@ -46,12 +46,9 @@ pub fn frame_parser(input: &[u8]) {
 
 /// Every view over the frame from every place where it might start, and every text.
 fn read_everything_as_everything(frame: &[u8]) {
-    let mut copy = frame.to_vec();
     for at in [0, 14, 18, 22, 34, 54] {
         let Some(data) = frame.get(at..) else { break };
-        let Some(data_mut) = copy.get_mut(at..) else {
-            break;
-        };
+        let data_mut = &mut data.to_vec()[..];
         let mut texts = String::new();
         let mut text = |text: &dyn core::fmt::Display| texts.push_str(&text.to_string());
         if let Ok(view) = EthernetView::parse(data) {
