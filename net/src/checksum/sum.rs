@@ -195,8 +195,8 @@ mod tests {
     }
 
     #[test]
-    fn a_real_tcp_segment_verifies_with_its_pseudo_header() {
-        // A SYN from 10.0.2.15:48338 to 10.0.2.2:80 without options.
+    fn the_pseudo_header_of_ipv4_is_what_rfc_9293_draws() {
+        // A SYN from 10.0.2.15:48338 to 10.0.2.2:80 without options, put together by hand.
         let segment = [
             0xbc, 0xd2, 0x00, 0x50, 0x1f, 0x2e, 0x3d, 0x4c, 0, 0, 0, 0, 0x50, 0x02, 0xfa, 0xf0, 0,
             0, 0, 0,

@@ -156,7 +156,7 @@ impl fmt::Display for ArpPacket {
 mod tests {
     use super::*;
 
-    /// A request as the Linux kernel sends it.
+    /// A request, put together by hand.
     const REQUEST: [u8; 28] = [
         0, 1, 8, 0, 6, 4, 0, 1, 0x02, 0, 0, 0, 0, 0x0a, 10, 192, 0, 10, 0, 0, 0, 0, 0, 0, 10, 192,
         0, 11,

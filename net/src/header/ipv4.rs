@@ -307,8 +307,7 @@ mod tests {
     use super::*;
     use crate::header::RawOption;
 
-    /// The header of the checksum example that everybody uses, with four bytes of payload and two of
-    /// padding; its checksum is 0xb861.
+    /// A made-up packet: four bytes of payload, two of padding, and a checksum that counts for nothing.
     const PACKET: [u8; 26] = [
         0x45, 0x00, 0x00, 0x18, 0x00, 0x00, 0x40, 0x00, 0x40, 0x11, 0xb8, 0xbc, 0xc0, 0xa8, 0x00,
         0x01, 0xc0, 0xa8, 0x00, 0xc7, 1, 2, 3, 4, 0xa5, 0xa5,
@@ -330,6 +329,16 @@ mod tests {
             view.to_string(),
             "IP 192.168.0.1 > 192.168.0.199: UDP, ttl 64, id 0, length 24"
         );
+    }
+
+    #[test]
+    fn the_checksum_of_the_usual_textbook_header_verifies() {
+        let mut header = PACKET;
+        header[3] = 0x73;
+        header[10..12].copy_from_slice(&[0xb8, 0x61]);
+        assert!(Ipv4View::parse_quoted(&header).unwrap().verify_checksum());
+        header[11] = 0x62;
+        assert!(!Ipv4View::parse_quoted(&header).unwrap().verify_checksum());
     }
 
     #[test]

@@ -348,7 +348,7 @@ impl<'a> TcpMut<'a> {
 mod tests {
     use super::*;
 
-    /// A SYN of the Linux kernel.
+    /// A SYN with the options of the Linux kernel in its order, put together by hand.
     const SYN: [u8; 40] = [
         0xbc, 0xd2, 0x00, 0x50, 0x1f, 0x2e, 0x3d, 0x4c, 0, 0, 0, 0, 0xa0, 0xc2, 0xfa, 0xf0, 0x12,
         0x34, 0, 0, 2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 7, 0, 0, 0, 0, 1, 3, 3, 7,
