@@ -1,0 +1,253 @@
+//! Tests of one subnet, by example and against a model.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::{Just, Strategy, prop};
+use proptest::{prop_assert, prop_assert_eq, prop_oneof, proptest};
+
+use super::*;
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn net(text: &str) -> IpNet {
+    text.parse().unwrap()
+}
+
+fn subnet(text: &str) -> Subnet {
+    Subnet::new(net(text).into()).unwrap()
+}
+
+#[test]
+fn the_gateway_is_the_first_usable_address_and_the_first_lease_the_next() {
+    let mut v4 = subnet("10.0.0.0/24");
+    assert_eq!(v4.gateway(), ip("10.0.0.1"));
+    assert_eq!(v4.lease_next("a"), Some(ip("10.0.0.2")));
+    let mut v6 = subnet("fd00::/64");
+    assert_eq!(v6.gateway(), ip("fd00::1"));
+    assert_eq!(v6.lease_next("a"), Some(ip("fd00::2")));
+}
+
+#[test]
+fn the_range_limits_what_is_chosen_but_not_what_is_asked_for() {
+    let mut subnet = Subnet::new(SubnetSpec {
+        ip_range: Some(net("10.0.0.8/30")),
+        ..net("10.0.0.0/24").into()
+    })
+    .unwrap();
+    let given: Vec<_> = (0..4).filter_map(|_| subnet.lease_next("a")).collect();
+    assert_eq!(given, [8, 9, 10, 11].map(|n| ip(&format!("10.0.0.{n}"))));
+    assert_eq!(subnet.lease_next("a"), None);
+    subnet.lease(ip("10.0.0.200"), "b").unwrap();
+    assert!(subnet.release(ip("10.0.0.200")));
+    assert_eq!(subnet.lease_next("a"), None);
+}
+
+#[test]
+fn what_is_reserved_or_taken_is_refused_and_named() {
+    let mut subnet = Subnet::new(SubnetSpec {
+        gateway: Some(ip("10.0.0.9")),
+        aux_addresses: BTreeMap::from([("printer".to_owned(), ip("10.0.0.1"))]),
+        ..net("10.0.0.0/28").into()
+    })
+    .unwrap();
+    subnet.lease(ip("10.0.0.5"), "sandbox web").unwrap();
+    let mut refusal = |text| subnet.lease(ip(text), "b").unwrap_err().to_string();
+    assert_eq!(
+        refusal("10.0.0.0"),
+        "10.0.0.0 is the network address of 10.0.0.0/28"
+    );
+    assert_eq!(
+        refusal("10.0.0.15"),
+        "10.0.0.15 is the broadcast address of 10.0.0.0/28"
+    );
+    assert_eq!(refusal("10.0.0.9"), "10.0.0.9 is in use by the gateway");
+    assert_eq!(
+        refusal("10.0.0.1"),
+        "10.0.0.1 is in use by auxiliary address printer"
+    );
+    assert_eq!(refusal("10.0.0.5"), "10.0.0.5 is in use by sandbox web");
+    assert_eq!(refusal("10.0.0.16"), "10.0.0.16 is outside of 10.0.0.0/28");
+    assert_eq!(refusal("fd00::1"), "fd00::1 is outside of 10.0.0.0/28");
+    // Neither can be released by somebody who guesses.
+    assert!(!subnet.release(ip("10.0.0.9")) && !subnet.release(ip("10.0.0.1")));
+    assert!(!subnet.release(ip("fd00::1")));
+}
+
+#[test]
+fn an_auxiliary_first_address_moves_the_default_gateway() {
+    let subnet = Subnet::new(SubnetSpec {
+        aux_addresses: BTreeMap::from([("router".to_owned(), ip("10.0.0.1"))]),
+        ..net("10.0.0.0/28").into()
+    });
+    assert_eq!(subnet.unwrap().gateway(), ip("10.0.0.2"));
+}
+
+#[test]
+fn a_spec_that_contradicts_itself_is_refused() {
+    let refusal = |spec| Subnet::new(spec).unwrap_err();
+    let base = || SubnetSpec::from(net("10.0.0.0/24"));
+    assert!(matches!(
+        refusal(net("10.0.0.1/24").into()),
+        SubnetError::HostBits { .. }
+    ));
+    for unusable in [
+        "127.0.0.0/24",
+        "0.0.0.0/0",
+        "239.1.0.0/16",
+        "ff02::/16",
+        "::/0",
+        "fe80::/64",
+    ] {
+        assert!(
+            matches!(refusal(net(unusable).into()), SubnetError::Unusable { .. }),
+            "{unusable}"
+        );
+    }
+    let outside = SubnetSpec {
+        ip_range: Some(net("10.0.1.0/25")),
+        ..base()
+    };
+    assert!(matches!(
+        refusal(outside),
+        SubnetError::IpRangeOutside { .. }
+    ));
+    let wider = SubnetSpec {
+        ip_range: Some(net("10.0.0.0/16")),
+        ..base()
+    };
+    assert!(matches!(refusal(wider), SubnetError::IpRangeOutside { .. }));
+    let host_bits = SubnetSpec {
+        ip_range: Some(net("10.0.0.9/28")),
+        ..base()
+    };
+    assert!(matches!(refusal(host_bits), SubnetError::HostBits { .. }));
+    let gateway = SubnetSpec {
+        gateway: Some(ip("10.0.0.255")),
+        ..base()
+    };
+    assert!(matches!(refusal(gateway), SubnetError::Gateway { .. }));
+    let clash = SubnetSpec {
+        gateway: Some(ip("10.0.0.7")),
+        aux_addresses: BTreeMap::from([("x".to_owned(), ip("10.0.0.7"))]),
+        ..base()
+    };
+    assert!(matches!(refusal(clash), SubnetError::Auxiliary { .. }));
+    let full = SubnetSpec {
+        aux_addresses: BTreeMap::from([("x".to_owned(), ip("10.0.0.4"))]),
+        ..net("10.0.0.4/32").into()
+    };
+    assert!(matches!(refusal(full), SubnetError::NoGateway { .. }));
+}
+
+#[test]
+fn prefixes_without_room_to_spare_use_every_address() {
+    let mut link = subnet("10.0.0.4/31");
+    assert_eq!(link.gateway(), ip("10.0.0.4"));
+    assert_eq!(link.lease_next("a"), Some(ip("10.0.0.5")));
+    assert_eq!(link.lease_next("b"), None);
+    let mut v6 = subnet("fd00::/127");
+    assert_eq!(v6.gateway(), ip("fd00::"));
+    assert_eq!(v6.lease_next("a"), Some(ip("fd00::1")));
+    let mut host = subnet("10.0.0.4/32");
+    assert_eq!(host.lease_next("a"), None);
+}
+
+#[test]
+fn a_released_address_comes_back_last_and_the_longest_unused_first() {
+    let mut subnet = subnet("10.0.0.0/29");
+    for _ in 0..3 {
+        subnet.lease_next("a").unwrap();
+    }
+    assert!(subnet.release(ip("10.0.0.4")));
+    assert!(subnet.release(ip("10.0.0.2")));
+    let next: Vec<_> = (0..4).filter_map(|_| subnet.lease_next("b")).collect();
+    assert_eq!(next, [5, 6, 4, 2].map(|n| ip(&format!("10.0.0.{n}"))));
+    assert_eq!(subnet.lease_next("b"), None);
+}
+
+#[test]
+fn coming_and_going_in_a_huge_subnet_keeps_memory_bounded_and_addresses_fresh() {
+    let mut subnet = subnet("fd00::/64");
+    let mut last_use = BTreeMap::new();
+    for turn in 0..3 * RESTING_LIMIT {
+        let address = subnet.lease_next("a").unwrap();
+        if let Some(before) = last_use.insert(address, turn) {
+            assert!(
+                turn - before > RESTING_LIMIT,
+                "{address} came back too early"
+            );
+        }
+        assert!(subnet.release(address));
+        assert!(subnet.resting.len() <= RESTING_LIMIT);
+        assert_eq!(subnet.resting.len(), subnet.resting_since.len());
+    }
+    assert!(subnet.leases.len() == 1, "only the gateway is left");
+}
+
+#[test]
+fn the_end_of_the_address_space_can_be_leased() {
+    let mut subnet = Subnet::new(SubnetSpec {
+        ip_range: Some(net("feff:ffff:ffff:ffff:ffff:ffff:ffff:fffe/127")),
+        ..net("fec0::/10").into()
+    })
+    .unwrap();
+    assert!(subnet.lease_next("a").is_some());
+    assert!(subnet.lease_next("a").is_some());
+    assert_eq!(subnet.lease_next("a"), None);
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Next,
+    Lease(u8),
+    Release(u8),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        Just(Step::Next),
+        (0..40_u8).prop_map(Step::Lease),
+        (0..40_u8).prop_map(Step::Release),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn no_address_is_ever_leased_twice_and_none_is_lost(
+        steps in prop::collection::vec(step(), 0..200),
+    ) {
+        // Host parts 0 to 31; the range is 16 to 23, the gateway 1.
+        let mut subnet = Subnet::new(SubnetSpec {
+            ip_range: Some(net("10.0.0.16/29")),
+            ..net("10.0.0.0/27").into()
+        })
+        .unwrap();
+        let address = |host: u8| ip(&format!("10.0.0.{host}"));
+        let mut leased = BTreeSet::new();
+        for step in steps {
+            match step {
+                Step::Next => match subnet.lease_next("x") {
+                    Some(given) => {
+                        prop_assert!(net("10.0.0.16/29").contains(&given));
+                        prop_assert!(leased.insert(given));
+                    }
+                    None => prop_assert!((16..24).all(|host| leased.contains(&address(host)))),
+                },
+                Step::Lease(host) => {
+                    let usable = (2..31).contains(&host);
+                    let expected = usable && leased.insert(address(host));
+                    prop_assert_eq!(subnet.lease(address(host), "x").is_ok(), expected);
+                }
+                Step::Release(host) => {
+                    prop_assert_eq!(subnet.release(address(host)), leased.remove(&address(host)));
+                }
+            }
+            for host in 2..31 {
+                let held = subnet.holder(address(host)).is_some();
+                prop_assert_eq!(held, leased.contains(&address(host)));
+            }
+        }
+    }
+}
