@@ -1,3 +1,40 @@
-//! The control plane of tapweave.
+//! The control plane of tapweave: what exists, under which name, with which addresses.
+//!
+//! ```text
+//!  cli ── client ──► unix socket ──► server ──► controller ──► datapath (a trait: the daemon's)
+//!                                                   │
+//!                                                   ├──► model    what exists, in memory
+//!                                                   └──► host     clock, randomness, routes
+//! ```
+//!
+//! A request arrives as a plain [`api`] type, is validated once, and then is a change of the model
+//! and a call of the [`datapath::Datapath`]: both happen or neither does ([`Controller`] tells how).
+//! The crate knows neither TAPs nor threads of the packet path, and reads no clock.
 
+#![forbid(unsafe_code)]
+
+pub mod api;
+pub mod client;
+mod controller;
 pub mod datapath;
+mod error;
+mod host;
+mod id;
+#[cfg(any(test, feature = "memory"))]
+pub mod memory;
+mod model;
+mod name;
+mod network_settings;
+pub mod server;
+mod socket_path;
+mod turns;
+
+pub use controller::Controller;
+pub use error::{ControlError, ErrorKind, Thing};
+pub use host::Host;
+pub use id::{Id, IdParseError};
+pub use name::{IfName, Name, NameError};
+pub use network_settings::{
+    DEFAULT_AGEING, DEFAULT_FDB_LIMIT, DEFAULT_MTU, MTU_RANGE, MTU_V6_MIN, OptionError,
+};
+pub use socket_path::{SocketEnv, SocketPath, socket_path};

@@ -1,0 +1,23 @@
+//! The types of the HTTP API, one file for each kind of resource.
+//!
+//! Requests refuse unknown fields. Keys are `snake_case` and stable, except in [`NetworkInspect`],
+//! which has the keys of `docker network inspect`. Addresses, ids and names are strings.
+
+mod endpoint;
+mod fdb;
+mod network;
+mod port;
+mod problem;
+mod sandbox;
+mod stats;
+
+pub use endpoint::{Connect, Disconnect, Endpoint};
+pub use fdb::{FdbAdd, FdbEntryView, FdbFlush, FdbFlushed, FdbKind};
+pub use network::{
+    ConfigFrom, ContainerInspect, CreateNetwork, IpamConfig, IpamInspect, NetworkInspect,
+    SubnetRequest,
+};
+pub use port::{Port, PortCounters, PortKind, PortState};
+pub use problem::Problem;
+pub use sandbox::{NamespaceIdView, Sandbox};
+pub use stats::{FdbStats, Stats, Version};

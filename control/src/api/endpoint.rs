@@ -1,0 +1,105 @@
+//! Endpoints: a sandbox in a network.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use tapweave_net::MacAddr;
+
+use crate::datapath::NamespaceRef;
+use crate::{Id, IfName, Name};
+
+/// A sandbox to be connected to a network.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Connect {
+    /// Its name, or the beginning of the id of one that is known.
+    pub sandbox: String,
+    /// Where its namespace is; none for a sandbox that is known already.
+    #[serde(default)]
+    pub namespace: Option<NamespaceRef>,
+    /// Name of the interface; the first free `ethN` if none.
+    #[serde(default)]
+    pub ifname: Option<IfName>,
+    /// IPv4 address; the next free one if none.
+    #[serde(default)]
+    pub ip: Option<Ipv4Addr>,
+    /// IPv6 address; the next free one if none.
+    #[serde(default)]
+    pub ip6: Option<Ipv6Addr>,
+    /// MAC address; derived from the first address if none, random without addresses.
+    #[serde(default)]
+    pub mac: Option<MacAddr>,
+    /// Further names in the network.
+    #[serde(default)]
+    pub aliases: Vec<Name>,
+    /// Queues of the TAP, 1 to 16; 1 if none.
+    #[serde(default)]
+    pub queues: Option<u16>,
+    /// Whether the port offers offloads; it does if none.
+    #[serde(default)]
+    pub offload: Option<bool>,
+    /// Whether the port is kept from the other isolated ports.
+    #[serde(default)]
+    pub isolated: bool,
+}
+
+impl Connect {
+    /// Asks for `sandbox` to be connected, with everything else by default.
+    pub fn new(sandbox: impl Into<String>) -> Self {
+        Self {
+            sandbox: sandbox.into(),
+            namespace: None,
+            ifname: None,
+            ip: None,
+            ip6: None,
+            mac: None,
+            aliases: Vec::new(),
+            queues: None,
+            offload: None,
+            isolated: false,
+        }
+    }
+}
+
+/// A sandbox to be disconnected from a network.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Disconnect {
+    /// Its name, or the beginning of its id.
+    pub sandbox: String,
+    /// Whether it is no error if there is nothing to disconnect.
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// A sandbox in a network.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// Its id.
+    pub id: Id,
+    /// Its port, as commands take it: `NETWORK/SANDBOX`.
+    pub port: String,
+    /// Name of the network.
+    pub network: Name,
+    /// Id of the network.
+    pub network_id: Id,
+    /// Name of the sandbox.
+    pub sandbox: Name,
+    /// Name of the interface in the sandbox.
+    pub ifname: String,
+    /// Its MAC address.
+    pub mac: MacAddr,
+    /// Its addresses, each with the prefix length of its subnet.
+    pub addresses: Vec<IpNet>,
+    /// Further names in the network.
+    pub aliases: Vec<Name>,
+    /// MTU of the interface, in bytes.
+    pub mtu: u16,
+    /// Queues of the TAP.
+    pub queues: u16,
+    /// What the kernel takes off the sender's hands: `csum`, `tso4`, …
+    pub offloads: Vec<String>,
+    /// Whether the port is kept from the other isolated ports.
+    pub isolated: bool,
+}

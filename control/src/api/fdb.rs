@@ -1,0 +1,59 @@
+//! The forwarding tables.
+
+use serde::{Deserialize, Serialize};
+use tapweave_net::MacAddr;
+
+use crate::Name;
+
+/// A static entry to be made.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FdbAdd {
+    /// The network, by name or beginning of its id.
+    pub network: String,
+    /// The station.
+    pub mac: MacAddr,
+    /// Where it is: `NETWORK/SANDBOX[:IFNAME]`.
+    pub port: String,
+}
+
+/// Learned entries to be forgotten.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FdbFlush {
+    /// The network; none for all of them.
+    #[serde(default)]
+    pub network: Option<String>,
+}
+
+/// What was forgotten.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FdbFlushed {
+    /// Entries.
+    pub flushed: usize,
+}
+
+/// An entry of a table.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FdbEntryView {
+    /// The station.
+    pub mac: MacAddr,
+    /// The network.
+    pub network: Name,
+    /// Where it is; none when that port has just gone.
+    pub port: Option<String>,
+    /// Milliseconds since a frame from the station was last seen.
+    pub age_ms: u64,
+    /// How the entry came into the table.
+    pub kind: FdbKind,
+}
+
+/// How an entry came into the table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FdbKind {
+    /// From a frame; it ages.
+    Learned,
+    /// By request; it stays.
+    Static,
+}

@@ -1,0 +1,86 @@
+//! Ports of the switch.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use tapweave_switch::PortStats;
+
+use super::Endpoint;
+
+/// A port, with the endpoint that it belongs to and its counters.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Port {
+    /// The endpoint.
+    #[serde(flatten)]
+    pub endpoint: Endpoint,
+    /// What it is.
+    pub kind: PortKind,
+    /// Whether it carries frames.
+    pub state: PortState,
+    /// Its counters.
+    pub counters: PortCounters,
+}
+
+/// What a port is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PortKind {
+    /// A TAP in a sandbox.
+    Tap,
+}
+
+/// Whether a port carries frames.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PortState {
+    /// It does.
+    Up,
+    /// The switch no longer has it: its sandbox is about to go.
+    Gone,
+}
+
+/// The counters of a port. `rx` is what came in from the sandbox.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct PortCounters {
+    /// Frames that came in.
+    pub rx_frames: u64,
+    /// Bytes of those.
+    pub rx_bytes: u64,
+    /// Frames that went out.
+    pub tx_frames: u64,
+    /// Bytes of those.
+    pub tx_bytes: u64,
+    /// Frames dropped, by reason; reasons that never occurred are left out.
+    pub drops: BTreeMap<String, u64>,
+}
+
+impl PortCounters {
+    /// Returns the frames dropped for any reason.
+    pub fn drop_count(&self) -> u64 {
+        self.drops.values().fold(0, |sum, n| sum.saturating_add(*n))
+    }
+
+    /// Adds the counters of another port.
+    pub fn add(&mut self, other: &Self) {
+        self.rx_frames = self.rx_frames.saturating_add(other.rx_frames);
+        self.rx_bytes = self.rx_bytes.saturating_add(other.rx_bytes);
+        self.tx_frames = self.tx_frames.saturating_add(other.tx_frames);
+        self.tx_bytes = self.tx_bytes.saturating_add(other.tx_bytes);
+        for (reason, count) in &other.drops {
+            let sum = self.drops.entry(reason.clone()).or_default();
+            *sum = sum.saturating_add(*count);
+        }
+    }
+}
+
+impl From<&PortStats> for PortCounters {
+    fn from(stats: &PortStats) -> Self {
+        Self {
+            rx_frames: stats.rx_frames,
+            rx_bytes: stats.rx_bytes,
+            tx_frames: stats.tx_frames,
+            tx_bytes: stats.tx_bytes,
+            drops: BTreeMap::new(),
+        }
+    }
+}

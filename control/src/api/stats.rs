@@ -1,0 +1,44 @@
+//! Figures of the whole daemon.
+
+use serde::{Deserialize, Serialize};
+
+use super::PortCounters;
+use crate::Name;
+use crate::datapath::WorkerStats;
+
+/// Which daemon this is.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Version {
+    /// Version of the daemon.
+    pub version: String,
+    /// Version of the API, as in its paths.
+    pub api: String,
+}
+
+/// What `stats` shows.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Stats {
+    /// Networks.
+    pub networks: usize,
+    /// Sandboxes that are known.
+    pub sandboxes: usize,
+    /// Ports.
+    pub ports: usize,
+    /// The forwarding tables, in order of their networks' names.
+    pub fdb: Vec<FdbStats>,
+    /// The worker threads.
+    pub workers: Vec<WorkerStats>,
+    /// The counters of all ports that exist, added up.
+    pub total: PortCounters,
+}
+
+/// How full a forwarding table is.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FdbStats {
+    /// The network.
+    pub network: Name,
+    /// Its entries.
+    pub entries: usize,
+    /// Most entries.
+    pub limit: u32,
+}

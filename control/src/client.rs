@@ -1,0 +1,405 @@
+//! The client of the API that the command line uses.
+//!
+//! One connection for each request: a command makes one or two, and a connection on a unix socket
+//! costs microseconds.
+
+use std::fmt::Write as _;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper::{Method, Request, StatusCode, header};
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tapweave_net::MacAddr;
+use thiserror::Error;
+use tokio::net::UnixStream;
+
+use crate::api::{
+    Connect, CreateNetwork, Disconnect, Endpoint, FdbAdd, FdbEntryView, FdbFlush, FdbFlushed,
+    NetworkInspect, Port, Problem, Sandbox, Stats, Version,
+};
+
+#[cfg(test)]
+mod tests;
+
+/// Largest answer that is read, in bytes: a list of some hundred thousand FDB entries.
+const MAX_ANSWER_LEN: usize = 64 * 1024 * 1024;
+
+const ROOT: u32 = 0;
+
+/// Asks one daemon.
+#[derive(Clone, Debug)]
+pub struct Client {
+    socket: PathBuf,
+    uid: u32,
+}
+
+/// Why there is no answer, or not the one that was hoped for.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// Nobody serves the socket.
+    #[error(
+        "no daemon answers on {}; start one with `tapweave daemon`, or name its socket with --socket",
+        .0.display()
+    )]
+    NoDaemon(PathBuf),
+    /// The socket cannot be used.
+    #[error("cannot connect to {}", path.display())]
+    Connect {
+        /// The socket.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// Somebody else serves the socket.
+    #[error("{} is served by user {uid}, neither root nor the user of this command", path.display())]
+    ForeignDaemon {
+        /// The socket.
+        path: PathBuf,
+        /// Who serves it.
+        uid: u32,
+    },
+    /// The daemon refused.
+    #[error("{}", .0.detail)]
+    Refused(Problem),
+    /// The connection broke.
+    #[error("the daemon on {} did not answer to the end", path.display())]
+    Broken {
+        /// The socket.
+        path: PathBuf,
+        /// What happened.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The answer means nothing to this version.
+    #[error("the daemon's answer to {request} cannot be understood")]
+    BadAnswer {
+        /// Method and path.
+        request: String,
+        /// Why.
+        source: serde_json::Error,
+    },
+}
+
+impl Client {
+    /// Returns a client of the daemon that serves `socket`. `uid` is the user of the process: the
+    /// daemon must be of that user, or of root.
+    pub fn new(socket: impl Into<PathBuf>, uid: u32) -> Self {
+        Self {
+            socket: socket.into(),
+            uid,
+        }
+    }
+
+    /// Returns the path of the socket.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// Lists the networks.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`]; the same for all other methods.
+    pub async fn networks(&self) -> Result<Vec<NetworkInspect>, ClientError> {
+        self.fetch("/v1/networks").await
+    }
+
+    /// Shows a network.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn network(&self, reference: &str) -> Result<NetworkInspect, ClientError> {
+        self.fetch(&format!("/v1/networks/{}", escaped(reference)))
+            .await
+    }
+
+    /// Makes a network.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn create_network(
+        &self,
+        request: &CreateNetwork,
+    ) -> Result<NetworkInspect, ClientError> {
+        self.post("/v1/networks", request).await
+    }
+
+    /// Removes a network.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn remove_network(&self, reference: &str) -> Result<(), ClientError> {
+        self.delete(&format!("/v1/networks/{}", escaped(reference)))
+            .await
+    }
+
+    /// Connects a sandbox to a network.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn connect(&self, network: &str, request: &Connect) -> Result<Endpoint, ClientError> {
+        let path = format!("/v1/networks/{}/connect", escaped(network));
+        self.post(&path, request).await
+    }
+
+    /// Disconnects a sandbox from a network.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn disconnect(&self, network: &str, request: &Disconnect) -> Result<(), ClientError> {
+        let path = format!("/v1/networks/{}/disconnect", escaped(network));
+        self.post(&path, request).await
+    }
+
+    /// Lists the endpoints.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn endpoints(&self) -> Result<Vec<Endpoint>, ClientError> {
+        self.fetch("/v1/endpoints").await
+    }
+
+    /// Lists the sandboxes.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn sandboxes(&self) -> Result<Vec<Sandbox>, ClientError> {
+        self.fetch("/v1/sandboxes").await
+    }
+
+    /// Shows a sandbox.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn sandbox(&self, reference: &str) -> Result<Sandbox, ClientError> {
+        self.fetch(&format!("/v1/sandboxes/{}", escaped(reference)))
+            .await
+    }
+
+    /// Disconnects a sandbox from everything and forgets it.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn remove_sandbox(&self, reference: &str) -> Result<(), ClientError> {
+        self.delete(&format!("/v1/sandboxes/{}", escaped(reference)))
+            .await
+    }
+
+    /// Lists the ports of one network, or of all.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn ports(&self, network: Option<&str>) -> Result<Vec<Port>, ClientError> {
+        self.fetch(&of_network("/v1/ports", network)).await
+    }
+
+    /// Shows a port.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn port(&self, reference: &str) -> Result<Port, ClientError> {
+        self.fetch(&format!("/v1/ports/{}", escaped(reference)))
+            .await
+    }
+
+    /// Shows the forwarding table of one network, or those of all.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn fdb(&self, network: Option<&str>) -> Result<Vec<FdbEntryView>, ClientError> {
+        self.fetch(&of_network("/v1/fdb", network)).await
+    }
+
+    /// Makes a static entry.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn fdb_add(&self, request: &FdbAdd) -> Result<(), ClientError> {
+        self.post("/v1/fdb", request).await
+    }
+
+    /// Removes an entry.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn fdb_del(&self, network: &str, mac: MacAddr) -> Result<(), ClientError> {
+        self.delete(&format!("/v1/fdb/{}/{mac}", escaped(network)))
+            .await
+    }
+
+    /// Removes learned entries.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn fdb_flush(&self, request: &FdbFlush) -> Result<FdbFlushed, ClientError> {
+        self.post("/v1/fdb/flush", request).await
+    }
+
+    /// Returns figures of the whole daemon.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn stats(&self) -> Result<Stats, ClientError> {
+        self.fetch("/v1/stats").await
+    }
+
+    /// Returns which daemon it is.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn version(&self) -> Result<Version, ClientError> {
+        self.fetch("/v1/version").await
+    }
+
+    async fn fetch<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        self.request(Method::GET, path, Bytes::new()).await
+    }
+
+    async fn delete(&self, path: &str) -> Result<(), ClientError> {
+        self.request(Method::DELETE, path, Bytes::new()).await
+    }
+
+    async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        let body = serde_json::to_vec(body).map_err(|source| ClientError::BadAnswer {
+            request: format!("POST {path}"),
+            source,
+        })?;
+        self.request(Method::POST, path, body.into()).await
+    }
+
+    async fn request<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<T, ClientError> {
+        let bad_answer = |source| ClientError::BadAnswer {
+            request: format!("{method} {path}"),
+            source,
+        };
+        let (status, body) = self.exchange(&method, path, body).await?;
+        if !status.is_success() {
+            let problem = serde_json::from_slice(&body).map_err(bad_answer)?;
+            return Err(ClientError::Refused(problem));
+        }
+        // An empty body is the answer of type `()`.
+        let text: &[u8] = if body.is_empty() { b"null" } else { &body };
+        serde_json::from_slice(text).map_err(bad_answer)
+    }
+
+    async fn exchange(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<(StatusCode, Bytes), ClientError> {
+        let mut sender = self.sender().await?;
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, "tapweave")
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::new(body))
+            .map_err(|cause| self.broken(cause))?;
+        let response = sender
+            .send_request(request)
+            .await
+            .map_err(|cause| self.broken(cause))?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), MAX_ANSWER_LEN)
+            .collect()
+            .await
+            .map_err(|cause| self.broken(cause))?;
+        Ok((status, body.to_bytes()))
+    }
+
+    async fn sender(&self) -> Result<http1::SendRequest<Full<Bytes>>, ClientError> {
+        let (sender, connection) = http1::handshake(TokioIo::new(self.stream().await?))
+            .await
+            .map_err(|cause| self.broken(cause))?;
+        // Ends with the exchange, and with an error of its own when that does; the exchange tells.
+        tokio::spawn(connection);
+        Ok(sender)
+    }
+
+    async fn stream(&self) -> Result<UnixStream, ClientError> {
+        let connect_error = |source: io::Error| {
+            if matches!(
+                source.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
+            ) {
+                return ClientError::NoDaemon(self.socket.clone());
+            }
+            ClientError::Connect {
+                path: self.socket.clone(),
+                source,
+            }
+        };
+        let stream = UnixStream::connect(&self.socket)
+            .await
+            .map_err(connect_error)?;
+        // Somebody else may have made the socket first, where others may write.
+        let uid = stream.peer_cred().map_err(connect_error)?.uid();
+        if uid != self.uid && uid != ROOT {
+            return Err(ClientError::ForeignDaemon {
+                path: self.socket.clone(),
+                uid,
+            });
+        }
+        Ok(stream)
+    }
+
+    fn broken(&self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ClientError {
+        ClientError::Broken {
+            path: self.socket.clone(),
+            source: source.into(),
+        }
+    }
+}
+
+fn of_network(path: &str, network: Option<&str>) -> String {
+    match network {
+        Some(network) => format!("{path}?network={}", escaped(network)),
+        None => path.to_owned(),
+    }
+}
+
+/// Escapes all but the unreserved characters (RFC 3986 §2.3).
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            escaped.push(char::from(byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _infallible = write!(escaped, "%{byte:02X}");
+        }
+    }
+    escaped
+}

@@ -1,0 +1,84 @@
+//! Carries out requests: validates, changes the model, calls the packet path, takes back.
+//!
+//! # Theory of operation
+//!
+//! The controller is synchronous and every method may block for milliseconds. The server runs each
+//! request on a blocking thread, so that a client which goes away does not stop a request half-way,
+//! and a slow one does not hold up the rest.
+//!
+//! The model is behind one mutex, which is held for lookups and changes in memory only, never while
+//! the packet path or the host is asked. What has to stay true in between is written into the model
+//! first (see [`Model`]) and taken back when the packet path fails. Requests that change the
+//! same sandbox take turns ([`Turns`]); requests for different sandboxes run at the same time, in one
+//! network too.
+//!
+//! | request | order |
+//! |---|---|
+//! | create network | check, ask the packet path, check again and insert; else remove it there |
+//! | remove network | close in the model, ask the packet path, forget; else open it again |
+//! | connect | turn; open and admit the sandbox if new; plan, ask the packet path, seat; else forget |
+//! | disconnect | turn; ask the packet path (it cannot refuse), forget |
+//! | sandbox ended | turn; as disconnect for each endpoint, forget the sandbox |
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tapweave_ipam::DefaultPools;
+
+use crate::datapath::Datapath;
+use crate::model::Model;
+use crate::turns::Turns;
+use crate::{ControlError, Host, Id};
+
+mod endpoints;
+mod networks;
+mod sandboxes;
+mod tables;
+#[cfg(test)]
+mod tests;
+
+/// The control plane of one daemon. Shared between threads.
+pub struct Controller {
+    datapath: Arc<dyn Datapath>,
+    host: Arc<dyn Host>,
+    pools: DefaultPools,
+    model: Mutex<Model>,
+    turns: Turns,
+}
+
+impl Controller {
+    /// Returns a controller that knows of nothing yet.
+    pub fn new(datapath: Arc<dyn Datapath>, host: Arc<dyn Host>, pools: DefaultPools) -> Self {
+        Self {
+            datapath,
+            host,
+            pools,
+            model: Mutex::default(),
+            turns: Turns::default(),
+        }
+    }
+
+    fn model(&self) -> MutexGuard<'_, Model> {
+        // A panic while it was held would be a bug of ours; other requests can still be answered.
+        self.model.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn random<const N: usize>(&self) -> Result<[u8; N], ControlError> {
+        let mut bytes = [0; N];
+        self.host.fill_random(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn new_id(&self) -> Result<Id, ControlError> {
+        self.random().map(Id::from_random)
+    }
+}
+
+impl fmt::Debug for Controller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Controller")
+            .field("datapath", &self.datapath)
+            .field("host", &self.host)
+            .finish_non_exhaustive()
+    }
+}

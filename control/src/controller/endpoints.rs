@@ -1,0 +1,233 @@
+//! Endpoints: connect and disconnect.
+
+use tapweave_net::MacAddr;
+use tracing::info;
+
+use super::Controller;
+use crate::api::{Connect, Disconnect, Endpoint};
+use crate::datapath::{AttachedPort, Isolation, Offloading, SandboxNo};
+use crate::error::Thing;
+use crate::model::{EndpointPlan, EndpointRecord};
+use crate::{ControlError, Id, Name};
+
+/// Most queues of a TAP.
+const MAX_QUEUES: u16 = 16;
+
+impl Controller {
+    /// Connects a sandbox to a network and returns the endpoint. With a namespace, the sandbox becomes
+    /// known under its name; it is forgotten again if it cannot be connected.
+    ///
+    /// # Errors
+    ///
+    /// When network or sandbox are not known, the namespace cannot be opened or has another name,
+    /// an address, MAC or interface name is taken, or the packet path refuses.
+    pub fn connect(&self, network: &str, request: Connect) -> Result<Endpoint, ControlError> {
+        let mut plan = self.endpoint_plan(network, &request)?;
+        let (name, known_network) = {
+            let model = self.model();
+            let name = match model.sandbox(&request.sandbox) {
+                Ok(sandbox) => sandbox.name.clone(),
+                Err(ControlError::NoSuch { .. }) if request.namespace.is_some() => {
+                    Name::try_from(request.sandbox)?
+                }
+                Err(ControlError::NoSuch { .. }) => {
+                    return Err(ControlError::SandboxUnknown {
+                        sandbox: request.sandbox,
+                    });
+                }
+                Err(ambiguous) => return Err(ambiguous),
+            };
+            // Looked up before anything slow is done for a network that does not exist.
+            (name, model.network(network)?.id.clone())
+        };
+        plan.network = known_network.into();
+
+        let _turn = self.turns.take(&name);
+        let (number, newly_opened) = self.find_or_open(&name, request.namespace.as_ref())?;
+        plan.sandbox = number;
+        let joined = self.join(plan);
+        match &joined {
+            Ok(endpoint) => info!(port = endpoint.port, "sandbox connected"),
+            Err(_) if newly_opened => self.abandon(number),
+            Err(_) => {}
+        }
+        joined
+    }
+
+    /// Disconnects a sandbox from a network. The sandbox stays known.
+    ///
+    /// # Errors
+    ///
+    /// `NoSuch`, `Ambiguous`; `NotConnected` unless forced.
+    pub fn disconnect(&self, network: &str, request: &Disconnect) -> Result<(), ControlError> {
+        let name = {
+            let model = self.model();
+            model.network(network)?;
+            match model.sandbox(&request.sandbox) {
+                Ok(sandbox) => sandbox.name.clone(),
+                Err(ControlError::NoSuch { .. }) if request.force => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        };
+        let _turn = self.turns.take(&name);
+        let id = {
+            let model = self.model();
+            let network = model.network(network)?;
+            let sandbox = model.sandbox(name.as_str()).ok();
+            sandbox
+                .and_then(|sandbox| model.endpoint_between(network, sandbox))
+                .map(|endpoint| endpoint.id.clone())
+                .ok_or_else(|| ControlError::NotConnected {
+                    sandbox: request.sandbox.clone(),
+                    network: network.name.clone(),
+                })
+        };
+        match id {
+            Ok(id) => self.detach(&id),
+            Err(_) if request.force => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Removes an endpoint by its id or the beginning of it.
+    ///
+    /// # Errors
+    ///
+    /// `NoSuch` or `Ambiguous`.
+    pub fn remove_endpoint(&self, reference: &str) -> Result<(), ControlError> {
+        let (id, name) = {
+            let model = self.model();
+            let endpoint = model.endpoint(reference)?;
+            (endpoint.id.clone(), endpoint.sandbox_name.clone())
+        };
+        let _turn = self.turns.take(&name);
+        // It may have gone while this request waited.
+        self.model().endpoint(id.as_str())?;
+        self.detach(&id);
+        Ok(())
+    }
+
+    /// Returns the endpoints in order of network and sandbox.
+    pub fn endpoints(&self) -> Vec<Endpoint> {
+        let model = self.model();
+        let mut endpoints: Vec<_> = model
+            .networks()
+            .flat_map(|network| model.endpoints_of(&network.id))
+            .filter_map(EndpointRecord::view)
+            .collect();
+        endpoints.sort_by(|a, b| (&a.network, &a.sandbox).cmp(&(&b.network, &b.sandbox)));
+        endpoints
+    }
+
+    /// Returns one endpoint.
+    ///
+    /// # Errors
+    ///
+    /// `NoSuch` or `Ambiguous`.
+    pub fn endpoint(&self, reference: &str) -> Result<Endpoint, ControlError> {
+        let model = self.model();
+        model
+            .endpoint(reference)?
+            .view()
+            .ok_or_else(|| no_such(reference))
+    }
+
+    /// Makes the port of a planned endpoint. The caller has the sandbox's turn.
+    fn join(&self, plan: EndpointPlan) -> Result<Endpoint, ControlError> {
+        let (id, sandbox, network, interface) = {
+            let mut model = self.model();
+            let endpoint = model.plan_endpoint(plan)?;
+            (
+                endpoint.id.clone(),
+                endpoint.sandbox,
+                endpoint.network_no,
+                endpoint.interface(),
+            )
+        };
+        let attached = self.datapath.add_port(sandbox, network, &interface);
+        let mut model = self.model();
+        match attached {
+            Ok(port) => seat(&mut model, &id, port),
+            Err(cause) => {
+                model.forget_endpoint(&id);
+                Err(cause.into())
+            }
+        }
+    }
+
+    /// Removes an endpoint and its port. The caller has the sandbox's turn.
+    pub(super) fn detach(&self, id: &Id) {
+        let found = self
+            .model()
+            .endpoint(id.as_str())
+            .map(|endpoint| (endpoint.port_no(), endpoint.port_name()));
+        let Ok((port, name)) = found else {
+            return;
+        };
+        if let Some(port) = port {
+            self.datapath.remove_port(port);
+        }
+        self.model().forget_endpoint(id);
+        info!(port = name, "sandbox disconnected");
+    }
+
+    /// Checks what does not depend on anything that exists. The sandbox is filled in later.
+    fn endpoint_plan(
+        &self,
+        network: &str,
+        request: &Connect,
+    ) -> Result<EndpointPlan, ControlError> {
+        if let Some(mac) = request.mac.filter(|mac| !mac.is_station()) {
+            return Err(ControlError::MacUnusable { mac });
+        }
+        let queue_count = request.queues.unwrap_or(1);
+        if !(1..=MAX_QUEUES).contains(&queue_count) {
+            return Err(ControlError::Queues {
+                queues: queue_count,
+            });
+        }
+        // 0a: locally administered, and never one that is derived from an address.
+        let mut spare_mac = self.random()?;
+        spare_mac[0] = 0x0a;
+        Ok(EndpointPlan {
+            id: self.new_id()?,
+            network: network.to_owned(),
+            sandbox: SandboxNo(0),
+            ifname: request.ifname.clone(),
+            ip: request.ip,
+            ip6: request.ip6,
+            mac: request.mac,
+            spare_mac: MacAddr::new(spare_mac),
+            aliases: request.aliases.clone(),
+            queue_count,
+            offload: match request.offload {
+                Some(false) => Offloading::Off,
+                Some(true) | None => Offloading::On,
+            },
+            isolation: if request.isolated {
+                Isolation::Isolated
+            } else {
+                Isolation::Open
+            },
+        })
+    }
+}
+
+fn seat(
+    model: &mut crate::model::Model,
+    id: &Id,
+    port: AttachedPort,
+) -> Result<Endpoint, ControlError> {
+    let endpoint = model.seat_endpoint(id, port);
+    endpoint
+        .and_then(EndpointRecord::view)
+        .ok_or_else(|| no_such(id.short()))
+}
+
+fn no_such(reference: &str) -> ControlError {
+    ControlError::NoSuch {
+        what: Thing::Endpoint,
+        reference: reference.to_owned(),
+    }
+}

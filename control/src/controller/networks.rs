@@ -1,0 +1,172 @@
+//! Networks: create, look at, remove.
+
+use std::collections::BTreeSet;
+
+use tapweave_ipam::{Family, NetworkAddresses, Subnet, SubnetSpec, ula_prefix};
+use tracing::{error, info};
+
+use super::Controller;
+use crate::api::{CreateNetwork, NetworkInspect, SubnetRequest};
+use crate::host::rfc_3339;
+use crate::model::{Lifecycle, NetworkRecord};
+use crate::network_settings::ValidSettings;
+use crate::{ControlError, Name};
+
+/// Words that `--network` takes and that name no network.
+const RESERVED_NAMES: [&str; 2] = ["none", "host"];
+
+impl Controller {
+    /// Makes a network and returns it.
+    ///
+    /// # Errors
+    ///
+    /// When the name is taken, a subnet cannot be had, an option means nothing, or no subnet is left
+    /// to choose.
+    pub fn create_network(&self, request: CreateNetwork) -> Result<NetworkInspect, ControlError> {
+        if RESERVED_NAMES.contains(&request.name.as_str()) {
+            return Err(ControlError::ReservedName { name: request.name });
+        }
+        let valid = ValidSettings::new(&request)?;
+        let subnets = self.fixed_subnets(&request)?;
+        if subnets.iter().any(is_v6) {
+            valid.validate_for_v6()?;
+        }
+        let choice = if request.l2_only || !request.subnets.is_empty() {
+            Choice::NotNeeded
+        } else {
+            Choice::Avoiding(self.host.prefixes_in_use()?)
+        };
+        self.model()
+            .check_network(&request.name, subnets.iter().map(Subnet::prefix))?;
+        let (id, created) = (self.new_id()?, rfc_3339(self.host.unix_time()));
+
+        let number = self.datapath.add_network(&valid.settings);
+        let network = NetworkRecord {
+            id,
+            name: request.name,
+            created,
+            number,
+            settings: valid.settings,
+            isolation: valid.isolation,
+            internal: request.internal,
+            addresses: NetworkAddresses::default(),
+            labels: request.labels,
+            options: valid.options,
+            endpoints: BTreeSet::new(),
+            macs: BTreeSet::new(),
+            lifecycle: Lifecycle::Open,
+        };
+        let inserted = self.insert_network(network, subnets, choice);
+        if inserted.is_err()
+            && let Err(cause) = self.datapath.remove_network(number)
+        {
+            error!(%cause, ?number, "the packet path kept a network that was not made");
+        }
+        inserted
+    }
+
+    /// Removes a network without endpoints.
+    ///
+    /// # Errors
+    ///
+    /// `NoSuch`, `NetworkInUse`, or what the packet path said; then the network is as it was.
+    pub fn remove_network(&self, reference: &str) -> Result<(), ControlError> {
+        let (id, number) = self.model().close_network(reference)?;
+        let removed = self.datapath.remove_network(number);
+        let mut model = self.model();
+        match removed {
+            Ok(()) => {
+                model.forget_network(&id);
+                info!(network = id.short(), "network removed");
+                Ok(())
+            }
+            Err(cause) => {
+                model.reopen_network(&id);
+                Err(cause.into())
+            }
+        }
+    }
+
+    /// Returns the networks in order of their names.
+    pub fn networks(&self) -> Vec<NetworkInspect> {
+        let model = self.model();
+        model
+            .networks()
+            .map(|network| network.view(&model))
+            .collect()
+    }
+
+    /// Returns one network.
+    ///
+    /// # Errors
+    ///
+    /// `NoSuch` or `Ambiguous`.
+    pub fn network(&self, reference: &str) -> Result<NetworkInspect, ControlError> {
+        let model = self.model();
+        let network = model.network(reference)?;
+        Ok(network.view(&model))
+    }
+
+    /// Returns the subnets that do not depend on other networks: those asked for, and a generated one
+    /// when IPv6 was asked for without a subnet.
+    fn fixed_subnets(&self, request: &CreateNetwork) -> Result<Vec<Subnet>, ControlError> {
+        if request.l2_only && (request.ipv6 || !request.subnets.is_empty()) {
+            return Err(ControlError::L2WithAddresses);
+        }
+        let mut subnets = Vec::new();
+        for subnet in &request.subnets {
+            subnets.push(Subnet::new(subnet.clone().into())?);
+        }
+        if request.ipv6 && !subnets.iter().any(is_v6) {
+            subnets.push(Subnet::new(ula_prefix(self.random()?).into())?);
+        }
+        // Overlaps among them are found before the packet path is asked.
+        NetworkAddresses::new(subnets.clone())?;
+        Ok(subnets)
+    }
+
+    /// Chooses a subnet if one is needed, checks against all other networks, and inserts: one step
+    /// for everybody else.
+    fn insert_network(
+        &self,
+        mut network: NetworkRecord,
+        mut subnets: Vec<Subnet>,
+        choice: Choice,
+    ) -> Result<NetworkInspect, ControlError> {
+        let mut model = self.model();
+        if let Choice::Avoiding(prefixes) = choice {
+            let taken = prefixes.into_iter().chain(model.subnets());
+            let chosen = self.pools.choose(taken)?;
+            subnets.insert(0, Subnet::new(chosen.into())?);
+        }
+        model.check_network(&network.name, subnets.iter().map(Subnet::prefix))?;
+        network.addresses = NetworkAddresses::new(subnets)?;
+        let (view, name): (_, Name) = (network.view(&model), network.name.clone());
+        model.insert_network(network);
+        info!(network = %name, "network created");
+        Ok(view)
+    }
+}
+
+/// Whether a subnet is to be chosen from the pools.
+enum Choice {
+    /// It was given, or there is to be none.
+    NotNeeded,
+    /// One that overlaps none of these.
+    Avoiding(Vec<ipnet::IpNet>),
+}
+
+impl From<SubnetRequest> for SubnetSpec {
+    fn from(request: SubnetRequest) -> Self {
+        Self {
+            subnet: request.subnet,
+            ip_range: request.ip_range,
+            gateway: request.gateway,
+            aux_addresses: request.aux_addresses,
+        }
+    }
+}
+
+fn is_v6(subnet: &Subnet) -> bool {
+    Family::of_prefix(&subnet.prefix()) == Family::V6
+}

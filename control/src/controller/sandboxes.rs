@@ -1,0 +1,130 @@
+//! Sandboxes: known by connecting them, forgotten on request or when their namespace ends.
+
+use tracing::info;
+
+use super::Controller;
+use crate::api::Sandbox;
+use crate::datapath::{NamespaceRef, SandboxNo};
+use crate::{ControlError, Name};
+
+impl Controller {
+    /// Frees everything of a sandbox whose namespace has ended: ports, addresses, endpoints, its name.
+    ///
+    /// Called by the packet path, once, from a thread that may block: the call waits for a request
+    /// that is just changing the sandbox, so it must not come from a thread that such a request
+    /// depends on. Numbers that are not known are ignored.
+    pub fn sandbox_ended(&self, number: SandboxNo) {
+        let Some(name) = self.model().sandbox_name(number).cloned() else {
+            return;
+        };
+        let _turn = self.turns.take(&name);
+        if self.model().sandbox_by_no(number).is_some() {
+            info!(sandbox = %name, "sandbox ended");
+            self.clear_sandbox(number);
+        }
+    }
+
+    /// Disconnects a sandbox from everything and forgets it. Its namespace is not touched otherwise.
+    ///
+    /// # Errors
+    ///
+    /// `NoSuch` or `Ambiguous`.
+    pub fn remove_sandbox(&self, reference: &str) -> Result<(), ControlError> {
+        let name = self.model().sandbox(reference)?.name.clone();
+        let _turn = self.turns.take(&name);
+        // It may have gone, and even come back, while this request waited.
+        let number = self.model().sandbox(name.as_str())?.number;
+        self.clear_sandbox(number);
+        Ok(())
+    }
+
+    /// Returns the sandboxes in order of their names.
+    pub fn sandboxes(&self) -> Vec<Sandbox> {
+        let model = self.model();
+        model
+            .sandboxes()
+            .map(|sandbox| sandbox.view(&model))
+            .collect()
+    }
+
+    /// Returns one sandbox.
+    ///
+    /// # Errors
+    ///
+    /// `NoSuch` or `Ambiguous`.
+    pub fn sandbox(&self, reference: &str) -> Result<Sandbox, ControlError> {
+        let model = self.model();
+        let sandbox = model.sandbox(reference)?;
+        Ok(sandbox.view(&model))
+    }
+
+    /// Returns the number of a sandbox and whether it is new. The caller has its turn.
+    pub(super) fn find_or_open(
+        &self,
+        name: &Name,
+        namespace: Option<&NamespaceRef>,
+    ) -> Result<(SandboxNo, bool), ControlError> {
+        let known = {
+            let model = self.model();
+            let sandbox = model.sandbox(name.as_str()).ok();
+            sandbox.map(|sandbox| (sandbox.number, sandbox.identity))
+        };
+        let Some(namespace) = namespace else {
+            return match known {
+                Some((number, _)) => Ok((number, false)),
+                None => Err(ControlError::SandboxUnknown {
+                    sandbox: name.to_string(),
+                }),
+            };
+        };
+        let opened = self.model().open_sandbox(name.clone());
+        let identity = self.datapath.add_sandbox(opened, namespace);
+        match (known, identity) {
+            (_, Err(cause)) => {
+                self.model().forget_sandbox(opened);
+                Err(cause.into())
+            }
+            (Some((number, identity)), Ok(found)) => {
+                // It was opened only to see which namespace it is.
+                self.abandon(opened);
+                if identity == found {
+                    Ok((number, false))
+                } else {
+                    Err(ControlError::SandboxElsewhere {
+                        sandbox: name.clone(),
+                    })
+                }
+            }
+            (None, Ok(identity)) => {
+                let admitted = self.new_id().and_then(|id| {
+                    self.model()
+                        .admit_sandbox(opened, id, namespace.clone(), identity)
+                });
+                if let Err(error) = admitted {
+                    self.abandon(opened);
+                    return Err(error);
+                }
+                Ok((opened, true))
+            }
+        }
+    }
+
+    /// Lets go of a sandbox that has no endpoints.
+    pub(super) fn abandon(&self, number: SandboxNo) {
+        self.datapath.remove_sandbox(number);
+        self.model().forget_sandbox(number);
+    }
+
+    fn clear_sandbox(&self, number: SandboxNo) {
+        let endpoints: Vec<_> = {
+            let model = self.model();
+            let sandbox = model.sandbox_by_no(number);
+            let endpoints = sandbox.map(|sandbox| sandbox.endpoints.values().cloned());
+            endpoints.into_iter().flatten().collect()
+        };
+        for id in &endpoints {
+            self.detach(id);
+        }
+        self.abandon(number);
+    }
+}

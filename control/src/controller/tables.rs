@@ -1,0 +1,235 @@
+//! Ports, forwarding tables and figures.
+
+use tapweave_net::{MacAddr, NetworkNo, PortNo};
+use tapweave_switch::{FdbEntry, FdbOrigin};
+
+use super::Controller;
+use crate::api::{
+    FdbAdd, FdbEntryView, FdbKind, FdbStats, Port, PortCounters, PortKind, PortState, Stats,
+};
+use crate::error::Thing;
+use crate::model::{EndpointRecord, Model, NetworkRecord};
+use crate::{ControlError, Name};
+
+impl Controller {
+    /// Returns the ports of one network, or of all, in order of network and sandbox.
+    ///
+    /// # Errors
+    ///
+    /// `NoSuch` or `Ambiguous` for the network.
+    pub fn ports(&self, network: Option<&str>) -> Result<Vec<Port>, ControlError> {
+        let mut endpoints = Vec::new();
+        {
+            let model = self.model();
+            for network in chosen(&model, network)? {
+                endpoints.extend(model.endpoints_of(&network.id).cloned());
+            }
+        }
+        endpoints.sort_by(|a, b| (&a.network, &a.sandbox_name).cmp(&(&b.network, &b.sandbox_name)));
+        Ok(endpoints
+            .iter()
+            .filter_map(|endpoint| self.port_view(endpoint))
+            .collect())
+    }
+
+    /// Returns the port called `NETWORK/SANDBOX[:IFNAME]`.
+    ///
+    /// # Errors
+    ///
+    /// `PortSyntax`, `NoSuch` or `Ambiguous`.
+    pub fn port(&self, reference: &str) -> Result<Port, ControlError> {
+        let endpoint = find_port(&self.model(), reference)?.clone();
+        self.port_view(&endpoint)
+            .ok_or_else(|| no_such_port(reference))
+    }
+
+    /// Returns the forwarding table of one network, or those of all, in order of network and MAC.
+    ///
+    /// # Errors
+    ///
+    /// `NoSuch` or `Ambiguous` for the network.
+    pub fn fdb(&self, network: Option<&str>) -> Result<Vec<FdbEntryView>, ControlError> {
+        let networks = self.numbers(network)?;
+        let mut views = Vec::new();
+        for (name, number) in networks {
+            let entries = self.datapath.fdb_entries(number);
+            let model = self.model();
+            views.extend(entries.iter().map(|entry| fdb_view(&model, &name, entry)));
+        }
+        Ok(views)
+    }
+
+    /// Makes a static entry.
+    ///
+    /// # Errors
+    ///
+    /// When network or port are not known or do not belong together, or the table refuses.
+    pub fn fdb_add(&self, request: &FdbAdd) -> Result<(), ControlError> {
+        let (number, port) = {
+            let model = self.model();
+            let network = model.network(&request.network)?;
+            let endpoint = find_port(&model, &request.port)?;
+            if endpoint.network_id != network.id {
+                return Err(ControlError::PortElsewhere {
+                    port: request.port.clone(),
+                    network: network.name.clone(),
+                });
+            }
+            (network.number, port_no(endpoint, &request.port)?)
+        };
+        Ok(self.datapath.fdb_add(number, request.mac, port)?)
+    }
+
+    /// Removes an entry, learned or static.
+    ///
+    /// # Errors
+    ///
+    /// `NoFdbEntry`; `NoSuch` or `Ambiguous` for the network.
+    pub fn fdb_del(&self, network: &str, mac: MacAddr) -> Result<(), ControlError> {
+        let (name, number) = {
+            let model = self.model();
+            let network = model.network(network)?;
+            (network.name.clone(), network.number)
+        };
+        if self.datapath.fdb_del(number, mac) {
+            Ok(())
+        } else {
+            Err(ControlError::NoFdbEntry { network: name, mac })
+        }
+    }
+
+    /// Removes the learned entries of one network, or of all, and returns how many there were.
+    ///
+    /// # Errors
+    ///
+    /// `NoSuch` or `Ambiguous` for the network.
+    pub fn fdb_flush(&self, network: Option<&str>) -> Result<usize, ControlError> {
+        let networks = self.numbers(network)?;
+        Ok(networks
+            .into_iter()
+            .map(|(_, number)| self.datapath.fdb_flush(number))
+            .sum())
+    }
+
+    /// Returns figures of the whole daemon.
+    pub fn stats(&self) -> Stats {
+        let (endpoints, networks, sandboxes) = {
+            let model = self.model();
+            let networks: Vec<_> = model
+                .networks()
+                .map(|network| {
+                    (
+                        network.name.clone(),
+                        network.number,
+                        network.settings.fdb_limit,
+                    )
+                })
+                .collect();
+            let endpoints: Vec<_> = model
+                .networks()
+                .flat_map(|network| model.endpoints_of(&network.id))
+                .filter_map(EndpointRecord::port_no)
+                .collect();
+            (endpoints, networks, model.sandboxes().count())
+        };
+        let mut total = PortCounters::default();
+        for stats in endpoints
+            .iter()
+            .filter_map(|port| self.datapath.port_stats(*port))
+        {
+            total.add(&PortCounters::from(&stats));
+        }
+        let fdb = networks
+            .into_iter()
+            .map(|(network, number, limit)| FdbStats {
+                network,
+                entries: self.datapath.fdb_entries(number).len(),
+                limit,
+            });
+        let fdb: Vec<_> = fdb.collect();
+        Stats {
+            networks: fdb.len(),
+            sandboxes,
+            ports: endpoints.len(),
+            fdb,
+            workers: self.datapath.worker_stats(),
+            total,
+        }
+    }
+
+    fn numbers(&self, network: Option<&str>) -> Result<Vec<(Name, NetworkNo)>, ControlError> {
+        let model = self.model();
+        let networks = chosen(&model, network)?;
+        Ok(networks
+            .into_iter()
+            .map(|network| (network.name.clone(), network.number))
+            .collect())
+    }
+
+    fn port_view(&self, endpoint: &EndpointRecord) -> Option<Port> {
+        let stats = self.datapath.port_stats(endpoint.port_no()?);
+        Some(Port {
+            endpoint: endpoint.view()?,
+            kind: PortKind::Tap,
+            state: match stats {
+                Some(_) => PortState::Up,
+                None => PortState::Gone,
+            },
+            counters: stats.as_ref().map(PortCounters::from).unwrap_or_default(),
+        })
+    }
+}
+
+/// Returns one network, or all.
+fn chosen<'m>(
+    model: &'m Model,
+    network: Option<&str>,
+) -> Result<Vec<&'m NetworkRecord>, ControlError> {
+    match network {
+        Some(reference) => Ok(vec![model.network(reference)?]),
+        None => Ok(model.networks().collect()),
+    }
+}
+
+fn find_port<'m>(model: &'m Model, reference: &str) -> Result<&'m EndpointRecord, ControlError> {
+    let syntax = || ControlError::PortSyntax {
+        text: reference.to_owned(),
+    };
+    let (network, rest) = reference.split_once('/').ok_or_else(syntax)?;
+    let (sandbox, ifname) = match rest.split_once(':') {
+        Some((sandbox, ifname)) => (sandbox, Some(ifname)),
+        None => (rest, None),
+    };
+    let endpoint = model.endpoint_between(model.network(network)?, model.sandbox(sandbox)?);
+    endpoint
+        .filter(|endpoint| {
+            endpoint
+                .view()
+                .is_some_and(|view| ifname.is_none_or(|ifname| view.ifname == ifname))
+        })
+        .ok_or_else(|| no_such_port(reference))
+}
+
+fn port_no(endpoint: &EndpointRecord, reference: &str) -> Result<PortNo, ControlError> {
+    endpoint.port_no().ok_or_else(|| no_such_port(reference))
+}
+
+fn no_such_port(reference: &str) -> ControlError {
+    ControlError::NoSuch {
+        what: Thing::Port,
+        reference: reference.to_owned(),
+    }
+}
+
+fn fdb_view(model: &Model, network: &Name, entry: &FdbEntry) -> FdbEntryView {
+    FdbEntryView {
+        mac: entry.mac,
+        network: network.clone(),
+        port: model.endpoint_at(entry.port).map(EndpointRecord::port_name),
+        age_ms: u64::try_from(entry.age.as_millis()).unwrap_or(u64::MAX),
+        kind: match entry.origin {
+            FdbOrigin::Learned => FdbKind::Learned,
+            FdbOrigin::Static => FdbKind::Static,
+        },
+    }
+}

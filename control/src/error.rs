@@ -1,0 +1,288 @@
+//! Why a request is refused.
+
+use std::error::Error;
+use std::fmt;
+
+use ipnet::IpNet;
+use tapweave_ipam::{LeaseError, OverlapError, PoolsExhausted, SubnetError};
+use tapweave_net::MacAddr;
+use thiserror::Error;
+
+use crate::datapath::{DatapathError, DatapathErrorKind};
+use crate::{Name, NameError, OptionError};
+
+/// A request that was refused; nothing was changed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ControlError {
+    /// A text is not a name.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// A name that means something else.
+    #[error("a network cannot be called {name}: the word is reserved")]
+    ReservedName {
+        /// The name.
+        name: Name,
+    },
+    /// Nothing has that name or id.
+    #[error("there is no {what} {reference:?}")]
+    NoSuch {
+        /// What was looked for.
+        what: Thing,
+        /// By which words.
+        reference: String,
+    },
+    /// Several things have an id that begins so.
+    #[error("{reference} is the beginning of the ids of several {what}s; give more of it")]
+    Ambiguous {
+        /// What was looked for.
+        what: Thing,
+        /// By which words.
+        reference: String,
+    },
+    /// The name is taken.
+    #[error("there is a network called {name} already")]
+    NetworkExists {
+        /// The name.
+        name: Name,
+    },
+    /// A driver, option or number.
+    #[error(transparent)]
+    Option(#[from] OptionError),
+    /// A subnet cannot be had.
+    #[error(transparent)]
+    Subnet(#[from] SubnetError),
+    /// Two subnets of one request overlap.
+    #[error(transparent)]
+    SubnetOverlap(#[from] OverlapError),
+    /// A subnet overlaps that of another network.
+    #[error("subnet {subnet} overlaps {other} of network {network}")]
+    NetworkOverlap {
+        /// The subnet.
+        subnet: IpNet,
+        /// The other subnet.
+        other: IpNet,
+        /// The network that has it.
+        network: Name,
+    },
+    /// No subnet is left to choose.
+    #[error(transparent)]
+    Pools(#[from] PoolsExhausted),
+    /// Addresses for a network that is to have none.
+    #[error("a pure L2 network has no subnets and no IPv6 addresses")]
+    L2WithAddresses,
+    /// A network that has endpoints is not removed.
+    #[error("network {network} is in use by {}", ports.join(", "))]
+    NetworkInUse {
+        /// The network.
+        network: Name,
+        /// Its ports.
+        ports: Vec<String>,
+    },
+    /// Another request is removing the network.
+    #[error("network {network} is being removed")]
+    BeingRemoved {
+        /// The network.
+        network: Name,
+    },
+    /// No namespace was given for a sandbox that is new.
+    #[error("sandbox {sandbox:?} is not known; give its namespace by --netns PATH or --pid PID")]
+    SandboxUnknown {
+        /// The sandbox.
+        sandbox: String,
+    },
+    /// The name belongs to another namespace.
+    #[error("sandbox {sandbox} is known already and has another namespace")]
+    SandboxElsewhere {
+        /// The sandbox.
+        sandbox: Name,
+    },
+    /// The namespace belongs to another name.
+    #[error("the namespace is known already, as sandbox {sandbox}")]
+    NamespaceKnown {
+        /// The sandbox that has it.
+        sandbox: Name,
+    },
+    /// A sandbox is in a network once.
+    #[error("sandbox {sandbox} is connected to network {network} already")]
+    AlreadyConnected {
+        /// The sandbox.
+        sandbox: Name,
+        /// The network.
+        network: Name,
+    },
+    /// There is nothing to disconnect.
+    #[error("sandbox {sandbox} is not connected to network {network}")]
+    NotConnected {
+        /// The sandbox.
+        sandbox: String,
+        /// The network.
+        network: Name,
+    },
+    /// An address cannot be had.
+    #[error("network {network} has no such address to give")]
+    Address {
+        /// The network.
+        network: Name,
+        /// Why.
+        source: LeaseError,
+    },
+    /// The MAC is that of another endpoint of the network.
+    #[error("{mac} is in use by {port}")]
+    MacTaken {
+        /// The address.
+        mac: MacAddr,
+        /// Who has it.
+        port: String,
+    },
+    /// No station can have that MAC.
+    #[error("{mac} cannot be the address of an interface: it is zero or a group address")]
+    MacUnusable {
+        /// The address.
+        mac: MacAddr,
+    },
+    /// The sandbox has such an interface.
+    #[error("interface {ifname} of sandbox {sandbox} is in use by {port}")]
+    IfNameTaken {
+        /// The interface.
+        ifname: String,
+        /// The sandbox.
+        sandbox: Name,
+        /// The port that it belongs to.
+        port: String,
+    },
+    /// A TAP cannot have as many queues.
+    #[error("{queues} queues are outside of 1..=16")]
+    Queues {
+        /// What was given.
+        queues: u16,
+    },
+    /// A text is not a port.
+    #[error("{text:?} is not a port: it should be NETWORK/SANDBOX or NETWORK/SANDBOX:IFNAME")]
+    PortSyntax {
+        /// The text.
+        text: String,
+    },
+    /// The port is in another network.
+    #[error("port {port} is not in network {network}")]
+    PortElsewhere {
+        /// The port.
+        port: String,
+        /// The network.
+        network: Name,
+    },
+    /// The table has no such entry.
+    #[error("network {network} has no FDB entry for {mac}")]
+    NoFdbEntry {
+        /// The network.
+        network: Name,
+        /// The station.
+        mac: MacAddr,
+    },
+    /// The packet path, or the machine, refused.
+    #[error(transparent)]
+    Datapath(#[from] DatapathError),
+}
+
+/// What a reference names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Thing {
+    /// A network.
+    Network,
+    /// A sandbox.
+    Sandbox,
+    /// An endpoint.
+    Endpoint,
+    /// A port.
+    Port,
+}
+
+impl fmt::Display for Thing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Network => "network",
+            Self::Sandbox => "sandbox",
+            Self::Endpoint => "endpoint",
+            Self::Port => "port",
+        })
+    }
+}
+
+/// What kind of refusal it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The request can never be carried out as it is.
+    Invalid,
+    /// It names something that does not exist.
+    NotFound,
+    /// Something that exists is in the way.
+    Conflict,
+    /// The kernel refused.
+    Denied,
+    /// A limit was reached.
+    Exhausted,
+    /// The daemon failed.
+    Internal,
+}
+
+impl ControlError {
+    /// Returns the kind.
+    pub const fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Name(_)
+            | Self::ReservedName { .. }
+            | Self::Option(_)
+            | Self::Subnet(_)
+            | Self::SubnetOverlap(_)
+            | Self::L2WithAddresses
+            | Self::MacUnusable { .. }
+            | Self::Queues { .. }
+            | Self::PortSyntax { .. }
+            | Self::PortElsewhere { .. } => ErrorKind::Invalid,
+            Self::NoSuch { .. }
+            | Self::SandboxUnknown { .. }
+            | Self::NotConnected { .. }
+            | Self::NoFdbEntry { .. } => ErrorKind::NotFound,
+            Self::Ambiguous { .. }
+            | Self::NetworkExists { .. }
+            | Self::NetworkOverlap { .. }
+            | Self::NetworkInUse { .. }
+            | Self::BeingRemoved { .. }
+            | Self::SandboxElsewhere { .. }
+            | Self::NamespaceKnown { .. }
+            | Self::AlreadyConnected { .. }
+            | Self::MacTaken { .. }
+            | Self::IfNameTaken { .. } => ErrorKind::Conflict,
+            Self::Pools(_) => ErrorKind::Exhausted,
+            Self::Address { source, .. } => match source {
+                LeaseError::Taken { .. } => ErrorKind::Conflict,
+                LeaseError::Exhausted { .. } => ErrorKind::Exhausted,
+                LeaseError::Outside { .. }
+                | LeaseError::Reserved { .. }
+                | LeaseError::NoSubnet { .. }
+                | _ => ErrorKind::Invalid,
+            },
+            Self::Datapath(error) => match error.kind() {
+                DatapathErrorKind::Invalid => ErrorKind::Invalid,
+                DatapathErrorKind::Denied => ErrorKind::Denied,
+                DatapathErrorKind::Conflict => ErrorKind::Conflict,
+                DatapathErrorKind::Exhausted => ErrorKind::Exhausted,
+                DatapathErrorKind::Internal => ErrorKind::Internal,
+            },
+        }
+    }
+
+    /// Returns the message with those of its causes, in one line.
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        text
+    }
+}

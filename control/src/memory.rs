@@ -1,0 +1,347 @@
+//! A packet path and a host in memory, for tests and for embedding without a kernel.
+//!
+//! The namespace with number N is found by pid N, and by any path whose last part is N; anything else
+//! is no namespace. Calls can be made to fail. No frame ever flows, so counters are zero and nothing
+//! is learned; static FDB entries are kept.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use tapweave_net::{MacAddr, NetworkNo, OffloadSet, PortNo};
+use tapweave_switch::{FdbEntry, FdbOrigin, PortStats};
+
+use crate::Host;
+use crate::datapath::{
+    AttachedPort, Datapath, DatapathError, DatapathErrorKind, InterfaceSettings, NamespaceId,
+    NamespaceRef, NetworkSettings, Offloading, SandboxNo, WorkerStats,
+};
+
+/// A packet path that carries nothing.
+#[derive(Debug, Default)]
+pub struct MemoryDatapath {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    last_network: u32,
+    last_port: u32,
+    calls_until_failure: Option<usize>,
+    networks: BTreeMap<NetworkNo, Network>,
+    sandboxes: BTreeMap<SandboxNo, NamespaceId>,
+    ports: BTreeMap<PortNo, Port>,
+}
+
+#[derive(Debug)]
+struct Network {
+    settings: NetworkSettings,
+    fdb: BTreeMap<MacAddr, PortNo>,
+}
+
+#[derive(Debug)]
+struct Port {
+    network: NetworkNo,
+    namespace: NamespaceId,
+    ifname: String,
+    interface: InterfaceSettings,
+}
+
+/// How much there is of what.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Population {
+    /// Networks.
+    pub networks: usize,
+    /// Sandboxes that are watched.
+    pub sandboxes: usize,
+    /// Ports.
+    pub ports: usize,
+}
+
+impl MemoryDatapath {
+    /// Makes the call fail that comes after `calls` others which can fail, and no later one.
+    pub fn fail_after(&self, calls: usize) {
+        self.state().calls_until_failure = Some(calls);
+    }
+
+    /// Takes an order back that [`MemoryDatapath::fail_after`] gave, and tells whether it was still
+    /// waiting.
+    pub fn cancel_failure(&self) -> bool {
+        self.state().calls_until_failure.take().is_some()
+    }
+
+    /// Counts what there is.
+    pub fn population(&self) -> Population {
+        let state = self.state();
+        Population {
+            networks: state.networks.len(),
+            sandboxes: state.sandboxes.len(),
+            ports: state.ports.len(),
+        }
+    }
+
+    /// Returns the numbers of the sandboxes that are watched.
+    pub fn sandboxes(&self) -> Vec<SandboxNo> {
+        self.state().sandboxes.keys().copied().collect()
+    }
+
+    /// Returns the settings of the networks, in order of their making.
+    pub fn networks(&self) -> Vec<NetworkSettings> {
+        let state = self.state();
+        state
+            .networks
+            .values()
+            .map(|network| network.settings.clone())
+            .collect()
+    }
+
+    /// Returns the interfaces that were asked for, in order of their ports.
+    pub fn interfaces(&self) -> Vec<InterfaceSettings> {
+        let state = self.state();
+        state
+            .ports
+            .values()
+            .map(|port| port.interface.clone())
+            .collect()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn maybe_fail(&mut self) -> Result<(), DatapathError> {
+        match self.calls_until_failure {
+            None => Ok(()),
+            Some(0) => {
+                self.calls_until_failure = None;
+                Err(refusal(DatapathErrorKind::Internal, "failure on request"))
+            }
+            Some(calls) => {
+                self.calls_until_failure = Some(calls - 1);
+                Ok(())
+            }
+        }
+    }
+
+    fn network(&mut self, network: NetworkNo) -> Result<&mut Network, DatapathError> {
+        self.networks
+            .get_mut(&network)
+            .ok_or_else(|| refusal(DatapathErrorKind::Invalid, "no such network"))
+    }
+
+    fn ifname(&self, namespace: NamespaceId, wanted: Option<&str>) -> Option<String> {
+        let taken: BTreeSet<&str> = self
+            .ports
+            .values()
+            .filter(|port| port.namespace == namespace)
+            .map(|port| port.ifname.as_str())
+            .collect();
+        match wanted {
+            Some(name) => (!taken.contains(name)).then(|| name.to_owned()),
+            // One of them is free: there is one more than there are taken names.
+            None => (0..=taken.len())
+                .map(|n| format!("eth{n}"))
+                .find(|name| !taken.contains(name.as_str())),
+        }
+    }
+}
+
+fn refusal(
+    kind: DatapathErrorKind,
+    text: impl Into<Box<dyn Error + Send + Sync>>,
+) -> DatapathError {
+    DatapathError::new(kind, text)
+}
+
+fn identity(namespace: &NamespaceRef) -> Option<NamespaceId> {
+    let ino = match namespace {
+        NamespaceRef::Pid(pid) => u64::from(*pid),
+        NamespaceRef::Path(path) => path.file_name()?.to_str()?.parse().ok()?,
+    };
+    Some(NamespaceId { dev: 4, ino })
+}
+
+impl Datapath for MemoryDatapath {
+    fn add_network(&self, settings: &NetworkSettings) -> NetworkNo {
+        let mut state = self.state();
+        state.last_network += 1;
+        let number = NetworkNo(state.last_network);
+        let network = Network {
+            settings: settings.clone(),
+            fdb: BTreeMap::new(),
+        };
+        state.networks.insert(number, network);
+        number
+    }
+
+    fn remove_network(&self, network: NetworkNo) -> Result<(), DatapathError> {
+        let mut state = self.state();
+        state.maybe_fail()?;
+        state.network(network)?;
+        if state.ports.values().any(|port| port.network == network) {
+            return Err(refusal(DatapathErrorKind::Conflict, "network has ports"));
+        }
+        state.networks.remove(&network);
+        Ok(())
+    }
+
+    fn add_sandbox(
+        &self,
+        sandbox: SandboxNo,
+        namespace: &NamespaceRef,
+    ) -> Result<NamespaceId, DatapathError> {
+        let mut state = self.state();
+        state.maybe_fail()?;
+        let identity = identity(namespace).ok_or_else(|| {
+            refusal(
+                DatapathErrorKind::Invalid,
+                format!("{namespace:?} is not a network namespace"),
+            )
+        })?;
+        state.sandboxes.insert(sandbox, identity);
+        Ok(identity)
+    }
+
+    fn remove_sandbox(&self, sandbox: SandboxNo) {
+        self.state().sandboxes.remove(&sandbox);
+    }
+
+    fn add_port(
+        &self,
+        sandbox: SandboxNo,
+        network: NetworkNo,
+        interface: &InterfaceSettings,
+    ) -> Result<AttachedPort, DatapathError> {
+        let mut state = self.state();
+        state.maybe_fail()?;
+        state.network(network)?;
+        let namespace = *state
+            .sandboxes
+            .get(&sandbox)
+            .ok_or_else(|| refusal(DatapathErrorKind::Invalid, "no such sandbox"))?;
+        let ifname = state
+            .ifname(namespace, interface.ifname.as_deref())
+            .ok_or_else(|| refusal(DatapathErrorKind::Conflict, "interface name is taken"))?;
+        state.last_port += 1;
+        let port = PortNo::from_u32(state.last_port);
+        let record = Port {
+            network,
+            namespace,
+            ifname: ifname.clone(),
+            interface: interface.clone(),
+        };
+        state.ports.insert(port, record);
+        let offloads = match interface.offload {
+            Offloading::On => OffloadSet::ALL,
+            Offloading::Off => OffloadSet::EMPTY,
+        };
+        Ok(AttachedPort {
+            port,
+            ifname,
+            offloads,
+        })
+    }
+
+    fn remove_port(&self, port: PortNo) {
+        let mut state = self.state();
+        state.ports.remove(&port);
+        for network in state.networks.values_mut() {
+            network.fdb.retain(|_, at| *at != port);
+        }
+    }
+
+    fn port_stats(&self, port: PortNo) -> Option<PortStats> {
+        let state = self.state();
+        state.ports.get(&port).map(|_| PortStats::default())
+    }
+
+    fn fdb_entries(&self, network: NetworkNo) -> Vec<FdbEntry> {
+        let mut state = self.state();
+        let Ok(network) = state.network(network) else {
+            return Vec::new();
+        };
+        let entry = |(mac, port): (&MacAddr, &PortNo)| FdbEntry {
+            mac: *mac,
+            port: *port,
+            origin: FdbOrigin::Static,
+            age: Duration::ZERO,
+        };
+        network.fdb.iter().map(entry).collect()
+    }
+
+    fn fdb_add(&self, network: NetworkNo, mac: MacAddr, port: PortNo) -> Result<(), DatapathError> {
+        let mut state = self.state();
+        state.maybe_fail()?;
+        if !mac.is_station() {
+            return Err(refusal(
+                DatapathErrorKind::Invalid,
+                format!("{mac} is not the address of a station"),
+            ));
+        }
+        state.network(network)?.fdb.insert(mac, port);
+        Ok(())
+    }
+
+    fn fdb_del(&self, network: NetworkNo, mac: MacAddr) -> bool {
+        let mut state = self.state();
+        let network = state.network(network);
+        network.is_ok_and(|network| network.fdb.remove(&mac).is_some())
+    }
+
+    fn fdb_flush(&self, _network: NetworkNo) -> usize {
+        0
+    }
+
+    fn worker_stats(&self) -> Vec<WorkerStats> {
+        Vec::new()
+    }
+}
+
+/// A host whose clock stands still, whose randomness can be foreseen, and which has the routes that
+/// it was given.
+#[derive(Debug, Default)]
+pub struct MemoryHost {
+    prefixes: Vec<IpNet>,
+    draws: Mutex<u64>,
+}
+
+impl MemoryHost {
+    /// Returns a host on which `prefixes` are in use.
+    pub fn new(prefixes: Vec<IpNet>) -> Self {
+        Self {
+            prefixes,
+            draws: Mutex::default(),
+        }
+    }
+}
+
+impl Host for MemoryHost {
+    fn unix_time(&self) -> Duration {
+        // 2026-01-01 00:00 UTC.
+        Duration::from_hours(490_896)
+    }
+
+    fn fill_random(&self, buf: &mut [u8]) -> Result<(), DatapathError> {
+        let mut draws = self.draws.lock().unwrap_or_else(PoisonError::into_inner);
+        for chunk in buf.chunks_mut(8) {
+            *draws += 1;
+            // SplitMix64.
+            let mut word = draws.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            let bytes = (word ^ (word >> 31)).to_be_bytes();
+            for (to, from) in chunk.iter_mut().zip(bytes) {
+                *to = from;
+            }
+        }
+        Ok(())
+    }
+
+    fn prefixes_in_use(&self) -> Result<Vec<IpNet>, DatapathError> {
+        Ok(self.prefixes.clone())
+    }
+}

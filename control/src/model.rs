@@ -1,0 +1,398 @@
+//! What exists: networks, sandboxes, endpoints. Pure, in memory.
+//!
+//! The model answers whether a change is possible and makes it; it does not call anybody. A change
+//! that also needs the packet path goes in two steps, so that the model can be unlocked in between:
+//!
+//! ```text
+//!   sandbox    open_sandbox   ─► (add_sandbox)    ─► admit_sandbox   or  forget_sandbox
+//!   endpoint   plan_endpoint  ─► (add_port)       ─► seat_endpoint   or  forget_endpoint
+//!   network    close_network  ─► (remove_network) ─► forget_network  or  reopen_network
+//! ```
+//!
+//! Between the steps the name, the addresses and the MAC are taken, so that a concurrent request
+//! cannot have them; lists do not show what is not finished. A [`SandboxNo`] is known here before the
+//! packet path hears of it, so that no report of its end can come too early.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use ipnet::IpNet;
+use tapweave_net::{NetworkNo, PortNo};
+
+use crate::datapath::{AttachedPort, NamespaceId, NamespaceRef, SandboxNo};
+use crate::error::Thing;
+use crate::{ControlError, Id, Name};
+
+mod endpoint;
+mod network;
+mod sandbox;
+
+pub(crate) use endpoint::{EndpointPlan, EndpointRecord, Place};
+pub(crate) use network::{Lifecycle, NetworkRecord};
+pub(crate) use sandbox::SandboxRecord;
+
+/// All that exists.
+#[derive(Debug, Default)]
+pub(crate) struct Model {
+    networks: BTreeMap<Id, NetworkRecord>,
+    network_names: BTreeMap<Name, Id>,
+    sandboxes: BTreeMap<SandboxNo, SandboxRecord>,
+    sandbox_names: BTreeMap<Name, SandboxNo>,
+    /// Sandboxes whose namespace is being opened.
+    opening: BTreeMap<SandboxNo, Name>,
+    last_sandbox: u64,
+    endpoints: BTreeMap<Id, EndpointRecord>,
+    ports: BTreeMap<PortNo, Id>,
+}
+
+impl Model {
+    // Networks.
+
+    /// Refuses a network whose name is taken or whose subnets overlap those of another.
+    pub(crate) fn check_network(
+        &self,
+        name: &Name,
+        subnets: impl IntoIterator<Item = IpNet>,
+    ) -> Result<(), ControlError> {
+        if self.network_names.contains_key(name) {
+            return Err(ControlError::NetworkExists { name: name.clone() });
+        }
+        for subnet in subnets {
+            for network in self.networks.values() {
+                network.addresses.check_overlap(subnet).map_err(|overlap| {
+                    ControlError::NetworkOverlap {
+                        subnet,
+                        other: overlap.other,
+                        network: network.name.clone(),
+                    }
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a network that [`Model::check_network`] found possible.
+    pub(crate) fn insert_network(&mut self, network: NetworkRecord) {
+        self.network_names
+            .insert(network.name.clone(), network.id.clone());
+        self.networks.insert(network.id.clone(), network);
+    }
+
+    /// Keeps a network without endpoints from getting any, and returns its id and number.
+    pub(crate) fn close_network(
+        &mut self,
+        reference: &str,
+    ) -> Result<(Id, NetworkNo), ControlError> {
+        let id = self.network(reference)?.id.clone();
+        let ports = self.port_names(&id);
+        let network = self.network_mut(&id)?;
+        network.check_open()?;
+        if !network.endpoints.is_empty() {
+            return Err(ControlError::NetworkInUse {
+                network: network.name.clone(),
+                ports,
+            });
+        }
+        network.lifecycle = Lifecycle::Closing;
+        Ok((id, network.number))
+    }
+
+    /// Takes [`Model::close_network`] back.
+    pub(crate) fn reopen_network(&mut self, id: &Id) {
+        if let Some(network) = self.networks.get_mut(id) {
+            network.lifecycle = Lifecycle::Open;
+        }
+    }
+
+    /// Removes a closed network.
+    pub(crate) fn forget_network(&mut self, id: &Id) {
+        if let Some(network) = self.networks.remove(id) {
+            self.network_names.remove(&network.name);
+        }
+    }
+
+    /// Finds a network by name, id, or unambiguous beginning of an id.
+    pub(crate) fn network(&self, reference: &str) -> Result<&NetworkRecord, ControlError> {
+        if let Some(network) = self
+            .network_names
+            .get(reference)
+            .and_then(|id| self.networks.get(id))
+        {
+            return Ok(network);
+        }
+        by_prefix(&self.networks, reference, Thing::Network)
+    }
+
+    /// Returns the networks in order of their names.
+    pub(crate) fn networks(&self) -> impl Iterator<Item = &NetworkRecord> {
+        self.network_names
+            .values()
+            .filter_map(|id| self.networks.get(id))
+    }
+
+    /// Returns the prefixes of all networks.
+    pub(crate) fn subnets(&self) -> impl Iterator<Item = IpNet> {
+        self.networks
+            .values()
+            .flat_map(|network| network.addresses.subnets())
+            .map(tapweave_ipam::Subnet::prefix)
+    }
+
+    fn network_mut(&mut self, id: &Id) -> Result<&mut NetworkRecord, ControlError> {
+        self.networks
+            .get_mut(id)
+            .ok_or_else(|| ControlError::NoSuch {
+                what: Thing::Network,
+                reference: id.short().to_owned(),
+            })
+    }
+
+    fn port_names(&self, network: &Id) -> Vec<String> {
+        self.endpoints_of(network)
+            .map(EndpointRecord::port_name)
+            .collect()
+    }
+
+    // Sandboxes.
+
+    /// Chooses the number of a sandbox to come.
+    pub(crate) fn open_sandbox(&mut self, name: Name) -> SandboxNo {
+        self.last_sandbox += 1;
+        let number = SandboxNo(self.last_sandbox);
+        self.opening.insert(number, name);
+        number
+    }
+
+    /// Makes an opened sandbox known, unless its namespace has another name already.
+    pub(crate) fn admit_sandbox(
+        &mut self,
+        number: SandboxNo,
+        id: Id,
+        namespace: NamespaceRef,
+        identity: NamespaceId,
+    ) -> Result<(), ControlError> {
+        if let Some(other) = self.sandboxes.values().find(|s| s.identity == identity) {
+            return Err(ControlError::NamespaceKnown {
+                sandbox: other.name.clone(),
+            });
+        }
+        let Some(name) = self.opening.remove(&number) else {
+            return Err(ControlError::SandboxUnknown {
+                sandbox: id.short().to_owned(),
+            });
+        };
+        self.sandbox_names.insert(name.clone(), number);
+        let record = SandboxRecord {
+            number,
+            id,
+            name,
+            namespace,
+            identity,
+            endpoints: BTreeMap::new(),
+        };
+        self.sandboxes.insert(number, record);
+        Ok(())
+    }
+
+    /// Removes a sandbox, known or being opened, that has no endpoints.
+    pub(crate) fn forget_sandbox(&mut self, number: SandboxNo) {
+        self.opening.remove(&number);
+        if let Some(sandbox) = self.sandboxes.remove(&number) {
+            self.sandbox_names.remove(&sandbox.name);
+        }
+    }
+
+    /// Returns the name of a sandbox, known or being opened.
+    pub(crate) fn sandbox_name(&self, number: SandboxNo) -> Option<&Name> {
+        let known = self.sandboxes.get(&number).map(|sandbox| &sandbox.name);
+        known.or_else(|| self.opening.get(&number))
+    }
+
+    /// Finds a sandbox by its number.
+    pub(crate) fn sandbox_by_no(&self, number: SandboxNo) -> Option<&SandboxRecord> {
+        self.sandboxes.get(&number)
+    }
+
+    /// Finds a sandbox by name, id, or unambiguous beginning of an id.
+    pub(crate) fn sandbox(&self, reference: &str) -> Result<&SandboxRecord, ControlError> {
+        if let Some(sandbox) = self
+            .sandbox_names
+            .get(reference)
+            .and_then(|number| self.sandboxes.get(number))
+        {
+            return Ok(sandbox);
+        }
+        let mut found = self
+            .sandboxes
+            .values()
+            .filter(|sandbox| !reference.is_empty() && sandbox.id.as_str().starts_with(reference));
+        only_one(&mut found, reference, Thing::Sandbox)
+    }
+
+    /// Returns the sandboxes in order of their names.
+    pub(crate) fn sandboxes(&self) -> impl Iterator<Item = &SandboxRecord> {
+        self.sandbox_names
+            .values()
+            .filter_map(|number| self.sandboxes.get(number))
+    }
+
+    // Endpoints.
+
+    /// Takes everything that the endpoint needs in its network, and returns it.
+    pub(crate) fn plan_endpoint(
+        &mut self,
+        plan: EndpointPlan,
+    ) -> Result<&EndpointRecord, ControlError> {
+        let network_id = self.network(&plan.network)?.id.clone();
+        self.check_interface(&plan)?;
+        let taken_mac = plan.mac.and_then(|mac| {
+            self.endpoints_of(&network_id)
+                .find(|endpoint| endpoint.mac == mac)
+        });
+        if let Some(other) = taken_mac {
+            return Err(ControlError::MacTaken {
+                mac: other.mac,
+                port: other.port_name(),
+            });
+        }
+        let network = self
+            .networks
+            .get_mut(&network_id)
+            .ok_or_else(|| ControlError::NoSuch {
+                what: Thing::Network,
+                reference: plan.network.clone(),
+            })?;
+        let sandbox =
+            self.sandboxes
+                .get_mut(&plan.sandbox)
+                .ok_or_else(|| ControlError::NoSuch {
+                    what: Thing::Sandbox,
+                    reference: plan.sandbox.0.to_string(),
+                })?;
+        network.check_open()?;
+        if sandbox.endpoints.contains_key(&network_id) {
+            return Err(ControlError::AlreadyConnected {
+                sandbox: sandbox.name.clone(),
+                network: network.name.clone(),
+            });
+        }
+        let record = network.admit(plan, sandbox.name.clone())?;
+        let id = record.id.clone();
+        sandbox.endpoints.insert(network_id, id.clone());
+        Ok(self.endpoints.entry(id).or_insert(record))
+    }
+
+    /// Notes the port that an endpoint got, and returns the endpoint.
+    pub(crate) fn seat_endpoint(&mut self, id: &Id, port: AttachedPort) -> Option<&EndpointRecord> {
+        let endpoint = self.endpoints.get_mut(id)?;
+        self.ports.insert(port.port, id.clone());
+        endpoint.place = Place::At(port);
+        Some(endpoint)
+    }
+
+    /// Removes an endpoint and frees what it had.
+    pub(crate) fn forget_endpoint(&mut self, id: &Id) {
+        let Some(endpoint) = self.endpoints.remove(id) else {
+            return;
+        };
+        if let Place::At(port) = &endpoint.place {
+            self.ports.remove(&port.port);
+        }
+        if let Some(network) = self.networks.get_mut(&endpoint.network_id) {
+            network.dismiss(&endpoint);
+        }
+        if let Some(sandbox) = self.sandboxes.get_mut(&endpoint.sandbox) {
+            sandbox.endpoints.remove(&endpoint.network_id);
+        }
+    }
+
+    /// Finds an endpoint by id or unambiguous beginning of it.
+    pub(crate) fn endpoint(&self, reference: &str) -> Result<&EndpointRecord, ControlError> {
+        by_prefix(&self.endpoints, reference, Thing::Endpoint)
+    }
+
+    /// Finds the endpoint that has a port.
+    pub(crate) fn endpoint_at(&self, port: PortNo) -> Option<&EndpointRecord> {
+        self.ports.get(&port).and_then(|id| self.endpoints.get(id))
+    }
+
+    /// Finds the endpoint of a sandbox in a network.
+    pub(crate) fn endpoint_between(
+        &self,
+        network: &NetworkRecord,
+        sandbox: &SandboxRecord,
+    ) -> Option<&EndpointRecord> {
+        let id = sandbox.endpoints.get(&network.id)?;
+        self.endpoints.get(id)
+    }
+
+    /// Returns the endpoints of a network, finished or not.
+    pub(crate) fn endpoints_of(&self, network: &Id) -> impl Iterator<Item = &EndpointRecord> {
+        let ids = self.networks.get(network).map(|network| &network.endpoints);
+        ids.into_iter()
+            .flatten()
+            .filter_map(|id| self.endpoints.get(id))
+    }
+
+    /// Returns the endpoints of a sandbox, finished or not.
+    pub(crate) fn endpoints_in(
+        &self,
+        sandbox: &SandboxRecord,
+    ) -> impl Iterator<Item = &EndpointRecord> {
+        sandbox
+            .endpoints
+            .values()
+            .filter_map(|id| self.endpoints.get(id))
+    }
+
+    /// Refuses an interface name that another endpoint of the sandbox has.
+    fn check_interface(&self, plan: &EndpointPlan) -> Result<(), ControlError> {
+        let (Some(ifname), Some(sandbox)) = (&plan.ifname, self.sandboxes.get(&plan.sandbox))
+        else {
+            return Ok(());
+        };
+        let other = self.endpoints_in(sandbox).find(
+            |endpoint| matches!(&endpoint.place, Place::At(port) if port.ifname == ifname.as_str()),
+        );
+        match other {
+            Some(other) => Err(ControlError::IfNameTaken {
+                ifname: ifname.to_string(),
+                sandbox: sandbox.name.clone(),
+                port: other.port_name(),
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Finds the only record whose id begins with `reference`.
+fn by_prefix<'r, T>(
+    records: &'r BTreeMap<Id, T>,
+    reference: &str,
+    what: Thing,
+) -> Result<&'r T, ControlError> {
+    let mut found = records
+        .range::<str, _>((Bound::Included(reference), Bound::Unbounded))
+        .take_while(|(id, _)| !reference.is_empty() && id.as_str().starts_with(reference))
+        .map(|(_, record)| record);
+    only_one(&mut found, reference, what)
+}
+
+fn only_one<T>(
+    found: &mut impl Iterator<Item = T>,
+    reference: &str,
+    what: Thing,
+) -> Result<T, ControlError> {
+    let reference = || reference.to_owned();
+    let first = found.next().ok_or_else(|| ControlError::NoSuch {
+        what,
+        reference: reference(),
+    })?;
+    match found.next() {
+        None => Ok(first),
+        Some(_) => Err(ControlError::Ambiguous {
+            what,
+            reference: reference(),
+        }),
+    }
+}

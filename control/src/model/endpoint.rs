@@ -1,0 +1,137 @@
+//! An endpoint: planned, then seated at a port.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
+use tapweave_net::{MacAddr, NetworkNo, PortNo};
+
+use crate::api::Endpoint;
+use crate::datapath::{AttachedPort, InterfaceSettings, Isolation, Offloading, SandboxNo};
+use crate::{Id, IfName, Name};
+
+/// What an endpoint is to be, checked but for what the network has to give.
+#[derive(Clone, Debug)]
+pub(crate) struct EndpointPlan {
+    /// The id that it will have.
+    pub(crate) id: Id,
+    /// The network, by name or id.
+    pub(crate) network: String,
+    /// The sandbox.
+    pub(crate) sandbox: SandboxNo,
+    /// Name of the interface, if asked for.
+    pub(crate) ifname: Option<IfName>,
+    /// IPv4 address, if asked for.
+    pub(crate) ip: Option<Ipv4Addr>,
+    /// IPv6 address, if asked for.
+    pub(crate) ip6: Option<Ipv6Addr>,
+    /// MAC, if asked for.
+    pub(crate) mac: Option<MacAddr>,
+    /// MAC for when neither is one asked for nor can one be derived.
+    pub(crate) spare_mac: MacAddr,
+    /// Further names.
+    pub(crate) aliases: Vec<Name>,
+    /// Queues of the TAP.
+    pub(crate) queue_count: u16,
+    /// Whether the port offers offloads.
+    pub(crate) offload: Offloading,
+    /// Whether the port is isolated; the network may isolate it anyway.
+    pub(crate) isolation: Isolation,
+}
+
+/// A sandbox in a network.
+#[derive(Clone, Debug)]
+pub(crate) struct EndpointRecord {
+    /// Its id.
+    pub(crate) id: Id,
+    /// Name of the network.
+    pub(crate) network: Name,
+    /// Id of the network.
+    pub(crate) network_id: Id,
+    /// Number of the network.
+    pub(crate) network_no: NetworkNo,
+    /// The sandbox.
+    pub(crate) sandbox: SandboxNo,
+    /// Name of the sandbox.
+    pub(crate) sandbox_name: Name,
+    /// Name of the interface, if asked for.
+    pub(crate) ifname: Option<IfName>,
+    /// Its MAC.
+    pub(crate) mac: MacAddr,
+    /// Its addresses.
+    pub(crate) addresses: Vec<IpNet>,
+    /// Further names.
+    pub(crate) aliases: Vec<Name>,
+    /// MTU of the interface.
+    pub(crate) mtu: u16,
+    /// Queues of the TAP.
+    pub(crate) queue_count: u16,
+    /// Whether the port offers offloads.
+    pub(crate) offload: Offloading,
+    /// Whether the port is isolated.
+    pub(crate) isolation: Isolation,
+    /// Whether it has its port yet.
+    pub(crate) place: Place,
+}
+
+/// Where an endpoint is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Place {
+    /// The packet path is making its port.
+    Planned,
+    /// At this port.
+    At(AttachedPort),
+}
+
+impl EndpointRecord {
+    /// Returns the name of its port.
+    pub(crate) fn port_name(&self) -> String {
+        format!("{}/{}", self.network, self.sandbox_name)
+    }
+
+    /// Returns the number of its port, if it has one.
+    pub(crate) const fn port_no(&self) -> Option<PortNo> {
+        match &self.place {
+            Place::Planned => None,
+            Place::At(port) => Some(port.port),
+        }
+    }
+
+    /// Returns what the packet path needs to make its port.
+    ///
+    /// There are no default routes: no network has a gateway that answers yet. Its address is kept
+    /// free for it all the same.
+    pub(crate) fn interface(&self) -> InterfaceSettings {
+        InterfaceSettings {
+            ifname: self.ifname.as_ref().map(ToString::to_string),
+            mac: self.mac,
+            mtu: self.mtu,
+            addresses: self.addresses.clone(),
+            default_gateways: Vec::new(),
+            queue_count: self.queue_count,
+            offload: self.offload,
+            isolation: self.isolation,
+        }
+    }
+
+    /// Returns what the API shows, `None` while it has no port.
+    pub(crate) fn view(&self) -> Option<Endpoint> {
+        let Place::At(port) = &self.place else {
+            return None;
+        };
+        Some(Endpoint {
+            id: self.id.clone(),
+            port: self.port_name(),
+            network: self.network.clone(),
+            network_id: self.network_id.clone(),
+            sandbox: self.sandbox_name.clone(),
+            ifname: port.ifname.clone(),
+            mac: self.mac,
+            addresses: self.addresses.clone(),
+            aliases: self.aliases.clone(),
+            mtu: self.mtu,
+            queues: self.queue_count,
+            offloads: port.offloads.names().map(str::to_owned).collect(),
+            isolated: self.isolation == Isolation::Isolated,
+        })
+    }
+}

@@ -1,0 +1,216 @@
+//! A network, and what it gives to its endpoints.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use tapweave_ipam::{Family, LeaseError, NetworkAddresses, Subnet, derived_mac};
+use tapweave_net::{MacAddr, NetworkNo};
+
+use crate::api::{ConfigFrom, ContainerInspect, IpamConfig, IpamInspect, NetworkInspect};
+use crate::datapath::{Isolation, NetworkSettings};
+use crate::model::{EndpointPlan, EndpointRecord, Model, Place};
+use crate::{ControlError, Id, Name};
+
+/// A network.
+#[derive(Clone, Debug)]
+pub(crate) struct NetworkRecord {
+    /// Its id.
+    pub(crate) id: Id,
+    /// Its name.
+    pub(crate) name: Name,
+    /// When it was made (RFC 3339).
+    pub(crate) created: String,
+    /// Its number towards the packet path.
+    pub(crate) number: NetworkNo,
+    /// What the packet path was told.
+    pub(crate) settings: NetworkSettings,
+    /// Of every port of it.
+    pub(crate) isolation: Isolation,
+    /// Whether it has no way to the outside.
+    pub(crate) internal: bool,
+    /// Its addresses.
+    pub(crate) addresses: NetworkAddresses,
+    /// Labels.
+    pub(crate) labels: BTreeMap<String, String>,
+    /// Driver options.
+    pub(crate) options: BTreeMap<String, String>,
+    /// Its endpoints.
+    pub(crate) endpoints: BTreeSet<Id>,
+    /// The MACs of its endpoints.
+    pub(crate) macs: BTreeSet<MacAddr>,
+    /// Whether it takes endpoints.
+    pub(crate) lifecycle: Lifecycle,
+}
+
+/// Whether a network takes endpoints.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Lifecycle {
+    /// It does.
+    Open,
+    /// It is being removed.
+    Closing,
+}
+
+impl NetworkRecord {
+    /// Gives addresses and MAC to the endpoint of a sandbox called `sandbox_name`. Gives nothing when
+    /// it fails.
+    pub(crate) fn admit(
+        &mut self,
+        plan: EndpointPlan,
+        sandbox_name: Name,
+    ) -> Result<EndpointRecord, ControlError> {
+        let owner = format!("{}/{sandbox_name}", self.name);
+        let mut addresses = Vec::new();
+        for (family, wanted) in [
+            (Family::V4, plan.ip.map(IpAddr::V4)),
+            (Family::V6, plan.ip6.map(IpAddr::V6)),
+        ] {
+            match self.lease(family, wanted, &owner) {
+                Ok(Some(address)) => addresses.push(address),
+                Ok(None) => {}
+                Err(source) => {
+                    self.release(&addresses);
+                    return Err(ControlError::Address {
+                        network: self.name.clone(),
+                        source,
+                    });
+                }
+            }
+        }
+        let derived = addresses.first().map(|first| derived_mac(first.addr()));
+        let mac = plan.mac.unwrap_or_else(|| {
+            derived
+                .filter(|mac| !self.macs.contains(mac))
+                .unwrap_or(plan.spare_mac)
+        });
+        self.macs.insert(mac);
+        self.endpoints.insert(plan.id.clone());
+        Ok(EndpointRecord {
+            id: plan.id,
+            network: self.name.clone(),
+            network_id: self.id.clone(),
+            network_no: self.number,
+            sandbox: plan.sandbox,
+            sandbox_name,
+            ifname: plan.ifname,
+            mac,
+            addresses,
+            aliases: plan.aliases,
+            mtu: self.settings.mtu,
+            queue_count: plan.queue_count,
+            offload: plan.offload,
+            isolation: match self.isolation {
+                Isolation::Isolated => Isolation::Isolated,
+                Isolation::Open => plan.isolation,
+            },
+            place: Place::Planned,
+        })
+    }
+
+    /// Takes back what [`NetworkRecord::admit`] gave.
+    pub(crate) fn dismiss(&mut self, endpoint: &EndpointRecord) {
+        self.release(&endpoint.addresses);
+        self.macs.remove(&endpoint.mac);
+        self.endpoints.remove(&endpoint.id);
+    }
+
+    /// Refuses when the network is being removed.
+    pub(crate) fn check_open(&self) -> Result<(), ControlError> {
+        match self.lifecycle {
+            Lifecycle::Open => Ok(()),
+            Lifecycle::Closing => Err(ControlError::BeingRemoved {
+                network: self.name.clone(),
+            }),
+        }
+    }
+
+    /// Returns what the API shows.
+    pub(crate) fn view(&self, model: &Model) -> NetworkInspect {
+        let containers = model.endpoints_of(&self.id).filter_map(|endpoint| {
+            let sandbox = model.sandbox_by_no(endpoint.sandbox)?;
+            endpoint.port_no()?;
+            Some((sandbox.id.clone(), container(endpoint)))
+        });
+        let config = self.addresses.subnets().iter().map(config);
+        let driver = if self.addresses.subnets().is_empty() {
+            "null"
+        } else {
+            "default"
+        };
+        NetworkInspect {
+            name: self.name.clone(),
+            id: self.id.clone(),
+            created: self.created.clone(),
+            scope: "local".to_owned(),
+            driver: "bridge".to_owned(),
+            enable_ipv4: self.addresses.has(Family::V4),
+            enable_ipv6: self.addresses.has(Family::V6),
+            ipam: IpamInspect {
+                driver: driver.to_owned(),
+                options: BTreeMap::new(),
+                config: config.collect(),
+            },
+            internal: self.internal,
+            attachable: true,
+            ingress: false,
+            config_from: ConfigFrom::default(),
+            config_only: false,
+            containers: containers.collect(),
+            options: self.options.clone(),
+            labels: self.labels.clone(),
+        }
+    }
+
+    /// Leases what is wanted, else the next address if the network has any of `family`.
+    fn lease(
+        &mut self,
+        family: Family,
+        wanted: Option<IpAddr>,
+        owner: &str,
+    ) -> Result<Option<IpNet>, LeaseError> {
+        match wanted {
+            Some(address) => self.addresses.lease(address, owner).map(Some),
+            None if self.addresses.has(family) => {
+                self.addresses.lease_next(family, owner).map(Some)
+            }
+            None => Ok(None),
+        }
+    }
+
+    fn release(&mut self, addresses: &[IpNet]) {
+        for address in addresses {
+            self.addresses.release(address.addr());
+        }
+    }
+}
+
+fn config(subnet: &Subnet) -> IpamConfig {
+    let spec = subnet.spec();
+    IpamConfig {
+        subnet: spec.subnet,
+        ip_range: spec.ip_range,
+        gateway: subnet.gateway(),
+        auxiliary_addresses: spec.aux_addresses.clone(),
+    }
+}
+
+fn container(endpoint: &EndpointRecord) -> ContainerInspect {
+    let address = |family| {
+        let mut of_family = endpoint
+            .addresses
+            .iter()
+            .filter(|address| Family::of_prefix(address) == family);
+        of_family
+            .next()
+            .map(ToString::to_string)
+            .unwrap_or_default()
+    };
+    ContainerInspect {
+        name: endpoint.sandbox_name.clone(),
+        endpoint_id: endpoint.id.clone(),
+        mac_address: endpoint.mac.to_string(),
+        ipv4_address: address(Family::V4),
+        ipv6_address: address(Family::V6),
+    }
+}

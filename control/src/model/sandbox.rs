@@ -1,0 +1,46 @@
+//! A sandbox that is known.
+
+use std::collections::BTreeMap;
+
+use crate::api::{NamespaceIdView, Sandbox};
+use crate::datapath::{NamespaceId, NamespaceRef, SandboxNo};
+use crate::model::{EndpointRecord, Model};
+use crate::{Id, Name};
+
+/// A namespace with a name.
+#[derive(Clone, Debug)]
+pub(crate) struct SandboxRecord {
+    /// Its number towards the packet path.
+    pub(crate) number: SandboxNo,
+    /// Its id.
+    pub(crate) id: Id,
+    /// Its name.
+    pub(crate) name: Name,
+    /// Where the namespace was found.
+    pub(crate) namespace: NamespaceRef,
+    /// Which namespace that is.
+    pub(crate) identity: NamespaceId,
+    /// Its endpoints, by network.
+    pub(crate) endpoints: BTreeMap<Id, Id>,
+}
+
+impl SandboxRecord {
+    /// Returns what the API shows.
+    pub(crate) fn view(&self, model: &Model) -> Sandbox {
+        let mut endpoints: Vec<_> = model
+            .endpoints_in(self)
+            .filter_map(EndpointRecord::view)
+            .collect();
+        endpoints.sort_by(|a, b| a.network.cmp(&b.network));
+        Sandbox {
+            name: self.name.clone(),
+            id: self.id.clone(),
+            namespace: self.namespace.clone(),
+            namespace_id: NamespaceIdView {
+                dev: self.identity.dev,
+                ino: self.identity.ino,
+            },
+            endpoints,
+        }
+    }
+}

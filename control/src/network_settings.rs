@@ -1,0 +1,371 @@
+//! Validates what a network is asked to be: driver, MTU, isolation, driver options.
+//!
+//! `tapweave.*` options are ours and must be known. Two of Docker's are understood; all others are
+//! kept and shown, because tools set them for drivers in general.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::api::CreateNetwork;
+use crate::datapath::{Isolation, NetworkSettings};
+
+/// MTU of a bridge network, in bytes, when none is asked for.
+pub const DEFAULT_MTU: u16 = 1500;
+/// MTUs that a network can have, in bytes: from the least of IPv4 (RFC 791 §3.2) to the most that
+/// fits in a 64 KiB buffer with its Ethernet header, rounded as other tools do.
+pub const MTU_RANGE: RangeInclusive<u16> = 68..=65520;
+/// Least MTU of a network with IPv6 (RFC 8200 §5).
+pub const MTU_V6_MIN: u16 = 1280;
+/// Ageing of learned FDB entries when none is asked for (IEEE 802.1Q-2018 table 8-6).
+pub const DEFAULT_AGEING: Duration = Duration::from_mins(5);
+/// Most FDB entries of a network when nothing else is asked for, as Open vSwitch has it.
+pub const DEFAULT_FDB_LIMIT: u32 = 8192;
+
+/// IEEE 802.1Q-2018 table 8-6 gives 10 s to 10^6 s; tests and labs want less.
+const AGEING_SECS: RangeInclusive<u64> = 1..=1_000_000;
+/// A million entries take a few dozen MB.
+const FDB_LIMITS: RangeInclusive<u32> = 1..=1_048_576;
+
+const OPTION_AGEING: &str = "tapweave.ageing";
+const OPTION_FDB_LIMIT: &str = "tapweave.fdb_limit";
+const OPTION_ICC: &str = "com.docker.network.bridge.enable_icc";
+const OPTION_MTU: &str = "com.docker.network.driver.mtu";
+
+/// A driver, an option or a number that a network cannot have.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+#[non_exhaustive]
+pub enum OptionError {
+    /// A driver of the plan.
+    #[error("driver {driver} is not built yet; this version has bridge")]
+    DriverNotBuilt {
+        /// Its name.
+        driver: String,
+    },
+    /// No driver.
+    #[error("driver {driver:?} is not known; this version has bridge")]
+    UnknownDriver {
+        /// What was given.
+        driver: String,
+    },
+    /// A name in our own space that means nothing.
+    #[error("option {name} is not known; there are tapweave.ageing and tapweave.fdb_limit")]
+    UnknownOption {
+        /// What was given.
+        name: String,
+    },
+    /// The value cannot be read, or is out of range.
+    #[error("option {name}={value} is not {expected}")]
+    BadValue {
+        /// Name of the option.
+        name: &'static str,
+        /// What was given.
+        value: String,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// A flag and an option say different things.
+    #[error("{flag} and option {name}={value} contradict each other")]
+    Contradiction {
+        /// The flag.
+        flag: &'static str,
+        /// Name of the option.
+        name: &'static str,
+        /// Value of the option.
+        value: String,
+    },
+    /// No MTU.
+    #[error("an MTU of {mtu} is outside of {}..={}", MTU_RANGE.start(), MTU_RANGE.end())]
+    Mtu {
+        /// What was given.
+        mtu: u32,
+    },
+    /// Too small for IPv6.
+    #[error("an MTU of {mtu} is too small for IPv6, which needs {MTU_V6_MIN}")]
+    MtuForV6 {
+        /// What was given.
+        mtu: u16,
+    },
+}
+
+/// What a network was asked to be, checked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct ValidSettings {
+    /// For the packet path.
+    pub(crate) settings: NetworkSettings,
+    /// Of every port of the network.
+    pub(crate) isolation: Isolation,
+    /// The options as `inspect` shows them, with what was given by flag.
+    pub(crate) options: BTreeMap<String, String>,
+}
+
+impl ValidSettings {
+    /// Reads driver, MTU, `icc` and options of `request`.
+    pub(crate) fn new(request: &CreateNetwork) -> Result<Self, OptionError> {
+        validate_driver(&request.driver)?;
+        let mut options = request.options.clone();
+        let unknown = options
+            .keys()
+            .find(|name| {
+                name.starts_with("tapweave.")
+                    && ![OPTION_AGEING, OPTION_FDB_LIMIT].contains(&name.as_str())
+            })
+            .cloned();
+        if let Some(name) = unknown {
+            return Err(OptionError::UnknownOption { name });
+        }
+        let ageing = parsed(&options, OPTION_AGEING, "a time of 1s to 1000000s", ageing)?;
+        let fdb_limit = parsed(
+            &options,
+            OPTION_FDB_LIMIT,
+            "a number from 1 to 1048576",
+            |text| text.parse().ok().filter(|limit| FDB_LIMITS.contains(limit)),
+        )?;
+        let icc = merged(
+            &mut options,
+            OPTION_ICC,
+            "a boolean",
+            "--icc",
+            request.icc,
+            boolean,
+        )?;
+        let mtu = merged(
+            &mut options,
+            OPTION_MTU,
+            "a number",
+            "--mtu",
+            request.mtu,
+            |text| text.parse::<u32>().ok(),
+        )?;
+        Ok(Self {
+            settings: NetworkSettings {
+                mtu: mtu.map_or(Ok(DEFAULT_MTU), validate_mtu)?,
+                ageing: ageing.unwrap_or(DEFAULT_AGEING),
+                fdb_limit: fdb_limit.unwrap_or(DEFAULT_FDB_LIMIT),
+            },
+            isolation: match icc {
+                Some(false) => Isolation::Isolated,
+                Some(true) | None => Isolation::Open,
+            },
+            options,
+        })
+    }
+
+    /// Checks what only a network with IPv6 has to fulfil.
+    pub(crate) const fn validate_for_v6(&self) -> Result<(), OptionError> {
+        let mtu = self.settings.mtu;
+        if mtu < MTU_V6_MIN {
+            return Err(OptionError::MtuForV6 { mtu });
+        }
+        Ok(())
+    }
+}
+
+fn validate_driver(driver: &str) -> Result<(), OptionError> {
+    match driver {
+        "bridge" => Ok(()),
+        "overlay" | "routed" | "nic" => Err(OptionError::DriverNotBuilt {
+            driver: driver.to_owned(),
+        }),
+        _ => Err(OptionError::UnknownDriver {
+            driver: driver.to_owned(),
+        }),
+    }
+}
+
+fn validate_mtu(mtu: u32) -> Result<u16, OptionError> {
+    u16::try_from(mtu)
+        .ok()
+        .filter(|mtu| MTU_RANGE.contains(mtu))
+        .ok_or(OptionError::Mtu { mtu })
+}
+
+/// Returns the value of option `name`, `None` when it is not given.
+fn parsed<T>(
+    options: &BTreeMap<String, String>,
+    name: &'static str,
+    expected: &'static str,
+    parse: impl Fn(&str) -> Option<T>,
+) -> Result<Option<T>, OptionError> {
+    let Some(value) = options.get(name) else {
+        return Ok(None);
+    };
+    match parse(value) {
+        Some(value) => Ok(Some(value)),
+        None => Err(OptionError::BadValue {
+            name,
+            value: value.clone(),
+            expected,
+        }),
+    }
+}
+
+/// Returns what the flag or the option says, and writes the flag down as the option.
+fn merged<T: PartialEq + ToString + Copy>(
+    options: &mut BTreeMap<String, String>,
+    name: &'static str,
+    expected: &'static str,
+    flag: &'static str,
+    by_flag: Option<T>,
+    parse: impl Fn(&str) -> Option<T>,
+) -> Result<Option<T>, OptionError> {
+    let by_option = parsed(options, name, expected, parse)?;
+    match (by_flag, by_option) {
+        (Some(a), Some(b)) if a != b => Err(OptionError::Contradiction {
+            flag,
+            name,
+            value: b.to_string(),
+        }),
+        (Some(value), _) => {
+            options.insert(name.to_owned(), value.to_string());
+            Ok(Some(value))
+        }
+        (None, by_option) => Ok(by_option),
+    }
+}
+
+/// Reads a number of seconds, or of the unit behind it: `300`, `300s`, `5m`, `2h`.
+fn ageing(text: &str) -> Option<Duration> {
+    let digits_len = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (digits, unit) = text.split_at_checked(digits_len)?;
+    let factor = match unit {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => return None,
+    };
+    let secs = digits.parse::<u64>().ok()?.checked_mul(factor)?;
+    AGEING_SECS
+        .contains(&secs)
+        .then(|| Duration::from_secs(secs))
+}
+
+fn boolean(text: &str) -> Option<bool> {
+    match text {
+        "true" | "1" => Some(true),
+        "false" | "0" => Some(false),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(options: &[(&str, &str)]) -> CreateNetwork {
+        let mut request = CreateNetwork::new("n".parse().unwrap());
+        request.options = options
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
+        request
+    }
+
+    #[test]
+    fn what_is_not_said_has_its_default() {
+        let valid = ValidSettings::new(&request(&[])).unwrap();
+        let expected = NetworkSettings {
+            mtu: 1500,
+            ageing: Duration::from_mins(5),
+            fdb_limit: 8192,
+        };
+        assert_eq!(valid.settings, expected);
+        assert_eq!(valid.isolation, Isolation::Open);
+        assert!(valid.options.is_empty());
+    }
+
+    #[test]
+    fn options_are_read_and_foreign_ones_kept() {
+        let valid = ValidSettings::new(&request(&[
+            ("tapweave.ageing", "5m"),
+            ("tapweave.fdb_limit", "100"),
+            ("com.docker.network.bridge.enable_icc", "false"),
+            ("com.docker.network.driver.mtu", "9000"),
+            ("com.docker.network.bridge.name", "br0"),
+        ]))
+        .unwrap();
+        assert_eq!(valid.settings.ageing, Duration::from_mins(5));
+        assert_eq!(valid.settings.fdb_limit, 100);
+        assert_eq!(valid.settings.mtu, 9000);
+        assert_eq!(valid.isolation, Isolation::Isolated);
+        assert_eq!(valid.options.len(), 5);
+    }
+
+    #[test]
+    fn values_that_mean_nothing_are_refused() {
+        for (name, value) in [
+            ("tapweave.ageing", "0"),
+            ("tapweave.ageing", "-1s"),
+            ("tapweave.ageing", "1d"),
+            ("tapweave.ageing", "18446744073709551615h"),
+            ("tapweave.ageing", "s"),
+            ("tapweave.ageing", "5µ"),
+            ("tapweave.fdb_limit", "0"),
+            ("tapweave.fdb_limit", "1048577"),
+            ("tapweave.storm", "5"),
+            ("com.docker.network.bridge.enable_icc", "maybe"),
+            ("com.docker.network.driver.mtu", "67"),
+            ("com.docker.network.driver.mtu", "65521"),
+            ("com.docker.network.driver.mtu", "99999999999"),
+        ] {
+            assert!(
+                ValidSettings::new(&request(&[(name, value)])).is_err(),
+                "{name}={value}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_flag_is_shown_as_its_option_and_must_not_contradict_it() {
+        let mut by_flag = request(&[]);
+        by_flag.icc = Some(false);
+        by_flag.mtu = Some(1400);
+        let valid = ValidSettings::new(&by_flag).unwrap();
+        assert_eq!(valid.options[OPTION_ICC], "false");
+        assert_eq!(valid.options[OPTION_MTU], "1400");
+        by_flag
+            .options
+            .insert(OPTION_MTU.to_owned(), "1500".to_owned());
+        assert_eq!(
+            ValidSettings::new(&by_flag).unwrap_err().to_string(),
+            "--mtu and option com.docker.network.driver.mtu=1500 contradict each other"
+        );
+    }
+
+    #[test]
+    fn drivers_that_are_not_built_are_told_from_those_that_are_not_known() {
+        let error = |driver: &str| {
+            let request = CreateNetwork {
+                driver: driver.to_owned(),
+                ..request(&[])
+            };
+            ValidSettings::new(&request).unwrap_err().to_string()
+        };
+        assert_eq!(
+            error("overlay"),
+            "driver overlay is not built yet; this version has bridge"
+        );
+        assert_eq!(
+            error("briidge"),
+            "driver \"briidge\" is not known; this version has bridge"
+        );
+    }
+
+    #[test]
+    fn ipv6_needs_its_minimum_mtu() {
+        let mut small = request(&[]);
+        small.mtu = Some(1279);
+        let valid = ValidSettings::new(&small).unwrap();
+        assert_eq!(
+            valid.validate_for_v6(),
+            Err(OptionError::MtuForV6 { mtu: 1279 })
+        );
+        small.mtu = Some(1280);
+        assert_eq!(
+            ValidSettings::new(&small).unwrap().validate_for_v6(),
+            Ok(())
+        );
+    }
+}
