@@ -1,2 +1,89 @@
-//! The tapweave command.
-fn main() {}
+//! The `tapweave` command: reads the command line, asks the daemon, prints.
+//!
+//! One file for each family of commands; each has its arguments at the top and what they do below.
+//! Everything is printed through one locked standard output ([`output::Output`]). Exit status: 0 done,
+//! 1 the request failed, 2 wrong usage.
+
+#![forbid(unsafe_code)]
+
+mod args;
+mod completions;
+mod context;
+mod daemon;
+mod demo;
+mod fdb;
+mod log;
+mod network;
+mod output;
+mod port;
+mod sandbox;
+mod stats;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser;
+
+use crate::args::{Cli, Command, Request};
+use crate::context::Context;
+use crate::output::{Output, UsageError, is_broken_pipe};
+
+fn main() -> ExitCode {
+    // The place for `tapweave_device::helper::run_if_requested()`: before anything else happens, no
+    // thread may have been started when a helper process enters a namespace.
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(message) => {
+            // Help and version come this way too. There is nobody to tell if it cannot be printed.
+            let _printed = message.print();
+            return ExitCode::from(u8::try_from(message.exit_code()).unwrap_or(2));
+        }
+    };
+    log::start(&cli.global, &cli.command);
+    let outcome = execute(cli, &mut io::stdout().lock());
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads has seen enough, as in `tapweave port ls | head`.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            let line = format!("{error:#}").replace('\n', " ");
+            let _printed = writeln!(io::stderr().lock(), "tapweave: {line}");
+            let wrong_usage = error.downcast_ref::<UsageError>().is_some();
+            ExitCode::from(if wrong_usage { 2 } else { 1 })
+        }
+    }
+}
+
+/// Does what `cli` says and prints to `writer`.
+fn execute(cli: Cli, writer: &mut dyn Write) -> anyhow::Result<()> {
+    let mut output = Output::new(writer, &cli.global);
+    match cli.command {
+        Command::Daemon(args) => daemon::run(&args, &cli.global, &mut output),
+        Command::Demo(args) => demo::run(&args, &cli.global, &mut output),
+        Command::Completions(args) => completions::run(&args, &mut output),
+        Command::Request(request) => {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .context("cannot start the event loop")?;
+            let mut context = Context::new(&cli.global, output);
+            runtime.block_on(ask(request, &mut context))
+        }
+    }
+    .and_then(|()| Ok(writer.flush()?))
+}
+
+/// Asks the daemon. The commands are boxed because their states are large.
+async fn ask(request: Request, context: &mut Context<'_>) -> anyhow::Result<()> {
+    match request {
+        Request::Network(command) => Box::pin(network::run(command, context)).await,
+        Request::Sandbox(command) => Box::pin(sandbox::run(command, context)).await,
+        Request::Port(command) => Box::pin(port::run(command, context)).await,
+        Request::Fdb(command) => Box::pin(fdb::run(command, context)).await,
+        Request::Stats => Box::pin(stats::run(context)).await,
+    }
+}

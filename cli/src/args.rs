@@ -1,0 +1,83 @@
+//! The command line as a whole. The arguments of each command are in the command's own file.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+use crate::completions::CompletionsArgs;
+use crate::daemon::DaemonArgs;
+use crate::demo::DemoArgs;
+use crate::fdb::FdbCommand;
+use crate::network::NetworkCommand;
+use crate::port::PortCommand;
+use crate::sandbox::SandboxCommand;
+
+const GLOBAL: &str = "Global options";
+const SOCKET_HELP: &str = "\
+The control socket is that of --socket, else of $TAPWEAVE_SOCKET, else
+/run/tapweave/tapweave.sock for root, else $XDG_RUNTIME_DIR/tapweave/tapweave.sock,
+else /tmp/tapweave-UID/tapweave.sock.";
+
+/// A userspace virtual switch and overlay network for containers, VMs and sandboxes
+#[derive(Debug, Parser)]
+#[command(after_help = SOCKET_HELP)]
+#[command(
+    name = "tapweave",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct Global {
+    /// Control socket of the daemon, if not in its usual place
+    #[arg(long, global = true, value_name = "PATH", help_heading = GLOBAL)]
+    pub(crate) socket: Option<PathBuf>,
+    /// Print JSON with stable keys
+    #[arg(long, global = true, help_heading = GLOBAL)]
+    pub(crate) json: bool,
+    /// Log more on standard error (-vv: still more)
+    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet", help_heading = GLOBAL)]
+    pub(crate) verbose: u8,
+    /// Only ids or names in lists; only errors in the log
+    #[arg(short, long, global = true, help_heading = GLOBAL)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the daemon in the foreground
+    Daemon(DaemonArgs),
+    /// Build networks and sandboxes, show real traffic between them, and leave nothing behind
+    Demo(DemoArgs),
+    #[command(flatten)]
+    Request(Request),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+}
+
+/// Commands that a daemon answers.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Request {
+    /// Networks, and which sandboxes are in them
+    #[command(subcommand)]
+    Network(NetworkCommand),
+    /// Network namespaces that are known by a name
+    #[command(subcommand)]
+    Sandbox(SandboxCommand),
+    /// Ports of the switch and their counters
+    #[command(subcommand)]
+    Port(PortCommand),
+    /// Forwarding tables: which station is at which port
+    #[command(subcommand)]
+    Fdb(FdbCommand),
+    /// Figures of the whole daemon: workers, tables, drops
+    Stats,
+}

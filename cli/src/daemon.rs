@@ -1,0 +1,51 @@
+//! `tapweave daemon`
+
+use std::num::NonZeroUsize;
+
+use anyhow::bail;
+use clap::{Args, ValueEnum};
+
+use crate::args::Global;
+use crate::output::Output;
+
+/// Most worker threads.
+const MAX_WORKERS: usize = 256;
+
+#[derive(Debug, Args)]
+pub(crate) struct DaemonArgs {
+    /// Threads that carry frames [default: one for each CPU]
+    #[arg(long, value_name = "N", value_parser = workers)]
+    pub(crate) workers: Option<NonZeroUsize>,
+    /// How workers wait for frames
+    #[arg(long, value_name = "KIND", default_value = "auto")]
+    pub(crate) backend: BackendKind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum BackendKind {
+    /// The best that the kernel offers
+    Auto,
+    /// epoll(7), which works everywhere
+    Epoll,
+}
+
+fn workers(text: &str) -> Result<NonZeroUsize, String> {
+    let workers = text.parse::<NonZeroUsize>().ok();
+    workers
+        .filter(|workers| workers.get() <= MAX_WORKERS)
+        .ok_or_else(|| format!("should be a number from 1 to {MAX_WORKERS}"))
+}
+
+pub(crate) fn run(
+    args: &DaemonArgs,
+    global: &Global,
+    _output: &mut Output<'_>,
+) -> anyhow::Result<()> {
+    let socket = crate::context::control_socket(global);
+    bail!(
+        "this build has no packet path to serve on {} ({:?} workers, {:?})",
+        socket.path().display(),
+        args.workers,
+        args.backend
+    );
+}

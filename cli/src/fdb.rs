@@ -1,0 +1,109 @@
+//! `tapweave fdb …`
+
+use clap::{Args, Subcommand};
+use tapweave_control::api::{FdbAdd, FdbEntryView, FdbFlush, FdbKind};
+use tapweave_net::MacAddr;
+
+use crate::context::Context;
+use crate::output::Form;
+use crate::table::Table;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum FdbCommand {
+    /// Show the table of one network, or those of all
+    Show(OfNetwork),
+    /// Make a static entry: it does not age and does not move
+    Add(AddArgs),
+    /// Remove an entry, learned or static
+    Del(DelArgs),
+    /// Forget what was learned in one network, or in all; static entries stay
+    Flush(OfNetwork),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OfNetwork {
+    /// The network, by name or beginning of its id
+    network: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AddArgs {
+    /// The network, by name or beginning of its id
+    network: String,
+    /// MAC address of the station
+    mac: MacAddr,
+    /// Where the station is: NETWORK/SANDBOX or NETWORK/SANDBOX:IFNAME
+    #[arg(long)]
+    port: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DelArgs {
+    /// The network, by name or beginning of its id
+    network: String,
+    /// MAC address of the station
+    mac: MacAddr,
+}
+
+pub(crate) async fn run(command: FdbCommand, context: &mut Context<'_>) -> anyhow::Result<()> {
+    let client = &context.client;
+    match command {
+        FdbCommand::Show(of) => show(&of, context).await?,
+        FdbCommand::Add(args) => {
+            let request = FdbAdd {
+                network: args.network,
+                mac: args.mac,
+                port: args.port,
+            };
+            client.fdb_add(&request).await?;
+            context.output.done("added", &args.mac.to_string())?;
+        }
+        FdbCommand::Del(args) => {
+            client.fdb_del(&args.network, args.mac).await?;
+            context.output.done("removed", &args.mac.to_string())?;
+        }
+        FdbCommand::Flush(of) => {
+            let request = FdbFlush {
+                network: of.network,
+            };
+            let flushed = client.fdb_flush(&request).await?;
+            match context.output.form() {
+                Form::Json => context.output.json(&flushed)?,
+                Form::Text | Form::Quiet => context.output.line(flushed.flushed)?,
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn show(of: &OfNetwork, context: &mut Context<'_>) -> anyhow::Result<()> {
+    let entries = context.client.fdb(of.network.as_deref()).await?;
+    match context.output.form() {
+        Form::Json => context.output.json(&entries)?,
+        Form::Quiet => {
+            for entry in &entries {
+                context.output.line(entry.mac)?;
+            }
+        }
+        Form::Text => write!(context.output.writer(), "{}", table(&entries))?,
+    }
+    Ok(())
+}
+
+fn table(entries: &[FdbEntryView]) -> Table {
+    let mut table = Table::new(&["MAC", "NETWORK", "PORT", "AGE", "TYPE"]);
+    for entry in entries {
+        let (age, kind) = match entry.kind {
+            FdbKind::Learned => (format!("{}s", entry.age_ms / 1000), "learned"),
+            FdbKind::Static => (String::new(), "static"),
+        };
+        table.row([
+            entry.mac.to_string(),
+            entry.network.to_string(),
+            entry.port.clone().unwrap_or_default(),
+            age,
+            kind.to_owned(),
+        ]);
+    }
+    table
+}

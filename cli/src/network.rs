@@ -1,0 +1,124 @@
+//! `tapweave network …`
+
+use clap::{Args, Subcommand};
+use tapweave_control::api::{Disconnect, NetworkInspect};
+
+use crate::context::Context;
+use crate::table::Table;
+
+mod connect;
+mod create;
+mod filter;
+
+use connect::ConnectArgs;
+use create::CreateArgs;
+use filter::Filter;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum NetworkCommand {
+    /// Make a network and print its id
+    Create(CreateArgs),
+    /// List the networks
+    #[command(visible_alias = "list")]
+    Ls(LsArgs),
+    /// Show networks as JSON, in the shape of `docker network inspect`
+    Inspect(NetworkNames),
+    /// Remove networks that nothing is connected to
+    #[command(visible_alias = "remove")]
+    Rm(NetworkNames),
+    /// Connect a sandbox to a network and print the endpoint
+    Connect(ConnectArgs),
+    /// Disconnect a sandbox from a network; it stays known
+    Disconnect(DisconnectArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LsArgs {
+    /// Only those with: name=PART, id=BEGINNING, driver=NAME, internal=BOOL, label=KEY[=VALUE]
+    #[arg(short, long, value_name = "KEY=VALUE")]
+    filter: Vec<Filter>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NetworkNames {
+    /// Names, or beginnings of ids
+    #[arg(value_name = "NETWORK", required = true)]
+    networks: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DisconnectArgs {
+    /// No error if there is nothing to disconnect
+    #[arg(short, long)]
+    force: bool,
+    /// The network, by name or beginning of its id
+    network: String,
+    /// The sandbox, by name or beginning of its id
+    sandbox: String,
+}
+
+/// Runs a command. Those with many arguments are boxed because their states are large.
+pub(crate) async fn run(command: NetworkCommand, context: &mut Context<'_>) -> anyhow::Result<()> {
+    match command {
+        NetworkCommand::Create(args) => Box::pin(create::run(args, context)).await,
+        NetworkCommand::Ls(args) => ls(&args, context).await,
+        NetworkCommand::Inspect(names) => inspect(&names, context).await,
+        NetworkCommand::Rm(names) => rm(&names, context).await,
+        NetworkCommand::Connect(args) => Box::pin(connect::run(args, context)).await,
+        NetworkCommand::Disconnect(args) => disconnect(args, context).await,
+    }
+}
+
+async fn ls(args: &LsArgs, context: &mut Context<'_>) -> anyhow::Result<()> {
+    let mut networks = context.client.networks().await?;
+    networks.retain(|network| args.filter.iter().all(|filter| filter.matches(network)));
+    let output = &mut context.output;
+    Ok(output.list(&networks, |network| network.id.as_str(), table)?)
+}
+
+async fn inspect(names: &NetworkNames, context: &mut Context<'_>) -> anyhow::Result<()> {
+    let mut networks = Vec::new();
+    for name in &names.networks {
+        networks.push(context.client.network(name).await?);
+    }
+    Ok(context.output.json(&networks)?)
+}
+
+/// Removes what can be removed; the first failure is reported when all have been tried.
+async fn rm(names: &NetworkNames, context: &mut Context<'_>) -> anyhow::Result<()> {
+    let (mut removed, mut outcome) = (Vec::new(), Ok(()));
+    for name in &names.networks {
+        match context.client.remove_network(name).await {
+            Ok(()) => removed.push(name.as_str()),
+            Err(error) => outcome = outcome.and(Err(error)),
+        }
+    }
+    context.output.removed(&removed)?;
+    Ok(outcome?)
+}
+
+async fn disconnect(args: DisconnectArgs, context: &mut Context<'_>) -> anyhow::Result<()> {
+    let request = Disconnect {
+        sandbox: args.sandbox,
+        force: args.force,
+    };
+    context.client.disconnect(&args.network, &request).await?;
+    let port = format!("{}/{}", args.network, request.sandbox);
+    Ok(context.output.done("disconnected", &port)?)
+}
+
+fn table(networks: &[NetworkInspect]) -> Table {
+    let mut table = Table::new(&["NETWORK ID", "NAME", "DRIVER", "SCOPE", "SUBNETS"]);
+    for network in networks {
+        let subnets = network.ipam.config.iter();
+        let subnets: Vec<_> = subnets.map(|config| config.subnet.to_string()).collect();
+        table.row([
+            network.id.short().to_owned(),
+            network.name.to_string(),
+            network.driver.clone(),
+            network.scope.clone(),
+            subnets.join(","),
+        ]);
+    }
+    table
+}

@@ -1,0 +1,99 @@
+//! `tapweave network connect`
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::{self, PathBuf};
+
+use anyhow::Context as _;
+use clap::Args;
+use tapweave_control::api::{Connect, Endpoint};
+use tapweave_control::datapath::NamespaceRef;
+use tapweave_control::{IfName, Name};
+use tapweave_net::MacAddr;
+
+use crate::context::Context;
+use crate::output::Form;
+
+#[derive(Debug, Args)]
+pub(crate) struct ConnectArgs {
+    /// The network, by name or beginning of its id
+    network: String,
+    /// Name of the sandbox; with --netns or --pid it becomes known under this name
+    sandbox: String,
+    /// File of the sandbox's network namespace, such as /run/netns/NAME
+    #[arg(long, value_name = "PATH", conflicts_with = "pid")]
+    netns: Option<PathBuf>,
+    /// A process in the sandbox
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=i64::from(i32::MAX)))]
+    pid: Option<u32>,
+    /// Name of the interface in the sandbox [default: the first free ethN]
+    #[arg(long, value_name = "NAME")]
+    ifname: Option<IfName>,
+    /// IPv4 address [default: the next free one]
+    #[arg(long, value_name = "IP")]
+    ip: Option<Ipv4Addr>,
+    /// IPv6 address [default: the next free one]
+    #[arg(long, value_name = "IP")]
+    ip6: Option<Ipv6Addr>,
+    /// MAC address [default: derived from the address]
+    #[arg(long)]
+    mac: Option<MacAddr>,
+    /// A further name of the sandbox in this network (repeatable)
+    #[arg(long, value_name = "NAME")]
+    alias: Vec<Name>,
+    /// Queues of the interface
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=16))]
+    queues: u16,
+    /// Whether checksum and segmentation offloads are used [default: true]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    offload: Option<bool>,
+    /// Keep the port from the other isolated ports of the network
+    #[arg(long)]
+    isolated: bool,
+}
+
+pub(crate) async fn run(args: ConnectArgs, context: &mut Context<'_>) -> anyhow::Result<()> {
+    let namespace = match (args.netns, args.pid) {
+        // The daemon has a working folder of its own.
+        (Some(netns), _) => Some(NamespaceRef::Path(
+            path::absolute(&netns).with_context(|| format!("cannot find {}", netns.display()))?,
+        )),
+        (None, pid) => pid.map(NamespaceRef::Pid),
+    };
+    let request = Connect {
+        sandbox: args.sandbox,
+        namespace,
+        ifname: args.ifname,
+        ip: args.ip,
+        ip6: args.ip6,
+        mac: args.mac,
+        aliases: args.alias,
+        queues: Some(args.queues),
+        offload: args.offload,
+        isolated: args.isolated,
+    };
+    let endpoint = context.client.connect(&args.network, &request).await?;
+    match context.output.form() {
+        Form::Json => context.output.json(&endpoint)?,
+        Form::Quiet => context.output.line(&endpoint.id)?,
+        Form::Text => context.output.line(sentence(&endpoint))?,
+    }
+    Ok(())
+}
+
+/// Returns the endpoint in one line, in the style of `ip address`.
+fn sentence(endpoint: &Endpoint) -> String {
+    let mut words = vec![
+        format!("{}:", endpoint.port),
+        endpoint.ifname.clone(),
+        format!("mac {}", endpoint.mac),
+    ];
+    words.extend(
+        endpoint
+            .addresses
+            .iter()
+            .map(|address| format!("addr {address}")),
+    );
+    words.push(format!("mtu {}", endpoint.mtu));
+    words.push(format!("id {}", endpoint.id.short()));
+    words.join(" ")
+}

@@ -1,0 +1,142 @@
+//! `tapweave port …`
+
+use std::io;
+
+use clap::{Args, Subcommand};
+use tapweave_control::api::{Port, PortCounters, PortKind, PortState};
+
+use crate::context::Context;
+use crate::output::{Form, Output};
+use crate::table::Table;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PortCommand {
+    /// List the ports of one network, or of all
+    #[command(visible_alias = "list")]
+    Ls(LsArgs),
+    /// Show all counters of a port
+    Show(ShowArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LsArgs {
+    /// The network, by name or beginning of its id
+    network: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// The port: NETWORK/SANDBOX or NETWORK/SANDBOX:IFNAME
+    port: String,
+}
+
+pub(crate) async fn run(command: PortCommand, context: &mut Context<'_>) -> anyhow::Result<()> {
+    match command {
+        PortCommand::Ls(args) => {
+            let ports = context.client.ports(args.network.as_deref()).await?;
+            let output = &mut context.output;
+            output.list(&ports, |port| port.endpoint.port.as_str(), table)?;
+        }
+        PortCommand::Show(args) => {
+            let port = context.client.port(&args.port).await?;
+            match context.output.form() {
+                Form::Json => context.output.json(&port)?,
+                Form::Text | Form::Quiet => show(&port, &mut context.output)?,
+            }
+        }
+    }
+    Ok(())
+}
+
+fn table(ports: &[Port]) -> Table {
+    let mut table = Table::new(&[
+        "PORT",
+        "NETWORK",
+        "KIND",
+        "SANDBOX",
+        "IFNAME",
+        "MAC",
+        "ADDRESSES",
+        "STATE",
+        "OFFLOADS",
+        "RX FRAMES",
+        "RX BYTES",
+        "TX FRAMES",
+        "TX BYTES",
+        "DROPS",
+    ]);
+    for port in ports {
+        let counters = &port.counters;
+        table.row([
+            port.endpoint.port.clone(),
+            port.endpoint.network.to_string(),
+            kind(port).to_owned(),
+            port.endpoint.sandbox.to_string(),
+            port.endpoint.ifname.clone(),
+            port.endpoint.mac.to_string(),
+            addresses(port),
+            state(port).to_owned(),
+            port.endpoint.offloads.join(","),
+            counters.rx_frames.to_string(),
+            counters.rx_bytes.to_string(),
+            counters.tx_frames.to_string(),
+            counters.tx_bytes.to_string(),
+            counters.drop_count().to_string(),
+        ]);
+    }
+    table
+}
+
+fn show(port: &Port, output: &mut Output<'_>) -> io::Result<()> {
+    let endpoint = &port.endpoint;
+    let mut table = Table::new(&["PORT", &endpoint.port]);
+    let mut fact = |name: &str, value: String| table.row([name.to_owned(), value]);
+    fact("network", endpoint.network.to_string());
+    fact("sandbox", endpoint.sandbox.to_string());
+    fact("interface", endpoint.ifname.clone());
+    fact("kind", kind(port).to_owned());
+    fact("state", state(port).to_owned());
+    fact("mac", endpoint.mac.to_string());
+    fact("addresses", addresses(port));
+    fact("mtu", endpoint.mtu.to_string());
+    fact("queues", endpoint.queues.to_string());
+    fact("offloads", endpoint.offloads.join(","));
+    fact("isolated", endpoint.isolated.to_string());
+    fact("endpoint", endpoint.id.to_string());
+    counters(&port.counters, &mut table);
+    write!(output.writer(), "{table}")
+}
+
+/// Adds a row for each counter, and for each reason for which something was dropped.
+pub(crate) fn counters(counters: &PortCounters, table: &mut Table) {
+    let mut fact = |name: &str, value: u64| table.row([name.to_owned(), value.to_string()]);
+    fact("rx frames", counters.rx_frames);
+    fact("rx bytes", counters.rx_bytes);
+    fact("tx frames", counters.tx_frames);
+    fact("tx bytes", counters.tx_bytes);
+    fact("drops", counters.drop_count());
+    for (reason, count) in &counters.drops {
+        fact(&format!("  {reason}"), *count);
+    }
+}
+
+fn addresses(port: &Port) -> String {
+    let addresses = port.endpoint.addresses.iter();
+    addresses
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(",")
+}
+
+const fn kind(port: &Port) -> &'static str {
+    match port.kind {
+        PortKind::Tap => "tap",
+    }
+}
+
+const fn state(port: &Port) -> &'static str {
+    match port.state {
+        PortState::Up => "up",
+        PortState::Gone => "gone",
+    }
+}

@@ -1,0 +1,77 @@
+//! Tables that align: a line of headings, two spaces between columns, no lines.
+
+use std::fmt;
+
+/// A table. Cells that are missing are empty.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// Returns a table with headings only.
+    pub(crate) fn new(headings: &[&str]) -> Self {
+        Self {
+            rows: vec![headings.iter().map(|&heading| heading.to_owned()).collect()],
+        }
+    }
+
+    /// Adds a row below the others. Empty cells are shown as `-`.
+    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+        let shown = |cell: String| {
+            if cell.is_empty() {
+                "-".to_owned()
+            } else {
+                cell
+            }
+        };
+        self.rows.push(cells.into_iter().map(shown).collect());
+    }
+
+    fn widths(&self) -> Vec<usize> {
+        let mut widths = Vec::new();
+        for row in &self.rows {
+            for (column, cell) in row.iter().enumerate() {
+                let width = cell.chars().count();
+                match widths.get_mut(column) {
+                    Some(widest) => *widest = width.max(*widest),
+                    None => widths.push(width),
+                }
+            }
+        }
+        widths
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let widths = self.widths();
+        for row in &self.rows {
+            let last = row.len().saturating_sub(1);
+            for (column, (cell, &width)) in row.iter().zip(&widths).enumerate() {
+                if column == last {
+                    writeln!(f, "{cell}")?;
+                } else {
+                    write!(f, "{cell:width$}  ")?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let mut table = Table::new(&["NAME", "N", "REST"]);
+        table.row(["bücher".to_owned(), "10000".to_owned(), "x".to_owned()]);
+        table.row(["a".to_owned(), String::new(), "long text".to_owned()]);
+        let expected = "NAME    N      REST\n\
+                        bücher  10000  x\n\
+                        a       -      long text\n";
+        assert_eq!(table.to_string(), expected);
+    }
+}
