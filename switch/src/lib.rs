@@ -1,42 +1,78 @@
 //! The pure switching engine of tapweave.
+//!
+//! The engine takes the time, an ingress port and a batch of frames, and returns one [`Verdict`] a
+//! frame. It performs no I/O, reads no clock, and neither allocates nor waits on the packet path; it
+//! does not know devices, names of networks, or addresses above layer 2.
+//!
+//! Two sides use it at the same time:
+//!
+//! - The *control side* calls [`Switch`] from any thread: networks and ports come and go, static FDB
+//!   entries are set, tables and counters are read. Each change publishes an immutable snapshot of
+//!   what exists.
+//! - The *packet side* is one [`Pipeline`] a worker thread. It takes the newest snapshot once a batch
+//!   and then works on it without asking anybody. The FDB is the one table that workers write; how
+//!   they do so without waiting for each other stands in the head of `fdb.rs`.
+//!
+//! The caller carries a verdict out and reports what became of it ([`Pipeline::count_sent`],
+//! [`Pipeline::count_egress_drop`]), so that the counters of a port tell what happened and not what
+//! was meant to happen. [`Switch::explain`] runs the same decision without its effects and says how
+//! it came about.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use std::time::Duration;
+//! use tapweave_net::{Frame, Offload, Timestamp};
+//! use tapweave_switch::{Isolation, NetworkConfig, PortConfig, Switch, SwitchConfig, Verdict};
+//!
+//! let switch = Arc::new(Switch::new(SwitchConfig { worker_count: 1, seed: 7 }));
+//! let network = switch.add_network(NetworkConfig {
+//!     mtu: 1500,
+//!     ageing: Duration::from_secs(300),
+//!     fdb_limit: 1024,
+//! });
+//! let config = PortConfig { isolation: Isolation::Open };
+//! let [a, b] = [switch.add_port(network, config)?, switch.add_port(network, config)?];
+//!
+//! let mut pipeline = switch.pipeline(0);
+//! let mut verdicts = Vec::new();
+//! let mut bytes = [0; 60];
+//! bytes[..12].copy_from_slice(&[2, 0, 0, 0, 0, 0xb, 2, 0, 0, 0, 0, 0xa]);
+//! let frames = [Frame::new(&mut bytes, 0, Offload::NONE)];
+//! pipeline.handle_batch(Timestamp::ZERO, a, &frames, &mut verdicts);
+//! assert_eq!(verdicts, [Verdict::Flood]);
+//! assert!(pipeline.flood_set(a).eq([b]));
+//! # Ok::<(), tapweave_switch::AddPortError>(())
+//! ```
 
 #![forbid(unsafe_code)]
 
-use core::time::Duration;
+mod config;
+mod counters;
+mod decide;
+mod drop_reason;
+mod explain;
+mod fdb;
+mod head;
+mod pipeline;
+mod port_pool;
+mod snapshot;
+mod switch;
+mod sync;
+mod verdict;
 
-use tapweave_net::{MacAddr, PortNo};
+#[cfg(any(feature = "fuzzing", all(test, not(loom))))]
+#[doc(hidden)]
+pub mod fuzzing;
+#[cfg(any(feature = "fuzzing", all(test, not(loom))))]
+mod reference;
+#[cfg(all(test, not(loom)))]
+mod tests;
 
-/// One entry of an FDB, as a listing shows it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct FdbEntry {
-    /// The station.
-    pub mac: MacAddr,
-    /// Where it is.
-    pub port: PortNo,
-    /// How it came into the table.
-    pub origin: FdbOrigin,
-    /// Time since a frame from the station was last seen.
-    pub age: Duration,
-}
-
-/// How an entry came into the FDB.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum FdbOrigin {
-    /// From the source address of a frame; it ages.
-    Learned,
-    /// From the control plane; it stays and does not move.
-    Static,
-}
-
-/// The counters of one port.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct PortStats {
-    /// Frames that came in from the port.
-    pub rx_frames: u64,
-    /// Bytes of those frames.
-    pub rx_bytes: u64,
-    /// Frames that went out to the port.
-    pub tx_frames: u64,
-    /// Bytes of those frames.
-    pub tx_bytes: u64,
-}
+pub use config::{FDB_LIMIT_MAX, Isolation, NetworkConfig, PortConfig, SwitchConfig};
+pub use counters::PortStats;
+pub use drop_reason::DropReason;
+pub use explain::{Destination, Explanation, Learning, Stage};
+pub use fdb::{FdbEntry, FdbOrigin, FdbUsage};
+pub use pipeline::Pipeline;
+pub use switch::{AddPortError, FdbAddError, RemoveNetworkError, Switch, UnknownPort};
+pub use verdict::Verdict;

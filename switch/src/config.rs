@@ -1,0 +1,53 @@
+//! What the control side says about a switch, a network and a port.
+
+use core::time::Duration;
+
+/// Most entries that one FDB may have; a larger limit is taken as this one.
+///
+/// A table takes 64 bytes an entry of its limit, so this is 64 MiB.
+pub const FDB_LIMIT_MAX: u32 = 1 << 20;
+
+/// How a switch is made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SwitchConfig {
+    /// Workers that will have a [`Pipeline`](crate::Pipeline), at least one.
+    pub worker_count: usize,
+    /// Seed of the hashes. Random in production, so that nobody can aim at one bucket of a table.
+    pub seed: u64,
+}
+
+/// How a network (bridge domain) is made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NetworkConfig {
+    /// Largest L3 packet that is forwarded, in bytes.
+    pub mtu: u16,
+    /// Time after which a learned FDB entry that was not seen again is a miss. Zero makes the network
+    /// a hub: nothing is learned (Linux: `ageing_time 0`).
+    pub ageing: Duration,
+    /// Most FDB entries, learned and static, up to [`FDB_LIMIT_MAX`]. Costs 64 bytes an entry, taken
+    /// when the network is made.
+    pub fdb_limit: u32,
+}
+
+/// How a port is made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PortConfig {
+    /// Whether the port is kept from other isolated ports.
+    pub isolation: Isolation,
+}
+
+/// Whether a port may exchange frames with other isolated ports of its network.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Isolation {
+    /// With every port.
+    Open,
+    /// Only with ports that are open, such as the gateway's.
+    Isolated,
+}
+
+impl Isolation {
+    /// Tells whether frames may pass between a port of this kind and one of `other`.
+    pub const fn permits(self, other: Self) -> bool {
+        !matches!((self, other), (Self::Isolated, Self::Isolated))
+    }
+}

@@ -1,0 +1,114 @@
+//! The counters of a port.
+//!
+//! Each worker has a shard of its own, so no cache line is written by two workers and a count is a
+//! load and a store, not a locked addition. A reader adds the shards up; it may see a batch that is
+//! half counted, never a count that is wrong for good.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use crate::DropReason;
+
+/// The counters of one port since it was added.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct PortStats {
+    /// Frames that came in from the port, dropped ones included.
+    pub rx_frames: u64,
+    /// Bytes of those frames.
+    pub rx_bytes: u64,
+    /// Frames that went out to the port.
+    pub tx_frames: u64,
+    /// Bytes of those frames.
+    pub tx_bytes: u64,
+    /// Dropped frames, by [`DropReason::index`].
+    pub drops: [u64; DropReason::COUNT],
+    /// Stations that were found on the port and were on none or forgotten before.
+    pub fdb_learned: u64,
+    /// Stations that moved to the port from another one.
+    pub fdb_moves: u64,
+    /// Frames whose source was not learned because the port has its share of a full FDB. They are
+    /// forwarded all the same.
+    pub fdb_full: u64,
+}
+
+impl PortStats {
+    /// Returns the dropped frames of `reason`.
+    pub const fn dropped(&self, reason: DropReason) -> u64 {
+        self.drops[reason.index()]
+    }
+}
+
+/// One worker's part of a port's counters. Written by that worker only.
+///
+/// Aligned to two cache lines, because the hardware fetches lines in pairs.
+#[derive(Default)]
+#[repr(align(128))]
+pub(crate) struct Shard {
+    pub(crate) rx_frames: Counter,
+    pub(crate) rx_bytes: Counter,
+    pub(crate) tx_frames: Counter,
+    pub(crate) tx_bytes: Counter,
+    pub(crate) fdb_learned: Counter,
+    pub(crate) fdb_moves: Counter,
+    pub(crate) fdb_full: Counter,
+    drops: [Counter; DropReason::COUNT],
+}
+
+impl Shard {
+    /// Counts a dropped frame.
+    pub(crate) fn count_drop(&self, reason: DropReason) {
+        self.drops[reason.index()].add(1);
+    }
+}
+
+/// A count that one thread increases and any thread reads.
+#[derive(Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds `count`. Relaxed, because no other memory is found through a count.
+    pub(crate) fn add(&self, count: u64) {
+        let before = self.0.load(Ordering::Relaxed);
+        self.0.store(before.wrapping_add(count), Ordering::Relaxed);
+    }
+
+    fn value(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The counters of one port, a shard a worker.
+pub(crate) struct PortCounters {
+    shards: Box<[Shard]>,
+}
+
+impl PortCounters {
+    /// Returns zeroes for `worker_count` workers.
+    pub(crate) fn new(worker_count: usize) -> Self {
+        Self {
+            shards: (0..worker_count).map(|_| Shard::default()).collect(),
+        }
+    }
+
+    /// Returns the shard of `worker`, which is below the worker count that was given to `new`.
+    pub(crate) fn shard(&self, worker: usize) -> &Shard {
+        &self.shards[worker]
+    }
+
+    /// Returns the sums over the workers.
+    pub(crate) fn total(&self) -> PortStats {
+        let mut total = PortStats::default();
+        for shard in &self.shards {
+            total.rx_frames += shard.rx_frames.value();
+            total.rx_bytes += shard.rx_bytes.value();
+            total.tx_frames += shard.tx_frames.value();
+            total.tx_bytes += shard.tx_bytes.value();
+            total.fdb_learned += shard.fdb_learned.value();
+            total.fdb_moves += shard.fdb_moves.value();
+            total.fdb_full += shard.fdb_full.value();
+            for (sum, count) in total.drops.iter_mut().zip(&shard.drops) {
+                *sum += count.value();
+            }
+        }
+        total
+    }
+}

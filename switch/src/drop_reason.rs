@@ -1,0 +1,106 @@
+//! Why frames are dropped.
+//!
+//! Each reason is a counter of each port: those of the decision and of the device that was read count
+//! at the ingress port, those of the device that should have been written at the egress port.
+
+use core::fmt;
+
+/// Why a frame was dropped.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(u8)]
+pub enum DropReason {
+    /// Ingress: shorter than its Ethernet header with VLAN tags.
+    Runt,
+    /// Ingress: the packet, or a segment that it would be cut into, is larger than the MTU.
+    Oversize,
+    /// Ingress: what the `virtio_net_hdr` asks for cannot be done on the frame.
+    BadOffload,
+    /// Ingress: the source address is a group address (IEEE 802.3 §3.2.3).
+    SourceGroup,
+    /// Ingress: the source address is all zeroes.
+    SourceZero,
+    /// Ingress: the destination is one of 01-80-C2-00-00-00 to -0F (IEEE 802.1Q-2018 §8.6.3).
+    ReservedDestination,
+    /// Ingress: the destination is on the port that the frame came from.
+    SamePort,
+    /// Ingress: the destination is on another isolated port.
+    Isolated,
+    /// Ingress: the port has been removed. No port is left to count this at.
+    PortGone,
+    /// Egress: the device takes no more frames for now.
+    QueueFull,
+    /// Egress: the device is down.
+    DeviceDown,
+    /// Egress: the device refused the frame for another reason.
+    DeviceError,
+    /// Egress: the port cannot take a super-frame or a partial checksum, and it could not be finished
+    /// in software.
+    NotSegmentable,
+}
+
+impl DropReason {
+    /// All reasons, in the order of their numbers.
+    pub const ALL: [Self; 13] = [
+        Self::Runt,
+        Self::Oversize,
+        Self::BadOffload,
+        Self::SourceGroup,
+        Self::SourceZero,
+        Self::ReservedDestination,
+        Self::SamePort,
+        Self::Isolated,
+        Self::PortGone,
+        Self::QueueFull,
+        Self::DeviceDown,
+        Self::DeviceError,
+        Self::NotSegmentable,
+    ];
+    /// How many reasons there are.
+    pub const COUNT: usize = Self::ALL.len();
+
+    /// Returns the place of the reason in an array of [`DropReason::COUNT`] counters.
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// Returns the name under which users see the reason; it does not change between releases.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Runt => "runt",
+            Self::Oversize => "oversize",
+            Self::BadOffload => "bad_offload",
+            Self::SourceGroup => "source_group",
+            Self::SourceZero => "source_zero",
+            Self::ReservedDestination => "reserved_destination",
+            Self::SamePort => "same_port",
+            Self::Isolated => "isolated",
+            Self::PortGone => "port_gone",
+            Self::QueueFull => "queue_full",
+            Self::DeviceDown => "device_down",
+            Self::DeviceError => "device_error",
+            Self::NotSegmentable => "not_segmentable",
+        }
+    }
+}
+
+impl fmt::Display for DropReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_its_own_number_and_name() {
+        for (number, reason) in DropReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason.index(), number);
+            let namesakes = DropReason::ALL
+                .iter()
+                .filter(|other| other.as_str() == reason.as_str());
+            assert_eq!(namesakes.count(), 1);
+        }
+    }
+}

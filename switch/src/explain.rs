@@ -1,0 +1,214 @@
+//! How a decision came about, for people.
+
+use core::fmt;
+
+use tapweave_net::{MacAddr, NetworkNo, PortNo};
+
+use crate::fdb::Assessment;
+use crate::{Isolation, Verdict};
+
+/// What would happen to a frame, stage by stage.
+///
+/// `Display` prints a line a stage.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Explanation {
+    /// The stages that the frame would pass, the last one deciding.
+    pub stages: Vec<Stage>,
+    /// What would become of it.
+    pub verdict: Verdict,
+    /// What the FDB would learn from it.
+    pub learning: Learning,
+    /// The ports that it would be sent to.
+    pub egress: Vec<PortNo>,
+}
+
+/// One step of a decision with what it found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Stage {
+    /// Where the frame came in.
+    Ingress {
+        /// The port.
+        port: PortNo,
+        /// Its network; none when the port does not exist.
+        network: Option<NetworkNo>,
+    },
+    /// Whether it has a head and fits the network.
+    Size {
+        /// Bytes of the frame.
+        frame_len: usize,
+        /// Bytes of the largest packet in it; none when its headers are not all there.
+        packet_len: Option<usize>,
+        /// Largest packet of the network.
+        mtu: u16,
+    },
+    /// Who sent it.
+    Source {
+        /// The source address.
+        mac: MacAddr,
+        /// What the FDB makes of it.
+        learning: Learning,
+    },
+    /// For whom it is.
+    Destination {
+        /// The destination address.
+        mac: MacAddr,
+        /// Where that is.
+        destination: Destination,
+    },
+}
+
+/// What an FDB makes of the source of a frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Learning {
+    /// Nothing: the frame was dropped before.
+    NotReached,
+    /// Nothing: the address is not one that a station may have.
+    NoStation,
+    /// Nothing: the network does not learn.
+    Off,
+    /// Nothing: the station is known on this port and was seen just now.
+    Known,
+    /// The station was seen again.
+    Refresh,
+    /// The station gets an entry, if the FDB has a place for it.
+    Add,
+    /// The station's entry is moved to this port.
+    Move {
+        /// The port on which it was.
+        from: PortNo,
+    },
+    /// Nothing: a static entry says that the station is on another port.
+    Held {
+        /// That port.
+        at: PortNo,
+    },
+}
+
+/// Where the destination of a frame is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Destination {
+    /// Nowhere: a bridge does not forward frames to this address.
+    Reserved,
+    /// At the sender: source and destination are the same.
+    Sender,
+    /// Everywhere: a group or broadcast address.
+    Group,
+    /// Nobody knows.
+    Unknown,
+    /// On a port.
+    Port {
+        /// The port.
+        port: PortNo,
+        /// Whether it is kept from other isolated ports.
+        isolation: Isolation,
+    },
+}
+
+impl Stage {
+    /// Returns the short name of the stage, in small letters.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Ingress { .. } => "ingress",
+            Self::Size { .. } => "size",
+            Self::Source { .. } => "source",
+            Self::Destination { .. } => "destination",
+        }
+    }
+}
+
+impl From<Assessment<'_>> for Learning {
+    fn from(assessment: Assessment<'_>) -> Self {
+        match assessment {
+            Assessment::Off => Self::Off,
+            Assessment::Known => Self::Known,
+            Assessment::Refresh(_) => Self::Refresh,
+            Assessment::Revive(_) | Assessment::New => Self::Add,
+            Assessment::Move(entry) => Self::Move { from: entry.port() },
+            Assessment::Held(at) => Self::Held { at },
+        }
+    }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for stage in &self.stages {
+            writeln!(f, "{:<12} {stage}", stage.name())?;
+        }
+        write!(f, "{:<12} {}", "verdict", self.verdict)?;
+        if self.verdict == Verdict::Flood {
+            f.write_str(" to")?;
+            if self.egress.is_empty() {
+                f.write_str(" nobody")?;
+            }
+            for (count, port) in self.egress.iter().enumerate() {
+                f.write_str(if count == 0 { " " } else { ", " })?;
+                write!(f, "port {port}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ingress {
+                port,
+                network: Some(NetworkNo(network)),
+            } => write!(f, "port {port} of network {network}"),
+            Self::Ingress {
+                port,
+                network: None,
+            } => write!(f, "port {port} does not exist"),
+            Self::Size {
+                frame_len,
+                packet_len: Some(packet_len),
+                mtu,
+            } => write!(
+                f,
+                "frame of {frame_len} bytes, packet of {packet_len} bytes, MTU {mtu}"
+            ),
+            Self::Size {
+                frame_len,
+                packet_len: None,
+                ..
+            } => write!(f, "frame of {frame_len} bytes, headers incomplete"),
+            Self::Source { mac, learning } => write!(f, "{mac}: {learning}"),
+            Self::Destination { mac, destination } => write!(f, "{mac}: {destination}"),
+        }
+    }
+}
+
+impl fmt::Display for Learning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotReached => f.write_str("not looked at"),
+            Self::NoStation => f.write_str("not the address of a station"),
+            Self::Off => f.write_str("the network does not learn"),
+            Self::Known => f.write_str("known here"),
+            Self::Refresh => f.write_str("known here, would be refreshed"),
+            Self::Add => f.write_str("new, would be learned"),
+            Self::Move { from } => write!(f, "would move here from port {from}"),
+            Self::Held { at } => write!(f, "not learned, a static entry says port {at}"),
+        }
+    }
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Reserved => f.write_str("reserved, bridges do not forward it"),
+            Self::Sender => f.write_str("the sender itself"),
+            Self::Group => f.write_str("a group"),
+            Self::Unknown => f.write_str("unknown"),
+            Self::Port { port, isolation } => {
+                write!(f, "on port {port}")?;
+                if *isolation == Isolation::Isolated {
+                    f.write_str(", which is isolated")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}

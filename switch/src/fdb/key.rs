@@ -1,0 +1,107 @@
+//! What an FDB is asked for, and which two buckets of the table may hold it.
+
+use core::hash::Hasher;
+
+use foldhash::SharedSeed;
+use foldhash::quality::FoldHasher;
+use tapweave_net::MacAddr;
+
+/// A station: its MAC address in the low 48 bits. The bits above are zero, and are where a VID will
+/// stand when networks tell VLANs apart.
+///
+/// Zero is no station, so it marks a slot without a key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct FdbKey(u64);
+
+impl FdbKey {
+    /// No station.
+    pub(super) const NONE: Self = Self(0);
+
+    pub(crate) const fn new(mac: MacAddr) -> Self {
+        Self(mac.to_u64())
+    }
+
+    pub(super) const fn from_word(word: u64) -> Self {
+        Self(word)
+    }
+
+    pub(super) const fn word(self) -> u64 {
+        self.0
+    }
+
+    pub(super) const fn mac(self) -> MacAddr {
+        MacAddr::from_u64(self.0)
+    }
+}
+
+/// A seeded hash from keys to bucket pairs.
+///
+/// `foldhash::quality` is two folded multiplications. It is not a cryptographic hash: who could
+/// observe timings closely might find stations that share a bucket. All that wins is that his own
+/// stations push each other out, because buckets are bounded and eviction is fair.
+pub(super) struct KeyHasher {
+    shared: SharedSeed,
+    bucket_count: u32,
+}
+
+impl KeyHasher {
+    /// Returns a hash over `bucket_count` buckets, at least two.
+    pub(super) const fn new(seed: u64, bucket_count: u32) -> Self {
+        Self {
+            shared: SharedSeed::from_u64(seed),
+            bucket_count,
+        }
+    }
+
+    /// Returns the first and the second bucket of `key`: different ones, below the bucket count.
+    pub(super) fn buckets(&self, key: FdbKey) -> [usize; 2] {
+        let mut hasher = FoldHasher::with_seed(0, &self.shared);
+        hasher.write_u64(key.word());
+        let hash = hasher.finish();
+        let first = scale(hash >> 32, self.bucket_count);
+        let step = 1 + scale(hash & u64::from(u32::MAX), self.bucket_count - 1);
+        let second = first + step;
+        let wraps = second >= u64::from(self.bucket_count);
+        let second = second - u64::from(self.bucket_count) * u64::from(wraps);
+        [to_index(first), to_index(second)]
+    }
+}
+
+/// Maps 32 random bits to `0..count` by a multiplication, so that `count` need not be a power of two.
+const fn scale(bits: u64, count: u32) -> u64 {
+    (bits * count as u64) >> 32
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the value is below a bucket count, which is a u32"
+)]
+const fn to_index(value: u64) -> usize {
+    value as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_two_buckets_of_a_key_differ_and_exist() {
+        for bucket_count in [2, 3, 7, 50_000] {
+            let hasher = KeyHasher::new(1, bucket_count);
+            for mac in 1..2_000 {
+                let [first, second] = hasher.buckets(FdbKey::from_word(mac));
+                assert_ne!(first, second);
+                assert!(first.max(second) < bucket_count as usize);
+            }
+        }
+    }
+
+    #[test]
+    fn the_seed_decides_the_buckets() {
+        let [one, two] = [1, 2].map(|seed| KeyHasher::new(seed, 1 << 16));
+        let same = (1..1_000)
+            .map(FdbKey::from_word)
+            .filter(|key| one.buckets(*key) == two.buckets(*key));
+        assert!(same.count() < 3);
+    }
+}

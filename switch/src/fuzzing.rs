@@ -1,0 +1,389 @@
+//! Runs the engine beside the plain switch of `reference.rs` and compares all that can be seen.
+//!
+//! A byte string is a program: each command takes a few bytes, and a string that ends in the middle
+//! of one is padded with zeroes. So a fuzzer and a property test drive the same code, and what one
+//! finds is a regression test of the other.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tapweave_net::{
+    ChecksumOffload, Frame, Gso, GsoKind, MacAddr, NetworkNo, Offload, PortNo, Timestamp,
+};
+
+use crate::reference::Reference;
+use crate::{
+    DropReason, FdbAddError, Isolation, NetworkConfig, Pipeline, PortConfig, RemoveNetworkError,
+    Switch, SwitchConfig, UnknownPort, Verdict,
+};
+
+const WORKERS: usize = 2;
+const NETWORKS_MAX: usize = 3;
+const PORTS_MAX: usize = 8;
+const COMMANDS_MAX: usize = 400;
+/// Far more than the stations of [`Program::mac`], so that a table is never full.
+const FDB_LIMIT: u32 = 256;
+
+/// Runs the program in `bytes`.
+///
+/// # Panics
+///
+/// When the engine and the plain switch disagree.
+pub fn engine(bytes: &[u8]) {
+    let mut harness = Harness::new();
+    let mut program = Program { bytes };
+    for _ in 0..COMMANDS_MAX {
+        if program.bytes.is_empty() {
+            break;
+        }
+        harness.step(&mut program);
+    }
+    harness.compare_all();
+}
+
+/// What is left of the byte string.
+struct Program<'a> {
+    bytes: &'a [u8],
+}
+
+impl Program<'_> {
+    fn byte(&mut self) -> u8 {
+        let Some((first, rest)) = self.bytes.split_first() else {
+            return 0;
+        };
+        self.bytes = rest;
+        *first
+    }
+
+    fn pick<T: Copy>(&mut self, items: &[T]) -> Option<T> {
+        let choice = usize::from(self.byte());
+        items.get(choice % items.len().max(1)).copied()
+    }
+
+    /// One of a dozen stations, or one of the addresses that are treated in a special way.
+    fn mac(&mut self) -> MacAddr {
+        match self.byte() % 20 {
+            0 => MacAddr::BROADCAST,
+            1 => MacAddr::ZERO,
+            2 => MacAddr::new([0x33, 0x33, 0, 0, 0, 1]),
+            3 => MacAddr::new([0x01, 0x80, 0xc2, 0, 0, self.byte() % 20]),
+            station => MacAddr::new([0x02, 0, 0, 0, 0, station]),
+        }
+    }
+
+    fn frame(&mut self) -> (Vec<u8>, Offload) {
+        let [to, from] = [self.mac(), self.mac()];
+        let mut data = [to.octets(), from.octets()].concat();
+        let shape = self.byte();
+        for tag in [0x8100_u16, 0x88a8]
+            .iter()
+            .take(usize::from(shape & 3).saturating_sub(1))
+        {
+            data.extend(tag.to_be_bytes());
+            data.extend([0, self.byte()]);
+        }
+        data.extend([0x08, 0x00]);
+        let offload = match shape >> 2 & 7 {
+            0 => self.offload(),
+            1 => {
+                data.truncate(usize::from(self.byte() % 24));
+                return (data, Offload::NONE);
+            }
+            2 => {
+                // Around the MTU.
+                data.resize(data.len() + 190 + usize::from(self.byte() % 20), 0x60);
+                return (data, Offload::NONE);
+            }
+            _ => Offload::NONE,
+        };
+        data.resize(data.len() + usize::from(self.byte()) * 2, 0x60);
+        (data, offload)
+    }
+
+    fn offload(&mut self) -> Offload {
+        let kinds = [GsoKind::TcpV4, GsoKind::TcpV6, GsoKind::Udp];
+        let kind = self.pick(&kinds).unwrap_or(GsoKind::Udp);
+        let checksum = match self.byte() {
+            0 => ChecksumOffload::Complete,
+            start => ChecksumOffload::Partial {
+                start: u16::from(start % 80),
+                offset: 6,
+            },
+        };
+        let gso = Some(Gso {
+            kind,
+            ecn: false,
+            size: u16::from(self.byte()) + 1,
+            header_len_hint: 0,
+        });
+        Offload { checksum, gso }
+    }
+}
+
+struct Harness {
+    switch: Arc<Switch>,
+    pipelines: Vec<Pipeline>,
+    reference: Reference,
+    now: Timestamp,
+    networks: Vec<NetworkNo>,
+    ports: Vec<PortNo>,
+    /// Removed ports, some of which are still to be purged.
+    gone: Vec<PortNo>,
+}
+
+impl Harness {
+    fn new() -> Self {
+        let switch = Arc::new(Switch::new(SwitchConfig {
+            worker_count: WORKERS,
+            seed: 1,
+        }));
+        Self {
+            pipelines: (0..WORKERS).map(|worker| switch.pipeline(worker)).collect(),
+            switch,
+            reference: Reference::default(),
+            now: Timestamp::from_secs(1000),
+            networks: Vec::new(),
+            ports: Vec::new(),
+            gone: Vec::new(),
+        }
+    }
+
+    fn step(&mut self, program: &mut Program<'_>) {
+        match program.byte() % 32 {
+            0 => self.add_network(program),
+            1 => self.remove_network(program),
+            2..=5 => self.add_port(program),
+            6 => self.remove_port(program),
+            7 => self.purge(program),
+            8 | 9 => self.set_static(program),
+            10 => self.remove_station(program),
+            11 => self.flush(program),
+            12..=14 => self.pass_time(program),
+            15 => {
+                let budget = usize::from(program.byte()) * 8;
+                self.switch.poll_ageing(self.now, budget);
+            }
+            16 => self.compare_all(),
+            17..=19 => self.explain_and_handle(program),
+            _ => self.handle_batch(program),
+        }
+    }
+
+    fn add_network(&mut self, program: &mut Program<'_>) {
+        if self.networks.len() == NETWORKS_MAX {
+            return;
+        }
+        let config = NetworkConfig {
+            mtu: 200,
+            ageing: Duration::from_millis(u64::from(program.byte() % 4) * 1_500),
+            fdb_limit: FDB_LIMIT,
+        };
+        let no = self.switch.add_network(config);
+        self.reference.add_network(no, config);
+        self.networks.push(no);
+    }
+
+    fn remove_network(&mut self, program: &mut Program<'_>) {
+        let Some(no) = program.pick(&self.networks) else {
+            return;
+        };
+        let expected = self.reference.remove_network(no);
+        let expected = expected.map_err(|port_count| RemoveNetworkError::InUse { port_count });
+        assert_eq!(self.switch.remove_network(no), expected);
+        if expected.is_ok() {
+            self.networks.retain(|network| *network != no);
+            let again = self.switch.remove_network(no);
+            assert_eq!(again, Err(RemoveNetworkError::Unknown(no)));
+        }
+    }
+
+    fn add_port(&mut self, program: &mut Program<'_>) {
+        if self.ports.len() == PORTS_MAX {
+            return;
+        }
+        let Some(network) = program.pick(&self.networks) else {
+            return;
+        };
+        let isolation = match program.byte() % 3 {
+            0 => Isolation::Isolated,
+            _ => Isolation::Open,
+        };
+        if let Ok(port) = self.switch.add_port(network, PortConfig { isolation }) {
+            self.reference.add_port(port, network, isolation);
+            self.ports.push(port);
+        }
+    }
+
+    fn remove_port(&mut self, program: &mut Program<'_>) {
+        let Some(port) = program.pick(&self.ports) else {
+            return;
+        };
+        self.ports.retain(|other| *other != port);
+        assert!(self.reference.remove_port(port));
+        assert_eq!(self.switch.remove_port(port), Ok(()));
+        assert_eq!(self.switch.remove_port(port), Err(UnknownPort(port)));
+        assert_eq!(self.switch.port_stats(port), None);
+        self.gone.push(port);
+    }
+
+    fn purge(&mut self, program: &mut Program<'_>) {
+        let newest = self.switch.generation();
+        for pipeline in &mut self.pipelines {
+            assert_eq!(pipeline.refresh(), newest);
+        }
+        if let Some(port) = program.pick(&self.gone) {
+            self.switch.purge_port(port);
+        }
+    }
+
+    fn set_static(&mut self, program: &mut Program<'_>) {
+        let (Some(network), Some(port)) = (program.pick(&self.networks), program.pick(&self.ports))
+        else {
+            return;
+        };
+        let mac = program.mac();
+        let done = self.switch.fdb_add(network, mac, port, self.now);
+        if mac.is_station() {
+            let expected = self.reference.set_static(network, mac, port, self.now);
+            let expected = expected.then_some(()).ok_or(FdbAddError::UnknownPort(port));
+            assert_eq!(done, expected);
+        } else {
+            assert_eq!(done, Err(FdbAddError::NotAStation(mac)));
+        }
+    }
+
+    fn remove_station(&mut self, program: &mut Program<'_>) {
+        if let Some(network) = program.pick(&self.networks) {
+            let mac = program.mac();
+            self.switch.fdb_del(network, mac);
+            self.reference.remove_station(network, mac);
+            assert!(!self.switch.fdb_del(network, mac));
+        }
+    }
+
+    fn flush(&mut self, program: &mut Program<'_>) {
+        if let Some(network) = program.pick(&self.networks) {
+            let of = program
+                .pick(&self.ports)
+                .filter(|_| program.byte().is_multiple_of(2));
+            self.switch.fdb_flush(network, of);
+            self.reference.flush(network, of);
+        }
+    }
+
+    fn pass_time(&mut self, program: &mut Program<'_>) {
+        let step = match program.byte() % 4 {
+            0 => Duration::from_nanos(1),
+            1 => Duration::from_millis(u64::from(program.byte())),
+            2 => Duration::from_millis(750),
+            _ => Duration::from_secs(u64::from(program.byte() % 8)),
+        };
+        self.now = self.now + step;
+    }
+
+    fn handle_batch(&mut self, program: &mut Program<'_>) {
+        let Some(ingress) = self.ingress(program) else {
+            return;
+        };
+        let count = 1 + usize::from(program.byte() % 6);
+        let frames = (0..count).map(|_| program.frame()).collect();
+        let worker = usize::from(program.byte()) % WORKERS;
+        self.handle(worker, ingress, frames);
+    }
+
+    /// Lets `explain` foretell what a frame does, and checks that asking changed nothing.
+    fn explain_and_handle(&mut self, program: &mut Program<'_>) {
+        let Some(ingress) = self.ingress(program) else {
+            return;
+        };
+        let (mut data, offload) = program.frame();
+        let frame = Frame::new(&mut data, 0, offload);
+        let explanation = self.switch.explain(self.now, ingress, &frame);
+        assert_eq!(explanation, self.switch.explain(self.now, ingress, &frame));
+        let text = explanation.to_string();
+        assert!(text.contains(&explanation.verdict.to_string()));
+        let (verdict, egress) = self.handle(0, ingress, vec![(data, offload)]).remove(0);
+        assert_eq!(explanation.verdict, verdict);
+        assert_eq!(explanation.egress, egress);
+    }
+
+    /// A port, seldom one that has been removed.
+    fn ingress(&self, program: &mut Program<'_>) -> Option<PortNo> {
+        if program.byte().is_multiple_of(16) {
+            program.pick(&self.gone)
+        } else {
+            program.pick(&self.ports)
+        }
+    }
+
+    /// Gives a batch to both switches, and returns what became of each frame.
+    fn handle(
+        &mut self,
+        worker: usize,
+        ingress: PortNo,
+        mut batch: Vec<(Vec<u8>, Offload)>,
+    ) -> Vec<(Verdict, Vec<PortNo>)> {
+        let expected: Vec<_> = batch
+            .iter()
+            .map(|(data, offload)| self.reference.handle(self.now, ingress, data, *offload))
+            .collect();
+        let lens: Vec<_> = batch.iter().map(|(data, _)| data.len()).collect();
+        let frames: Vec<_> = batch
+            .iter_mut()
+            .map(|(data, offload)| Frame::new(data, 0, *offload))
+            .collect();
+        let pipeline = &mut self.pipelines[worker];
+        let mut verdicts = vec![Verdict::Drop(DropReason::DeviceError)];
+        pipeline.handle_batch(self.now, ingress, &frames, &mut verdicts);
+        assert_eq!(verdicts, expected);
+
+        let flood_set: Vec<_> = pipeline.flood_set(ingress).collect();
+        assert_eq!(flood_set, self.reference.flood_set(ingress));
+        let sent = verdicts.into_iter().zip(lens).map(|(verdict, len)| {
+            let egress = match verdict {
+                Verdict::Forward(port) => vec![port],
+                Verdict::Flood => flood_set.clone(),
+                Verdict::Drop(_) => Vec::new(),
+            };
+            for port in &egress {
+                pipeline.count_sent(*port, len);
+                self.reference.count_sent(*port, len);
+            }
+            (verdict, egress)
+        });
+        sent.collect()
+    }
+
+    fn compare_all(&self) {
+        for network in &self.networks {
+            let entries = self.switch.fdb_entries(*network, self.now);
+            assert_eq!(entries, self.reference.entries(*network, self.now));
+            let used = self.switch.fdb_usage(*network).map(|usage| usage.used);
+            assert!(used.is_some_and(|used| used as usize >= entries.len()));
+        }
+        for port in &self.ports {
+            let stats = self.switch.port_stats(*port);
+            assert_eq!(stats.as_ref(), self.reference.stats(*port));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Two networks, then ports: what a random string seldom begins with.
+    const PREAMBLE: [u8; 20] = [0, 3, 0, 2, 2, 0, 1, 2, 0, 1, 2, 0, 0, 2, 0, 0, 2, 1, 1, 2];
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn the_engine_does_what_a_plain_switch_does(program in vec(any::<u8>(), 0..2_500)) {
+            engine(&[&PREAMBLE, &program[..]].concat());
+        }
+    }
+}

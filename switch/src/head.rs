@@ -1,0 +1,172 @@
+//! What the decision reads of a frame: addresses, VLAN tags, and how long its packets would be.
+//!
+//! The switch is transparent to VLANs: tags are skipped to find the length of the packet and are
+//! forwarded as they came.
+
+use tapweave_net::{ChecksumOffload, EtherType, GsoKind, MacAddr, Offload};
+
+use crate::DropReason;
+
+/// Most VLAN tags that do not count as part of the packet: a service tag and a customer tag.
+const TAGS_MAX: usize = 2;
+const TAG_LEN: usize = 4;
+/// Destination, source, EtherType.
+const ETHERNET_LEN: usize = 14;
+const UDP_HEADER_LEN: usize = 8;
+const TCP_HEADER_LEN_MIN: usize = 20;
+/// The octet of the TCP header whose high half is the header length in words (RFC 9293 §3.1).
+const TCP_DATA_OFFSET: usize = 12;
+
+/// The layer-2 head of a frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Head {
+    pub(crate) destination: MacAddr,
+    pub(crate) source: MacAddr,
+    /// Bytes before the packet: Ethernet header and tags.
+    pub(crate) len: usize,
+}
+
+impl Head {
+    /// Reads the head of a frame. `None` when the frame ends before its EtherType does.
+    pub(crate) fn parse(frame: &[u8]) -> Option<Self> {
+        let (head, _) = frame.split_first_chunk::<ETHERNET_LEN>()?;
+        let [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5, t0, t1] = *head;
+        let mut len = ETHERNET_LEN;
+        let mut ethertype = EtherType(u16::from_be_bytes([t0, t1]));
+        while ethertype.is_vlan() && len < ETHERNET_LEN + TAGS_MAX * TAG_LEN {
+            len += TAG_LEN;
+            let inner = frame.get(len - 2..len)?;
+            ethertype = EtherType(u16::from_be_bytes([inner[0], inner[1]]));
+        }
+        Some(Self {
+            destination: MacAddr::new([d0, d1, d2, d3, d4, d5]),
+            source: MacAddr::new([s0, s1, s2, s3, s4, s5]),
+            len,
+        })
+    }
+
+    /// Returns the length of the largest packet (L3) that `frame` is or would be cut into.
+    ///
+    /// For a super-frame that is its L3 and L4 headers and one segment; where L4 begins is told by the
+    /// partial checksum, which every super-frame has.
+    ///
+    /// # Errors
+    ///
+    /// [`DropReason::BadOffload`] when the headers that a super-frame claims are not there.
+    pub(crate) fn packet_len(&self, frame: &[u8], offload: Offload) -> Result<usize, DropReason> {
+        let whole = frame.len() - self.len;
+        let Some(gso) = offload.gso else {
+            return Ok(whole);
+        };
+        let ChecksumOffload::Partial { start, .. } = offload.checksum else {
+            return Err(DropReason::BadOffload);
+        };
+        let l4 = usize::from(start);
+        let l4_len = match gso.kind {
+            GsoKind::Udp => UDP_HEADER_LEN,
+            GsoKind::TcpV4 | GsoKind::TcpV6 => {
+                let octet = frame
+                    .get(l4 + TCP_DATA_OFFSET)
+                    .ok_or(DropReason::BadOffload)?;
+                usize::from(octet >> 4) * 4
+            }
+        };
+        let tcp_too_short = gso.kind != GsoKind::Udp && l4_len < TCP_HEADER_LEN_MIN;
+        if l4 < self.len || tcp_too_short || l4 + l4_len > frame.len() {
+            return Err(DropReason::BadOffload);
+        }
+        Ok(whole.min(l4 - self.len + l4_len + usize::from(gso.size)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tapweave_net::Gso;
+
+    use super::*;
+
+    fn tagged(tags: &[u16], payload_len: usize) -> Vec<u8> {
+        let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
+        for tag in tags {
+            frame.extend(tag.to_be_bytes());
+            frame.extend([0, 5]);
+        }
+        frame.extend([0x08, 0x00]);
+        frame.resize(frame.len() + payload_len, 0xa5);
+        frame
+    }
+
+    fn super_frame(kind: GsoKind, size: u16, start: u16) -> Offload {
+        Offload {
+            checksum: ChecksumOffload::Partial { start, offset: 6 },
+            gso: Some(Gso {
+                kind,
+                ecn: false,
+                size,
+                header_len_hint: 0,
+            }),
+        }
+    }
+
+    #[test]
+    fn up_to_two_tags_are_not_part_of_the_packet() {
+        for (tags, len) in [
+            (&[][..], 14),
+            (&[0x8100], 18),
+            (&[0x88a8, 0x8100], 22),
+            (&[0x88a8, 0x8100, 0x8100], 22),
+        ] {
+            let frame = tagged(tags, 100);
+            let head = Head::parse(&frame).unwrap();
+            assert_eq!(head.len, len);
+            assert_eq!(
+                head.packet_len(&frame, Offload::NONE),
+                Ok(frame.len() - len)
+            );
+        }
+    }
+
+    #[test]
+    fn a_frame_that_ends_inside_its_head_is_none() {
+        let frame = tagged(&[0x88a8, 0x8100], 0);
+        assert!(Head::parse(&frame).is_some());
+        for len in 0..frame.len() {
+            assert_eq!(Head::parse(&frame[..len]), None, "{len}");
+        }
+    }
+
+    #[test]
+    fn a_super_frame_is_as_long_as_its_segments() {
+        let mut frame = tagged(&[0x8100], 9000);
+        let l4 = 18 + 20;
+        frame[l4 + TCP_DATA_OFFSET] = 0x80;
+        let head = Head::parse(&frame).unwrap();
+        let tcp = super_frame(GsoKind::TcpV4, 1448, 38);
+        assert_eq!(head.packet_len(&frame, tcp), Ok(1500));
+        let udp = super_frame(GsoKind::Udp, 1472, 38);
+        assert_eq!(head.packet_len(&frame, udp), Ok(1500));
+        let one = super_frame(GsoKind::Udp, 65_000, 38);
+        assert_eq!(head.packet_len(&frame, one), Ok(9000));
+    }
+
+    #[test]
+    fn a_super_frame_without_its_headers_is_refused() {
+        let mut frame = tagged(&[], 40);
+        frame[34 + TCP_DATA_OFFSET] = 0x40;
+        let head = Head::parse(&frame).unwrap();
+        let no_checksum = Offload {
+            checksum: ChecksumOffload::Complete,
+            ..super_frame(GsoKind::Udp, 8, 34)
+        };
+        for offload in [
+            no_checksum,
+            super_frame(GsoKind::TcpV6, 8, 34),
+            super_frame(GsoKind::TcpV6, 8, u16::MAX),
+            super_frame(GsoKind::Udp, 8, 47),
+            super_frame(GsoKind::Udp, 8, 13),
+        ] {
+            let refused = head.packet_len(&frame, offload);
+            assert_eq!(refused, Err(DropReason::BadOffload), "{offload:?}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! One worker's way through the switch: batches in, verdicts out.
+
+use core::fmt;
+use std::sync::Arc;
+
+use tapweave_net::{Frame, PortNo, Timestamp};
+
+use crate::counters::Shard;
+use crate::decide::{NoTrace, decide};
+use crate::fdb::Learned;
+use crate::snapshot::{Port, Snapshot};
+use crate::{DropReason, Switch, Verdict};
+
+/// The packet side of a [`Switch`] for one worker thread.
+///
+/// Made by [`Switch::pipeline`]. Nothing here waits for another thread or, once `verdicts` has the
+/// capacity of a batch, allocates; only taking a new snapshot frees the old one.
+pub struct Pipeline {
+    switch: Arc<Switch>,
+    snapshot: Arc<Snapshot>,
+    worker: usize,
+}
+
+impl Pipeline {
+    pub(crate) fn new(switch: Arc<Switch>, worker: usize) -> Self {
+        Self {
+            snapshot: switch.snapshot(),
+            worker: worker % switch.worker_count(),
+            switch,
+        }
+    }
+
+    /// Takes the newest snapshot and returns its generation: from now on this worker works on what
+    /// [`Switch::generation`] counted up to it, and has forgotten everything older.
+    pub fn refresh(&mut self) -> u64 {
+        if self.snapshot.generation != self.switch.generation() {
+            self.snapshot = self.switch.snapshot();
+        }
+        self.snapshot.generation
+    }
+
+    /// Decides on frames that came in from one port, learns from them and counts them.
+    ///
+    /// `verdicts` is emptied and gets one verdict a frame, in their order. Each frame is decided in
+    /// the state that the frames before it left. The newest snapshot is taken first, so a verdict's
+    /// ports and [`Pipeline::flood_set`] agree until the next batch.
+    pub fn handle_batch(
+        &mut self,
+        now: Timestamp,
+        ingress: PortNo,
+        frames: &[Frame<'_>],
+        verdicts: &mut Vec<Verdict>,
+    ) {
+        self.refresh();
+        verdicts.clear();
+        let Some(port) = self.snapshot.port(ingress) else {
+            verdicts.resize(frames.len(), Verdict::Drop(DropReason::PortGone));
+            return;
+        };
+        let shard = port.counters.shard(self.worker);
+        let mut byte_count = 0;
+        verdicts.extend(frames.iter().map(|frame| {
+            byte_count += frame.data().len() as u64;
+            handle_frame(&self.snapshot, port, shard, now, frame)
+        }));
+        shard.rx_frames.add(frames.len() as u64);
+        shard.rx_bytes.add(byte_count);
+    }
+
+    /// Returns the ports that a flooded frame from `ingress` goes to: the others of its network, but
+    /// no isolated one when `ingress` is isolated. None when `ingress` is not in the snapshot.
+    pub fn flood_set(&self, ingress: PortNo) -> impl Iterator<Item = PortNo> + '_ {
+        let port = self.snapshot.port(ingress);
+        port.into_iter().flat_map(Port::flood_set)
+    }
+
+    /// Counts a frame of `byte_count` bytes that was given to the device of `port`.
+    pub fn count_sent(&self, port: PortNo, byte_count: usize) {
+        if let Some(shard) = self.shard(port) {
+            shard.tx_frames.add(1);
+            shard.tx_bytes.add(byte_count as u64);
+        }
+    }
+
+    /// Counts a frame that the device of `port` did not take.
+    pub fn count_egress_drop(&self, port: PortNo, reason: DropReason) {
+        if let Some(shard) = self.shard(port) {
+            shard.count_drop(reason);
+        }
+    }
+
+    /// Counts a frame of `byte_count` bytes that came in from `port` and was dropped before it could be
+    /// given to [`Pipeline::handle_batch`].
+    pub fn count_ingress_drop(&self, port: PortNo, reason: DropReason, byte_count: usize) {
+        if let Some(shard) = self.shard(port) {
+            shard.rx_frames.add(1);
+            shard.rx_bytes.add(byte_count as u64);
+            shard.count_drop(reason);
+        }
+    }
+
+    fn shard(&self, port: PortNo) -> Option<&Shard> {
+        let port = self.snapshot.port(port)?;
+        Some(port.counters.shard(self.worker))
+    }
+}
+
+impl fmt::Debug for Pipeline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pipeline")
+            .field("worker", &self.worker)
+            .field("generation", &self.snapshot.generation)
+            .finish_non_exhaustive()
+    }
+}
+
+#[inline]
+fn handle_frame(
+    snapshot: &Snapshot,
+    port: &Port,
+    shard: &Shard,
+    now: Timestamp,
+    frame: &Frame<'_>,
+) -> Verdict {
+    let decision = decide(snapshot, port, now, frame, &mut NoTrace);
+    if let Some((key, assessment)) = decision.lesson {
+        match port.network.fdb.learn(assessment, key, port.no, now) {
+            Learned::Unchanged => {}
+            Learned::Added => shard.fdb_learned.add(1),
+            Learned::Moved => shard.fdb_moves.add(1),
+            Learned::Full => shard.fdb_full.add(1),
+        }
+    }
+    if let Verdict::Drop(reason) = decision.verdict {
+        shard.count_drop(reason);
+    }
+    decision.verdict
+}

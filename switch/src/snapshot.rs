@@ -1,0 +1,72 @@
+//! What exists, as the packet side sees it: immutable, made anew by each change.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tapweave_net::{NetworkNo, PortNo};
+
+use crate::Isolation;
+use crate::counters::PortCounters;
+use crate::fdb::Fdb;
+
+/// All ports and networks at one moment.
+pub(crate) struct Snapshot {
+    /// Grows by one with each change.
+    pub(crate) generation: u64,
+    /// By [`PortNo::index`].
+    pub(crate) ports: Box<[Option<Port>]>,
+    pub(crate) networks: BTreeMap<NetworkNo, Arc<Network>>,
+}
+
+impl Snapshot {
+    /// Returns the snapshot of a switch without networks.
+    pub(crate) fn empty() -> Self {
+        Self {
+            generation: 0,
+            ports: Box::default(),
+            networks: BTreeMap::new(),
+        }
+    }
+
+    /// Returns a port, unless it is gone and its index unused or another port's.
+    #[inline]
+    pub(crate) fn port(&self, no: PortNo) -> Option<&Port> {
+        let port = self.ports.get(no.index())?.as_ref()?;
+        (port.no == no).then_some(port)
+    }
+}
+
+/// One port.
+pub(crate) struct Port {
+    pub(crate) no: PortNo,
+    pub(crate) isolation: Isolation,
+    pub(crate) network: Arc<Network>,
+    pub(crate) counters: Arc<PortCounters>,
+}
+
+/// One network with its ports.
+pub(crate) struct Network {
+    pub(crate) no: NetworkNo,
+    /// Largest L3 packet, in bytes.
+    pub(crate) mtu: u16,
+    pub(crate) fdb: Arc<Fdb>,
+    /// In order of number.
+    pub(crate) members: Box<[Member]>,
+}
+
+/// A port as its peers see it.
+#[derive(Clone, Copy)]
+pub(crate) struct Member {
+    pub(crate) port: PortNo,
+    pub(crate) isolation: Isolation,
+}
+
+impl Port {
+    /// Returns the ports that a flooded frame from this one goes to.
+    pub(crate) fn flood_set(&self) -> impl Iterator<Item = PortNo> {
+        let members = self.network.members.iter();
+        members
+            .filter(|member| member.port != self.no && self.isolation.permits(member.isolation))
+            .map(|member| member.port)
+    }
+}

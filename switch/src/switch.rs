@@ -1,0 +1,456 @@
+//! The control side: what exists, and the snapshots that tell the workers.
+//!
+//! Changes are made under a mutex that no worker takes, and end with a new snapshot. Reading (tables,
+//! counters, `explain`) works on the newest snapshot and takes no lock. A port goes in two steps,
+//! because workers may be in the middle of a batch with an older snapshot: [`Switch::remove_port`]
+//! takes it out of the snapshot and the FDB, and [`Switch::purge_port`], once every worker has
+//! refreshed, removes what they may have learned meanwhile and gives its index back.
+
+use core::fmt;
+use core::sync::atomic::{AtomicU64, Ordering};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+use tapweave_net::{Frame, MacAddr, NetworkNo, PortNo, Timestamp};
+use thiserror::Error;
+
+use crate::counters::PortCounters;
+use crate::decide::decide;
+use crate::explain::{Explanation, Learning, Stage};
+use crate::fdb::{Fdb, FdbEntry, FdbKey, FdbOrigin, FdbUsage, OwnedCounts, TableFull};
+use crate::port_pool::PortPool;
+use crate::snapshot::{Member, Network, Port, Snapshot};
+use crate::{
+    DropReason, FDB_LIMIT_MAX, NetworkConfig, Pipeline, PortConfig, PortStats, SwitchConfig,
+    Verdict,
+};
+
+/// Several networks (bridge domains) with their ports and FDBs. Shared by all threads in an [`Arc`].
+pub struct Switch {
+    control: Mutex<Control>,
+    published: ArcSwap<Snapshot>,
+    /// Of `published`; never ahead of it. Read by every batch.
+    generation: AtomicU64,
+    worker_count: usize,
+    seed: u64,
+    owned: Arc<OwnedCounts>,
+}
+
+/// What the next snapshot is made of.
+#[derive(Default)]
+struct Control {
+    last_network: u32,
+    networks: BTreeMap<NetworkNo, ControlNetwork>,
+    ports: BTreeMap<PortNo, ControlPort>,
+    pool: PortPool,
+    /// Removed ports that workers may still know, with the table of their network.
+    retired: BTreeMap<PortNo, Arc<Fdb>>,
+    /// The network and bucket where the next sweep begins; none for the first.
+    sweep: Option<(NetworkNo, usize)>,
+}
+
+struct ControlNetwork {
+    mtu: u16,
+    fdb: Arc<Fdb>,
+}
+
+struct ControlPort {
+    network: NetworkNo,
+    config: PortConfig,
+    counters: Arc<PortCounters>,
+}
+
+/// A network could not be removed.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+#[non_exhaustive]
+pub enum RemoveNetworkError {
+    /// There is no such network.
+    #[error("{0:?} does not exist")]
+    Unknown(NetworkNo),
+    /// The network still has ports.
+    #[error("the network has {port_count} ports")]
+    InUse {
+        /// How many.
+        port_count: usize,
+    },
+}
+
+/// A port could not be added.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+#[non_exhaustive]
+pub enum AddPortError {
+    /// There is no such network.
+    #[error("{0:?} does not exist")]
+    UnknownNetwork(NetworkNo),
+    /// All port numbers are in use.
+    #[error("the switch has {} ports, which is the most", PortNo::MAX_INDEX + 1)]
+    Exhausted,
+}
+
+/// There is no such port.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+#[error("port {0} does not exist")]
+pub struct UnknownPort(pub PortNo);
+
+/// A static FDB entry could not be made.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+#[non_exhaustive]
+pub enum FdbAddError {
+    /// There is no such network.
+    #[error("{0:?} does not exist")]
+    UnknownNetwork(NetworkNo),
+    /// The network has no such port.
+    #[error("port {0} is not in the network")]
+    UnknownPort(PortNo),
+    /// A group address or zero.
+    #[error("{0} is not the address of a station")]
+    NotAStation(MacAddr),
+    /// There is no learned entry left that could give way.
+    #[error("the FDB is full of static entries (limit {limit})")]
+    Full {
+        /// Most entries of the FDB.
+        limit: u32,
+    },
+}
+
+impl Switch {
+    /// Returns a switch without networks.
+    pub fn new(config: SwitchConfig) -> Self {
+        Self {
+            control: Mutex::default(),
+            published: ArcSwap::from_pointee(Snapshot::empty()),
+            generation: AtomicU64::new(0),
+            worker_count: config.worker_count.max(1),
+            seed: config.seed,
+            owned: Arc::new(OwnedCounts::new()),
+        }
+    }
+
+    /// Makes a network without ports and returns its number.
+    pub fn add_network(&self, config: NetworkConfig) -> NetworkNo {
+        let limit = config.fdb_limit.min(FDB_LIMIT_MAX);
+        let mut control = self.control();
+        control.last_network += 1;
+        let no = NetworkNo(control.last_network);
+        // Tables differ in their seed, so that what collides in one does not in another.
+        let seed = self.seed.wrapping_add(u64::from(no.0));
+        let fdb = Fdb::new(limit, config.ageing, seed, Arc::clone(&self.owned));
+        let network = ControlNetwork {
+            mtu: config.mtu,
+            fdb: Arc::new(fdb),
+        };
+        control.networks.insert(no, network);
+        self.publish(&control);
+        no
+    }
+
+    /// Removes a network and its FDB.
+    ///
+    /// # Errors
+    ///
+    /// [`RemoveNetworkError::Unknown`] when there is none, [`RemoveNetworkError::InUse`] while it has
+    /// ports.
+    pub fn remove_network(&self, network: NetworkNo) -> Result<(), RemoveNetworkError> {
+        let mut control = self.control();
+        if !control.networks.contains_key(&network) {
+            return Err(RemoveNetworkError::Unknown(network));
+        }
+        let ports = control.ports.values();
+        let port_count = ports.filter(|port| port.network == network).count();
+        if port_count > 0 {
+            return Err(RemoveNetworkError::InUse { port_count });
+        }
+        control.networks.remove(&network);
+        self.publish(&control);
+        Ok(())
+    }
+
+    /// Makes a port and returns its number.
+    ///
+    /// # Errors
+    ///
+    /// [`AddPortError::UnknownNetwork`]; [`AddPortError::Exhausted`] when about a million ports exist.
+    pub fn add_port(&self, network: NetworkNo, config: PortConfig) -> Result<PortNo, AddPortError> {
+        let mut control = self.control();
+        if !control.networks.contains_key(&network) {
+            return Err(AddPortError::UnknownNetwork(network));
+        }
+        let no = control.pool.take().ok_or(AddPortError::Exhausted)?;
+        self.owned.make_room(no);
+        let port = ControlPort {
+            network,
+            config,
+            counters: Arc::new(PortCounters::new(self.worker_count)),
+        };
+        control.ports.insert(no, port);
+        self.publish(&control);
+        Ok(no)
+    }
+
+    /// Takes a port out of its network and removes its FDB entries. Workers notice when they refresh;
+    /// once all have, [`Switch::purge_port`] is due.
+    ///
+    /// # Errors
+    ///
+    /// [`UnknownPort`] when there is none, or it was removed before.
+    pub fn remove_port(&self, port: PortNo) -> Result<(), UnknownPort> {
+        let mut control = self.control();
+        let removed = control.ports.remove(&port).ok_or(UnknownPort(port))?;
+        self.publish(&control);
+        if let Some(network) = control.networks.get(&removed.network) {
+            let fdb = Arc::clone(&network.fdb);
+            forget(&fdb, port);
+            control.retired.insert(port, fdb);
+        }
+        Ok(())
+    }
+
+    /// Finishes the removal of a port after every worker has refreshed to the generation that
+    /// [`Switch::generation`] returned after [`Switch::remove_port`]: removes what they still
+    /// learned for it, and frees its index. Does nothing for a port that is not being removed.
+    ///
+    /// Called too early, an entry of the old number may remain in the FDB until it expires; lookups
+    /// do not find it, since the number is not used again.
+    pub fn purge_port(&self, port: PortNo) {
+        let mut control = self.control();
+        if let Some(fdb) = control.retired.remove(&port) {
+            forget(&fdb, port);
+            control.pool.give_back(port);
+        }
+    }
+
+    /// Makes a static entry, or turns what was learned about `mac` into one. A full FDB gives up a
+    /// learned entry for it.
+    ///
+    /// # Errors
+    ///
+    /// One variant of [`FdbAddError`] for each thing that can be wrong.
+    pub fn fdb_add(
+        &self,
+        network: NetworkNo,
+        mac: MacAddr,
+        port: PortNo,
+        now: Timestamp,
+    ) -> Result<(), FdbAddError> {
+        if !mac.is_station() {
+            return Err(FdbAddError::NotAStation(mac));
+        }
+        // The lock keeps the port from being removed in between.
+        let control = self.control();
+        let fdb = match control.networks.get(&network) {
+            Some(network) => &network.fdb,
+            None => return Err(FdbAddError::UnknownNetwork(network)),
+        };
+        if control.ports.get(&port).map(|port| port.network) != Some(network) {
+            return Err(FdbAddError::UnknownPort(port));
+        }
+        fdb.set_static(FdbKey::new(mac), port, now)
+            .map_err(|TableFull| FdbAddError::Full {
+                limit: fdb.usage().limit,
+            })
+    }
+
+    /// Removes the entry of `mac`, learned or static; tells whether there was one.
+    pub fn fdb_del(&self, network: NetworkNo, mac: MacAddr) -> bool {
+        self.fdb(network)
+            .is_some_and(|fdb| mac.is_station() && fdb.remove(FdbKey::new(mac)))
+    }
+
+    /// Removes the learned entries of a network, or those of one port, and returns how many there were.
+    pub fn fdb_flush(&self, network: NetworkNo, port: Option<PortNo>) -> usize {
+        self.fdb(network).map_or(0, |fdb| {
+            fdb.remove_where(|origin, at| {
+                origin == FdbOrigin::Learned && port.is_none_or(|port| port == at)
+            })
+        })
+    }
+
+    /// Returns the entries of a network, in order of MAC; none for an unknown network. Expired entries
+    /// and those of removed ports are not shown.
+    pub fn fdb_entries(&self, network: NetworkNo, now: Timestamp) -> Vec<FdbEntry> {
+        let snapshot = self.published.load();
+        let Some(network) = snapshot.networks.get(&network) else {
+            return Vec::new();
+        };
+        let mut entries = network.fdb.entries(now);
+        entries.retain(|entry| snapshot.port(entry.port).is_some());
+        entries
+    }
+
+    /// Returns how full the FDB of a network is.
+    pub fn fdb_usage(&self, network: NetworkNo) -> Option<FdbUsage> {
+        self.fdb(network).map(|fdb| fdb.usage())
+    }
+
+    /// Removes expired entries from the tables, looking at no more than `budget` slots, and returns
+    /// how many it removed. The next call goes on where this one ended.
+    ///
+    /// This only frees memory for others: an expired entry is a miss already. It is worth calling
+    /// often enough to go round all tables within an ageing time.
+    pub fn poll_ageing(&self, now: Timestamp, budget: usize) -> usize {
+        self.control().sweep(now, budget)
+    }
+
+    /// Returns the counters of a port; none when it does not exist.
+    pub fn port_stats(&self, port: PortNo) -> Option<PortStats> {
+        let snapshot = self.published.load();
+        snapshot.port(port).map(|port| port.counters.total())
+    }
+
+    /// Returns the number of the newest snapshot; it grows by one with each change of ports or networks.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Returns what would happen to a frame that came in from `ingress` now, and why. Changes nothing.
+    pub fn explain(&self, now: Timestamp, ingress: PortNo, frame: &Frame<'_>) -> Explanation {
+        let snapshot = self.published.load();
+        let port = snapshot.port(ingress);
+        let mut stages = vec![Stage::Ingress {
+            port: ingress,
+            network: port.map(|port| port.network.no),
+        }];
+        let Some(port) = port else {
+            return Explanation {
+                stages,
+                verdict: Verdict::Drop(DropReason::PortGone),
+                learning: Learning::NotReached,
+                egress: Vec::new(),
+            };
+        };
+        let decision = decide(&snapshot, port, now, frame, &mut stages);
+        let source = stages.iter().find_map(|stage| match stage {
+            Stage::Source { learning, .. } => Some(*learning),
+            Stage::Ingress { .. } | Stage::Size { .. } | Stage::Destination { .. } => None,
+        });
+        Explanation {
+            stages,
+            verdict: decision.verdict,
+            learning: source.unwrap_or(Learning::NotReached),
+            egress: match decision.verdict {
+                Verdict::Forward(egress) => vec![egress],
+                Verdict::Flood => port.flood_set().collect(),
+                Verdict::Drop(_) => Vec::new(),
+            },
+        }
+    }
+
+    /// Returns the packet side for one worker, below the worker count of the configuration.
+    ///
+    /// Counters are kept by worker without locked additions: two pipelines of one worker that run at
+    /// the same time lose counts (and nothing else).
+    #[must_use]
+    pub fn pipeline(self: &Arc<Self>, worker: usize) -> Pipeline {
+        Pipeline::new(Arc::clone(self), worker)
+    }
+
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        self.published.load_full()
+    }
+
+    pub(crate) const fn worker_count(&self) -> usize {
+        self.worker_count
+    }
+
+    fn fdb(&self, network: NetworkNo) -> Option<Arc<Fdb>> {
+        let snapshot = self.published.load();
+        let network = snapshot.networks.get(&network)?;
+        Some(Arc::clone(&network.fdb))
+    }
+
+    /// A panic elsewhere cannot leave `Control` half changed, so a poisoned lock is as good as another.
+    fn control(&self) -> MutexGuard<'_, Control> {
+        self.control.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes `control` what the workers see next. Costs one pass over all ports.
+    fn publish(&self, control: &Control) {
+        // Only the holder of the lock on `control` stores here.
+        let generation = self.generation.load(Ordering::Relaxed) + 1;
+        self.published.store(Arc::new(control.snapshot(generation)));
+        self.generation.store(generation, Ordering::Release);
+    }
+}
+
+impl fmt::Debug for Switch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Switch")
+            .field("generation", &self.generation())
+            .field("worker_count", &self.worker_count)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Control {
+    fn sweep(&mut self, now: Timestamp, budget: usize) -> usize {
+        let mut removed = 0;
+        let mut left = budget.div_ceil(Fdb::BUCKET_LEN);
+        // Each table at most once, and the first one twice when the last call ended inside of it.
+        for _ in 0..=self.networks.len() {
+            let (no, from) = self.sweep.take().unwrap_or((NetworkNo(0), 0));
+            let Some((&found, network)) = self.networks.range(no..).next() else {
+                continue;
+            };
+            let from = if found == no { from } else { 0 };
+            let swept = network.fdb.sweep(from, left, now);
+            removed += swept.removed;
+            left -= swept.examined;
+            self.sweep = Some(match swept.next {
+                Some(next) => (found, next),
+                None => (NetworkNo(found.0.saturating_add(1)), 0),
+            });
+            if left == 0 {
+                break;
+            }
+        }
+        removed
+    }
+
+    fn snapshot(&self, generation: u64) -> Snapshot {
+        let mut members: BTreeMap<NetworkNo, Vec<Member>> = BTreeMap::new();
+        for (&port, inner) in &self.ports {
+            members.entry(inner.network).or_default().push(Member {
+                port,
+                isolation: inner.config.isolation,
+            });
+        }
+        let networks: BTreeMap<_, _> = self
+            .networks
+            .iter()
+            .map(|(&no, network)| {
+                let network = Network {
+                    no,
+                    mtu: network.mtu,
+                    fdb: Arc::clone(&network.fdb),
+                    members: members.remove(&no).unwrap_or_default().into_boxed_slice(),
+                };
+                (no, Arc::new(network))
+            })
+            .collect();
+        let len = self.ports.keys().map(|port| port.index() + 1).max();
+        let mut ports: Vec<Option<Port>> = Vec::new();
+        ports.resize_with(len.unwrap_or(0), || None);
+        for (&no, inner) in &self.ports {
+            let network = networks.get(&inner.network);
+            if let (Some(network), Some(place)) = (network, ports.get_mut(no.index())) {
+                *place = Some(Port {
+                    no,
+                    isolation: inner.config.isolation,
+                    network: Arc::clone(network),
+                    counters: Arc::clone(&inner.counters),
+                });
+            }
+        }
+        Snapshot {
+            generation,
+            ports: ports.into_boxed_slice(),
+            networks,
+        }
+    }
+}
+
+/// Removes every entry of a port, static ones too.
+fn forget(fdb: &Fdb, port: PortNo) {
+    fdb.remove_where(|_, at| at == port);
+}
