@@ -6,9 +6,11 @@
 //! [`Egress`] before it returns (run to completion: the thread that reads a frame writes it).
 
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::event::{EventfdFlags, eventfd};
 use tapweave_net::{Frame, PortNo, VnetHdrError};
 
 use crate::queue::{PortQueue, SendError};
@@ -22,6 +24,9 @@ pub trait Backend: Send {
     fn name(&self) -> &'static str;
 
     /// Makes `queue` known as where frames to `port` go; with [`Reading::Here`] also reads it.
+    ///
+    /// A port that is known already gets one more queue, to be read beside the others; frames to the
+    /// port go to the first. A port of the same index and another generation is forgotten before.
     ///
     /// # Errors
     ///
@@ -66,7 +71,7 @@ pub trait BatchHandler {
     /// A frame with an unusable header was read and dropped.
     fn handle_malformed(&mut self, ingress: PortNo, error: VnetHdrError);
 
-    /// A port can no longer be read; the backend has stopped reading it.
+    /// A port's queue can no longer be read; the backend has stopped reading it.
     fn handle_port_failure(&mut self, port: PortNo, error: io::Error);
 }
 
@@ -83,5 +88,36 @@ pub trait Egress {
 /// Ends the wait of one worker's [`Backend::turn`], from any thread.
 #[derive(Clone, Debug)]
 pub struct Waker {
-    event: Arc<std::os::fd::OwnedFd>,
+    event: Arc<OwnedFd>,
+}
+
+impl Waker {
+    /// Makes a waker for a new backend.
+    ///
+    /// # Errors
+    ///
+    /// When the process has no descriptor left.
+    pub fn new() -> io::Result<Self> {
+        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+        let event = Arc::new(eventfd(0, flags)?);
+        Ok(Self { event })
+    }
+
+    /// Ends the backend's wait, the present one or the next.
+    pub fn wake(&self) {
+        // Full (`EAGAIN`) means that 2^64 - 2 wakes wait already: no wake is lost.
+        let _full = rustix::io::write(&self.event, &1_u64.to_ne_bytes());
+    }
+
+    /// Takes note of all wakes until now.
+    pub(crate) fn clear(&self) {
+        // Empty (`EAGAIN`) is what is wanted.
+        let _empty = rustix::io::read(&self.event, &mut [0; 8]);
+    }
+}
+
+impl AsFd for Waker {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.event.as_fd()
+    }
 }

@@ -1,9 +1,24 @@
 //! TAP ports, namespaces, event loops and the other devices of tapweave.
 //!
 //! This crate moves bytes between the kernel and a handler; it does not know what a switch is.
+//!
+//! - *Ports*: a [`PortQueue`] gives and takes frames. [`MemoryPort`] is
+//!   one end of a wire inside the process, [`FaultyPort`] spoils what another port
+//!   sends.
+//! - *Event loops*: a [`Backend`] waits for the ports of one worker, reads batches and hands them to a
+//!   [`BatchHandler`], which sends through [`Egress`]. [`EpollBackend`] is the one that works
+//!   everywhere.
 
 mod backend;
+mod epoll;
+mod fault;
+mod memory;
+mod port_table;
 mod queue;
+mod transmit;
 
 pub use backend::{Backend, BatchHandler, Egress, MAX_BATCH, Reading, Waker};
-pub use queue::{PortQueue, Received, SendError};
+pub use epoll::EpollBackend;
+pub use fault::{Faults, FaultyPort, Probability};
+pub use memory::MemoryPort;
+pub use queue::{HEADROOM, MAX_FRAME_LEN, PortQueue, RECV_BUF_LEN, Received, SendError};

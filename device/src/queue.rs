@@ -9,6 +9,27 @@ use std::os::fd::BorrowedFd;
 use tapweave_net::{Frame, OffloadSet, VnetHdrError};
 use thiserror::Error;
 
+/// Bytes that a receive leaves free before the frame.
+///
+/// The longest thing that is put there is an overlay's outer header and the `virtio_net_hdr` of the
+/// device that takes it: Ethernet with a VLAN tag 18 + IPv6 40 + UDP 8 + VXLAN 8 + `virtio_net_hdr` 12
+/// = 86. Rounded up to two cache lines, so that the inner headers begin a line of their own.
+pub const HEADROOM: usize = 128;
+
+/// Bytes of the longest frame that a device gives: an IP packet of 65,535 bytes (the kernel keeps TAPs
+/// below "BIG TCP") behind an Ethernet header with two VLAN tags.
+pub const MAX_FRAME_LEN: usize = 65_535 + 14 + 2 * 4;
+
+/// Bytes of a buffer that takes any frame with its headroom.
+///
+/// A whole and odd number of cache lines: in buffers laid side by side the headers of the frames then
+/// fall into different cache sets, where a multiple of 4 KiB would make them push each other out.
+pub const RECV_BUF_LEN: usize = ((HEADROOM + MAX_FRAME_LEN).div_ceil(CACHE_LINE) | 1) * CACHE_LINE;
+
+const CACHE_LINE: usize = 64;
+
+const _: () = assert!(RECV_BUF_LEN >= HEADROOM + MAX_FRAME_LEN);
+
 /// What one receive gave.
 #[derive(Debug)]
 pub enum Received<'b> {
@@ -51,7 +72,7 @@ pub trait PortQueue: Send + Sync + fmt::Debug {
 
     /// Takes the next frame into `buf`, with headroom in front of it. Never blocks.
     ///
-    /// `buf` holds headroom and the largest super-frame: at least `RECV_BUF_LEN` bytes.
+    /// `buf` holds headroom and the largest super-frame: at least [`RECV_BUF_LEN`] bytes.
     ///
     /// # Errors
     ///

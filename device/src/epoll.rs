@@ -1,0 +1,218 @@
+//! The event loop on `epoll`: one `read` and one `write` for each frame.
+//!
+//! The fallback that works everywhere. Level-triggered: a port that still has frames after its batch
+//! is simply reported again, behind the others, so that no port starves another and nothing has to be
+//! remembered between turns. In a steady state a turn allocates nothing.
+//!
+//! Thread safety: the loop belongs to one worker. Ports are shared with other workers only for
+//! writing, which the kernel serialises.
+
+use std::array;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::event::{Timespec, epoll};
+use rustix::io::Errno;
+use tapweave_net::{Frame, Offload, PortNo};
+
+use crate::backend::{Backend, BatchHandler, Egress, MAX_BATCH, Reading, Waker};
+use crate::port_table::{Port, PortTable};
+use crate::queue::{PortQueue, RECV_BUF_LEN, Received, SendError};
+use crate::transmit::Transmitter;
+
+/// Bytes after which a batch is handed on although more frames wait: what is read should still be in
+/// the core's second-level cache (1 to 2 MiB) when it is written, beside the kernel's own copies.
+const BATCH_LEN_LIMIT: usize = 128 * 1024;
+
+/// Ports that one wait reports. Those beyond it are reported first by the next.
+const EVENT_COUNT: usize = 64;
+
+/// The user data of the waker; ports have their number and the place of the queue.
+const WAKER: u64 = u64::MAX;
+
+/// An event loop on `epoll`.
+#[derive(Debug)]
+pub struct EpollBackend {
+    epoll: OwnedFd,
+    waker: Waker,
+    ports: PortTable,
+    transmitter: Transmitter,
+    /// One receive buffer per frame of a batch. Zeroed memory from the kernel: pages that no frame
+    /// reaches are never touched.
+    buffers: Box<[u8]>,
+}
+
+impl EpollBackend {
+    /// Makes a loop without ports.
+    ///
+    /// # Errors
+    ///
+    /// When the process has no descriptor left.
+    pub fn new() -> io::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let waker = Waker::new()?;
+        let data = epoll::EventData::new_u64(WAKER);
+        epoll::add(&epoll, &waker, data, epoll::EventFlags::IN)?;
+        Ok(Self {
+            epoll,
+            waker,
+            ports: PortTable::default(),
+            transmitter: Transmitter::default(),
+            buffers: vec![0; MAX_BATCH * RECV_BUF_LEN].into_boxed_slice(),
+        })
+    }
+
+    /// Reads one batch from one queue and has it handled.
+    fn read_batch(&mut self, number: PortNo, place: usize, handler: &mut dyn BatchHandler) {
+        // A handler cannot remove ports, but an event may be older than a removal.
+        let Some(queue) = self
+            .ports
+            .port(number)
+            .and_then(|port| port.queues.get(place))
+        else {
+            return;
+        };
+        let mut frames: [_; MAX_BATCH] = array::from_fn(|_| Frame::new(&mut [], 0, Offload::NONE));
+        let mut count = 0;
+        let mut batch_len = 0;
+        let mut failure = None;
+        for buffer in self.buffers.chunks_exact_mut(RECV_BUF_LEN) {
+            match queue.recv(buffer) {
+                Ok(Received::Frame(frame)) => {
+                    batch_len += frame.data().len();
+                    if let Some(slot) = frames.get_mut(count) {
+                        *slot = frame;
+                        count += 1;
+                    }
+                    if batch_len >= BATCH_LEN_LIMIT {
+                        break;
+                    }
+                }
+                Ok(Received::Malformed(error)) => handler.handle_malformed(number, error),
+                Ok(Received::Empty) => break,
+                Err(error) => {
+                    failure = Some(error);
+                    break;
+                }
+            }
+        }
+        if let Some(frames) = frames.get_mut(..count)
+            && count > 0
+        {
+            let mut egress = PortEgress {
+                ports: &self.ports,
+                transmitter: &mut self.transmitter,
+            };
+            handler.handle_batch(number, frames, &mut egress);
+        }
+        if let Some(error) = failure {
+            // Cannot fail for a descriptor that just reported an event; if it did, the port would
+            // be reported and fail again.
+            let _gone = epoll::delete(&self.epoll, queue.readiness());
+            handler.handle_port_failure(number, error);
+        }
+    }
+
+    fn forget(&self, port: &Port) {
+        for queue in &port.queues {
+            // Queues that are read elsewhere or have failed are not registered, which is no matter.
+            let _unknown = epoll::delete(&self.epoll, queue.readiness());
+        }
+    }
+}
+
+impl Backend for EpollBackend {
+    fn name(&self) -> &'static str {
+        "epoll"
+    }
+
+    fn add_port(
+        &mut self,
+        port: PortNo,
+        queue: Arc<dyn PortQueue>,
+        reading: Reading,
+    ) -> io::Result<()> {
+        if let Some(stale) = self.ports.occupant(port).filter(|other| *other != port) {
+            self.remove_port(stale);
+        }
+        let place = self.ports.port(port).map_or(0, |port| port.queues.len());
+        if reading == Reading::Here {
+            let data = epoll::EventData::new_u64(event_data(port, place)?);
+            epoll::add(&self.epoll, queue.readiness(), data, epoll::EventFlags::IN)?;
+        }
+        self.ports.add(port, queue);
+        Ok(())
+    }
+
+    fn remove_port(&mut self, port: PortNo) {
+        if let Some(port) = self.ports.remove(port) {
+            self.forget(&port);
+        }
+    }
+
+    fn turn(
+        &mut self,
+        timeout: Option<Duration>,
+        handler: &mut dyn BatchHandler,
+    ) -> io::Result<()> {
+        // A timeout beyond what the kernel can count is as good as none.
+        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+        let mut events = [MaybeUninit::uninit(); EVENT_COUNT];
+        let (events, _) = match epoll::wait(&self.epoll, &mut events, timeout.as_ref()) {
+            Ok(events) => events,
+            Err(Errno::INTR) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        for event in events {
+            let data = event.data.u64();
+            if data == WAKER {
+                self.waker.clear();
+            } else {
+                let (port, place) = from_event_data(data);
+                self.read_batch(port, place, handler);
+            }
+        }
+        Ok(())
+    }
+
+    fn waker(&self) -> Waker {
+        self.waker.clone()
+    }
+}
+
+/// Sends for a handler during its batch.
+struct PortEgress<'a> {
+    ports: &'a PortTable,
+    transmitter: &'a mut Transmitter,
+}
+
+impl Egress for PortEgress<'_> {
+    fn send(&mut self, to: PortNo, frame: &mut Frame<'_>) -> Result<(), SendError> {
+        let queue = self.ports.port(to).and_then(|port| port.queues.first());
+        let Some(queue) = queue else {
+            return Err(SendError::Failed(io::ErrorKind::NotFound.into()));
+        };
+        self.transmitter.transmit(queue.as_ref(), frame)
+    }
+}
+
+fn event_data(port: PortNo, place: usize) -> io::Result<u64> {
+    // Half of the range keeps clear of `WAKER`.
+    let place = u64::from(u16::try_from(place).map_err(io::Error::other)?);
+    Ok(place << u32::BITS | u64::from(port.to_u32()))
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "takes apart what `event_data` put together"
+)]
+const fn from_event_data(data: u64) -> (PortNo, usize) {
+    (PortNo::from_u32(data as u32), (data >> u32::BITS) as usize)
+}
+
+#[cfg(test)]
+#[path = "epoll_tests.rs"]
+mod tests;

@@ -1,0 +1,223 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use tapweave_net::{OffloadSet, VnetHdrError};
+
+use super::*;
+use crate::memory::MemoryPort;
+
+const SOON: Option<Duration> = Some(Duration::ZERO);
+
+/// Sends everything to one port and notes what it saw.
+#[derive(Default)]
+struct Wire {
+    to: Option<PortNo>,
+    batches: Vec<(PortNo, usize)>,
+    lost: usize,
+    failed: Vec<PortNo>,
+}
+
+impl BatchHandler for Wire {
+    fn handle_batch(&mut self, ingress: PortNo, frames: &mut [Frame<'_>], egress: &mut dyn Egress) {
+        self.batches.push((ingress, frames.len()));
+        for frame in frames {
+            if let Some(to) = self.to
+                && egress.send(to, frame).is_err()
+            {
+                self.lost += 1;
+            }
+        }
+    }
+
+    fn handle_malformed(&mut self, _: PortNo, error: VnetHdrError) {
+        panic!("{error}");
+    }
+
+    fn handle_port_failure(&mut self, port: PortNo, _: io::Error) {
+        self.failed.push(port);
+    }
+}
+
+fn port(index: u32) -> PortNo {
+    PortNo::new(index, 0)
+}
+
+fn send(to: &MemoryPort, len: usize, count: usize) {
+    let mut bytes = vec![7; len];
+    for _ in 0..count {
+        to.send(&mut Frame::new(&mut bytes, 0, Offload::NONE))
+            .unwrap();
+    }
+}
+
+/// Tells whether a wait would find nothing to do.
+fn is_idle(backend: &EpollBackend) -> bool {
+    let mut fds = [PollFd::new(&backend.epoll, PollFlags::IN)];
+    poll(&mut fds, Some(&Timespec::default())).unwrap() == 0
+}
+
+fn received_count(from: &MemoryPort) -> usize {
+    let mut buf = vec![0; RECV_BUF_LEN];
+    let mut count = 0;
+    while let Ok(Received::Frame(_)) = from.recv(&mut buf) {
+        count += 1;
+    }
+    count
+}
+
+/// A backend that reads `count` ports, and the far ends of those.
+fn backend_with(count: u32) -> (EpollBackend, Vec<MemoryPort>) {
+    let mut backend = EpollBackend::new().unwrap();
+    let far_ends = (0..count)
+        .map(|index| {
+            let (near, far) = MemoryPort::pair(1000, OffloadSet::ALL).unwrap();
+            backend
+                .add_port(port(index), Arc::new(near), Reading::Here)
+                .unwrap();
+            far
+        })
+        .collect();
+    (backend, far_ends)
+}
+
+#[test]
+fn frames_of_one_port_reach_another_in_bounded_batches() {
+    let (mut backend, far) = backend_with(2);
+    let mut wire = Wire {
+        to: Some(port(1)),
+        ..Wire::default()
+    };
+    send(&far[0], 60, MAX_BATCH + 5);
+    backend.turn(SOON, &mut wire).unwrap();
+    backend.turn(SOON, &mut wire).unwrap();
+    backend.turn(SOON, &mut wire).unwrap();
+    assert_eq!(wire.batches, [(port(0), MAX_BATCH), (port(0), 5)]);
+    assert_eq!(received_count(&far[1]), MAX_BATCH + 5);
+    assert_eq!(wire.lost, 0);
+}
+
+#[test]
+fn a_batch_of_super_frames_ends_when_it_is_long_enough_for_the_cache() {
+    let (mut backend, far) = backend_with(1);
+    let mut wire = Wire::default();
+    let frame_len = 64_000;
+    send(&far[0], frame_len, 10);
+    backend.turn(SOON, &mut wire).unwrap();
+    assert_eq!(
+        wire.batches,
+        [(port(0), BATCH_LEN_LIMIT.div_ceil(frame_len))]
+    );
+}
+
+#[test]
+fn a_busy_port_waits_for_its_turn_like_all_others() {
+    let (mut backend, far) = backend_with(3);
+    send(&far[0], 60, 200);
+    send(&far[1], 60, 1);
+    send(&far[2], 60, 1);
+    let mut wire = Wire::default();
+    backend.turn(SOON, &mut wire).unwrap();
+    wire.batches.sort_unstable();
+    assert_eq!(
+        wire.batches,
+        [(port(0), MAX_BATCH), (port(1), 1), (port(2), 1)]
+    );
+}
+
+#[test]
+fn the_waker_ends_a_wait_from_another_thread_and_only_once() {
+    let (mut backend, _far) = backend_with(1);
+    let waker = backend.waker();
+    let woken = Arc::new(AtomicUsize::new(0));
+    let thread = thread::spawn({
+        let woken = Arc::clone(&woken);
+        move || {
+            backend.turn(None, &mut Wire::default()).unwrap();
+            woken.fetch_add(1, Ordering::SeqCst);
+            backend
+        }
+    });
+    waker.wake();
+    let mut backend = thread.join().unwrap();
+    assert_eq!(woken.load(Ordering::SeqCst), 1);
+    backend.turn(SOON, &mut Wire::default()).unwrap();
+    assert!(is_idle(&backend));
+}
+
+#[test]
+fn a_number_of_another_generation_finds_no_port() {
+    let (mut backend, far) = backend_with(1);
+    let (near, new_far) = MemoryPort::pair(10, OffloadSet::ALL).unwrap();
+    let successor = PortNo::new(0, 1);
+    backend
+        .add_port(successor, Arc::new(near), Reading::Here)
+        .unwrap();
+    assert!(
+        received_count(&far[0]) == 0 && far[0].recv(&mut vec![0; RECV_BUF_LEN]).is_err(),
+        "the old port's queue was let go"
+    );
+    send(&new_far, 60, 1);
+    let mut wire = Wire {
+        to: Some(port(0)),
+        ..Wire::default()
+    };
+    backend.turn(SOON, &mut wire).unwrap();
+    assert_eq!(
+        (wire.batches.as_slice(), wire.lost),
+        (&[(successor, 1)][..], 1)
+    );
+    backend.remove_port(port(0));
+    wire.to = Some(successor);
+    send(&new_far, 60, 1);
+    backend.turn(SOON, &mut wire).unwrap();
+    assert_eq!(received_count(&new_far), 1, "the successor is still there");
+}
+
+#[test]
+fn a_failing_port_is_reported_once_and_not_read_again() {
+    let (mut backend, mut far) = backend_with(2);
+    drop(far.remove(0));
+    let mut wire = Wire::default();
+    for _ in 0..3 {
+        backend.turn(SOON, &mut wire).unwrap();
+    }
+    assert_eq!(wire.failed, [port(0)]);
+    assert!(is_idle(&backend));
+}
+
+#[test]
+fn a_port_that_is_read_elsewhere_can_be_sent_to_but_is_not_read() {
+    let (mut backend, far) = backend_with(1);
+    let (near, elsewhere) = MemoryPort::pair(10, OffloadSet::ALL).unwrap();
+    backend
+        .add_port(port(5), Arc::new(near), Reading::Elsewhere)
+        .unwrap();
+    send(&elsewhere, 60, 1);
+    send(&far[0], 60, 1);
+    let mut wire = Wire {
+        to: Some(port(5)),
+        ..Wire::default()
+    };
+    backend.turn(SOON, &mut wire).unwrap();
+    assert_eq!(wire.batches, [(port(0), 1)]);
+    assert_eq!(received_count(&elsewhere), 1);
+}
+
+#[test]
+fn all_queues_of_a_port_are_read() {
+    let (mut backend, far) = backend_with(1);
+    let (second, second_far) = MemoryPort::pair(10, OffloadSet::ALL).unwrap();
+    backend
+        .add_port(port(0), Arc::new(second), Reading::Here)
+        .unwrap();
+    send(&far[0], 60, 1);
+    send(&second_far, 60, 2);
+    let mut wire = Wire::default();
+    backend.turn(SOON, &mut wire).unwrap();
+    wire.batches.sort_unstable();
+    assert_eq!(wire.batches, [(port(0), 1), (port(0), 2)]);
+    backend.remove_port(port(0));
+    far[0].recv(&mut vec![0; RECV_BUF_LEN]).unwrap_err();
+    second_far.recv(&mut vec![0; RECV_BUF_LEN]).unwrap_err();
+}
