@@ -8,17 +8,24 @@
 //! - *Event loops*: a [`Backend`] waits for the ports of one worker, reads batches and hands them to a
 //!   [`BatchHandler`], which sends through [`Egress`]. [`EpollBackend`] is the one that works
 //!   everywhere.
+//! - *Namespaces*: [`NetNamespace`] is one that was named by a path or a process, [`NamespaceWatcher`]
+//!   tells when that name has ended.
 
 mod backend;
 mod epoll;
 mod fault;
 mod memory;
+mod namespace;
 mod port_table;
 mod queue;
+mod sys;
 mod transmit;
+mod watch;
 
 pub use backend::{Backend, BatchHandler, Egress, MAX_BATCH, Reading, Waker};
 pub use epoll::EpollBackend;
 pub use fault::{Faults, FaultyPort, Probability};
 pub use memory::MemoryPort;
+pub use namespace::{NamespaceError, NamespaceId, NetNamespace};
 pub use queue::{HEADROOM, MAX_FRAME_LEN, PortQueue, RECV_BUF_LEN, Received, SendError};
+pub use watch::{NamespaceWatcher, WatchId};

@@ -1,0 +1,8 @@
+//! The only door to `unsafe`: `ioctl`s that no library offers in safe form.
+//!
+//! Everything else that this crate asks of the kernel goes through safe wrappers of `rustix` and
+//! `netlink-sys`. Nothing here decides anything: one function is one kernel request.
+
+#![expect(unsafe_code, reason = "ioctls have no safe form")]
+
+pub(crate) mod nsfs;
