@@ -2,15 +2,16 @@
 //!
 //! This crate moves bytes between the kernel and a handler; it does not know what a switch is.
 //!
-//! - *Ports*: a [`PortQueue`] gives and takes frames. [`MemoryPort`] is
-//!   one end of a wire inside the process, [`FaultyPort`] spoils what another port
-//!   sends.
+//! - *Ports*: a [`PortQueue`] gives and takes frames. [`TapQueue`] is a queue of a TAP interface,
+//!   [`MemoryPort`] one end of a wire inside the process, [`FaultyPort`] spoils what is sent to
+//!   another port.
 //! - *Event loops*: a [`Backend`] waits for the ports of one worker, reads batches and hands them to a
 //!   [`BatchHandler`], which sends through [`Egress`]. [`EpollBackend`] is the one that works
 //!   everywhere.
 //! - *Namespaces*: [`NetNamespace`] is one that was named by a path or a process, [`NamespaceWatcher`]
-//!   tells when that name has ended.
+//!   tells when that name has ended, [`Attacher`] makes interfaces in it.
 
+mod attach;
 mod backend;
 mod epoll;
 mod fault;
@@ -19,13 +20,19 @@ mod namespace;
 mod port_table;
 mod queue;
 mod sys;
+mod tap;
 mod transmit;
 mod watch;
 
+pub use attach::{
+    AttachError, Attacher, Interface, InterfaceSpec, Offloading, SpecError, Step,
+    run_helper_if_requested,
+};
 pub use backend::{Backend, BatchHandler, Egress, MAX_BATCH, Reading, Waker};
 pub use epoll::EpollBackend;
 pub use fault::{Faults, FaultyPort, Probability};
 pub use memory::MemoryPort;
 pub use namespace::{NamespaceError, NamespaceId, NetNamespace};
 pub use queue::{HEADROOM, MAX_FRAME_LEN, PortQueue, RECV_BUF_LEN, Received, SendError};
+pub use tap::{Framing, TapQueue};
 pub use watch::{NamespaceWatcher, WatchId};

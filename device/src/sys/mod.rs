@@ -6,3 +6,4 @@
 #![expect(unsafe_code, reason = "ioctls have no safe form")]
 
 pub(crate) mod nsfs;
+pub(crate) mod tun;

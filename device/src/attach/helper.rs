@@ -1,0 +1,224 @@
+//! The helper's side: enter, create, configure, hand over.
+//!
+//! A user namespace can only be entered by a process of one thread, and the capabilities that this
+//! gives are lost by `exec`; so the daemon starts itself anew with a hidden argument, and everything is
+//! done in this one process, which knows nothing of the daemon. After it has entered a foreign
+//! namespace it loads no code, resolves no name and opens no path but `/dev/net/tun`, which is the
+//! host's: the mount namespace is not entered.
+//!
+//! Whatever fails, the descriptors of the interface are closed and it is gone. The loopback interface
+//! comes last, since it would stay up.
+
+use std::env;
+use std::ffi::{OsStr, c_int};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::process::ExitCode;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use tapweave_net::VnetHdr;
+
+use super::message::{self, Reply, Segmentation, Step};
+use super::rtnl::{LOOPBACK_INDEX, RouteSocket};
+use super::spec::{InterfaceSpec, Offloading};
+use crate::namespace::NamespaceId;
+use crate::sys::tun::IFNAME_LEN;
+use crate::sys::{nsfs, tun};
+
+/// The first argument that makes a program the helper.
+pub(super) const HELPER_ARGUMENT: &str = "__tapweave-attach";
+
+/// Acts as the attach helper if this process was started as one, and returns how it went.
+///
+/// A program whose path an [`crate::Attacher`] is given calls this first of all in `main`, before it
+/// starts a thread, and exits with what it returns.
+pub fn run_helper_if_requested() -> Option<ExitCode> {
+    let argument = env::args_os().nth(1)?;
+    (argument == OsStr::new(HELPER_ARGUMENT)).then(serve)
+}
+
+fn serve() -> ExitCode {
+    let stdin = io::stdin();
+    let socket = stdin.as_fd();
+    let reply = attach(socket);
+    let sent = match &reply {
+        Ok(made) => {
+            let reply = Reply::Attached {
+                ifname: made.ifname.clone(),
+                ifindex: made.ifindex,
+                segmentation: made.segmentation,
+            };
+            let queues: Vec<_> = made.queues.iter().map(AsFd::as_fd).collect();
+            message::send(socket, &reply, &queues)
+        }
+        Err(Failure { step, source }) => {
+            let reply = Reply::Failed {
+                step: *step,
+                errno: source.raw_os_error().unwrap_or(libc::EIO),
+            };
+            message::send(socket, &reply, &[])
+        }
+    };
+    // A daemon that is gone needs no answer, and nothing is left of an interface without queues.
+    sent.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
+}
+
+struct Made {
+    ifname: String,
+    ifindex: u32,
+    segmentation: Segmentation,
+    queues: Vec<OwnedFd>,
+}
+
+struct Failure {
+    step: Step,
+    source: io::Error,
+}
+
+impl Step {
+    /// For `map_err`: this is what failed.
+    fn failed<E: Into<io::Error>>(self) -> impl FnOnce(E) -> Failure {
+        move |error| Failure {
+            step: self,
+            source: error.into(),
+        }
+    }
+}
+
+fn attach(socket: BorrowedFd<'_>) -> Result<Made, Failure> {
+    let request = message::recv::<InterfaceSpec>(socket);
+    let (spec, fds) = request.map_err(Step::ReadRequest.failed())?;
+    let [namespace] = fds.as_slice() else {
+        return Err(Step::ReadRequest.failed()(Errno::BADMSG));
+    };
+    enter(namespace.as_fd())?;
+    let mut made = create(&spec)?;
+    configure(&spec, &mut made)?;
+    Ok(made)
+}
+
+/// Enters a network namespace, by way of the user namespace that owns it if that is another one.
+fn enter(namespace: BorrowedFd<'_>) -> Result<(), Failure> {
+    let own = rustix::fs::open(
+        "/proc/self/ns/user",
+        OFlags::RDONLY | OFlags::CLOEXEC,
+        Mode::empty(),
+    );
+    let own = own.map_err(Step::FindOwner.failed())?;
+    let own = NamespaceId::of(own.as_fd()).map_err(Step::FindOwner.failed())?;
+    let owner = nsfs::owner(namespace).map_err(Step::FindOwner.failed())?;
+    let owner_id = NamespaceId::of(owner.as_fd()).map_err(Step::FindOwner.failed())?;
+    if owner_id != own {
+        move_into_link_name_space(owner.as_fd(), Some(LinkNameSpaceType::User))
+            .map_err(Step::EnterUserNamespace.failed())?;
+    }
+    move_into_link_name_space(namespace, Some(LinkNameSpaceType::Network))
+        .map_err(Step::EnterNetNamespace.failed())
+}
+
+/// Creates the interface with its queues, under a name that is free.
+fn create(spec: &InterfaceSpec) -> Result<Made, Failure> {
+    let mut flags = libc::IFF_TAP | libc::IFF_NO_PI;
+    if spec.offloading == Offloading::On {
+        flags |= libc::IFF_VNET_HDR;
+    }
+    if spec.queue_count > 1 {
+        flags |= libc::IFF_MULTI_QUEUE;
+    }
+    let flags = i16::try_from(flags)
+        .map_err(|error| Step::CreateInterface.failed()(io::Error::other(error)))?;
+    // A name with a number to fill in never means an interface that is there already. A given name
+    // is set afterwards, which fails when it is taken; `TUNSETIFF` could join a queue of its owner.
+    let mut name = pad(if spec.ifname.is_some() {
+        "tapweave%d"
+    } else {
+        "eth%d"
+    });
+    let mut queues = Vec::with_capacity(spec.queue_count.into());
+    for _ in 0..spec.queue_count {
+        let flags_of_open = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let queue = rustix::fs::open("/dev/net/tun", flags_of_open, Mode::empty())
+            .map_err(Step::OpenTun.failed())?;
+        name = tun::set_interface(queue.as_fd(), name, flags)
+            .map_err(Step::CreateInterface.failed())?;
+        queues.push(queue);
+    }
+    let segmentation = match (spec.offloading, queues.first()) {
+        (Offloading::On, Some(queue)) => {
+            set_offload(queue.as_fd()).map_err(Step::SetOffload.failed())?
+        }
+        _ => Segmentation::None,
+    };
+    let end = name
+        .iter()
+        .position(|byte| *byte == 0)
+        .unwrap_or(IFNAME_LEN);
+    Ok(Made {
+        ifname: String::from_utf8_lossy(name.get(..end).unwrap_or_default()).into_owned(),
+        ifindex: 0,
+        segmentation,
+        queues,
+    })
+}
+
+/// Agrees on header and offloads, which hold for all queues of the interface.
+fn set_offload(queue: BorrowedFd<'_>) -> io::Result<Segmentation> {
+    let header_len = c_int::try_from(VnetHdr::LEN).map_err(io::Error::other)?;
+    tun::set_vnet_header_len(queue, header_len)?;
+    let tcp = libc::TUN_F_CSUM | libc::TUN_F_TSO4 | libc::TUN_F_TSO6 | libc::TUN_F_TSO_ECN;
+    let udp = libc::TUN_F_USO4 | libc::TUN_F_USO6;
+    match tun::set_offload(queue, tcp | udp) {
+        Ok(()) => Ok(Segmentation::TcpAndUdp),
+        // A kernel before 6.2 does not know UDP segmentation and refuses all.
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::INVAL) => {
+            tun::set_offload(queue, tcp)?;
+            Ok(Segmentation::Tcp)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn configure(spec: &InterfaceSpec, made: &mut Made) -> Result<(), Failure> {
+    let mut netlink = RouteSocket::open().map_err(Step::OpenNetlink.failed())?;
+    let index = ifindex(&made.ifname).map_err(Step::CreateInterface.failed())?;
+    made.ifindex = index;
+    if let Some(ifname) = &spec.ifname {
+        netlink
+            .rename(index, ifname)
+            .map_err(Step::Rename.failed())?;
+        made.ifname.clone_from(ifname);
+    }
+    netlink
+        .set_link(index, spec.mac, spec.mtu)
+        .map_err(Step::SetLink.failed())?;
+    for &address in &spec.addresses {
+        netlink
+            .add_address(index, address)
+            .map_err(Step::AddAddress(address).failed())?;
+    }
+    netlink.bring_up(index).map_err(Step::BringUp.failed())?;
+    for &gateway in &spec.default_gateways {
+        netlink
+            .add_default_route(index, gateway)
+            .map_err(Step::AddRoute(gateway).failed())?;
+    }
+    netlink
+        .bring_up(LOOPBACK_INDEX)
+        .map_err(Step::BringLoopbackUp.failed())
+}
+
+fn ifindex(ifname: &str) -> io::Result<u32> {
+    use rustix::net::{AddressFamily, SocketType, netdevice, socket};
+    let socket = socket(AddressFamily::UNIX, SocketType::DGRAM, None)?;
+    Ok(netdevice::name_to_index(socket, ifname)?)
+}
+
+fn pad(name: &str) -> [u8; IFNAME_LEN] {
+    let mut padded = [0; IFNAME_LEN];
+    for (to, from) in padded.iter_mut().zip(name.bytes()) {
+        *to = from;
+    }
+    padded
+}

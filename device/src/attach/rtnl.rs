@@ -1,0 +1,147 @@
+//! The few rtnetlink requests that configure an interface (`man 7 rtnetlink`).
+//!
+//! Synchronous: the kernel has acted and answered when a request returns.
+
+use std::io;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use netlink_packet_core::{
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage,
+    NetlinkPayload,
+};
+use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
+use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
+};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use netlink_sys::protocols::NETLINK_ROUTE;
+use netlink_sys::{Socket, SocketAddr};
+use tapweave_net::MacAddr;
+
+/// Index of `lo`, the first interface of every network namespace.
+pub(super) const LOOPBACK_INDEX: u32 = 1;
+
+/// A netlink socket of the namespace in which it was opened.
+#[derive(Debug)]
+pub(super) struct RouteSocket {
+    socket: Socket,
+    sequence: u32,
+}
+
+impl RouteSocket {
+    pub(super) fn open() -> io::Result<Self> {
+        let mut socket = Socket::new(NETLINK_ROUTE)?;
+        socket.bind_auto()?;
+        socket.connect(&SocketAddr::new(0, 0))?;
+        Ok(Self {
+            socket,
+            sequence: 0,
+        })
+    }
+
+    pub(super) fn rename(&mut self, index: u32, ifname: &str) -> io::Result<()> {
+        let mut message = link(index);
+        message.attributes = vec![LinkAttribute::IfName(ifname.to_owned())];
+        self.request(RouteNetlinkMessage::SetLink(message), 0)
+    }
+
+    pub(super) fn set_link(&mut self, index: u32, mac: MacAddr, mtu: u16) -> io::Result<()> {
+        let mut message = link(index);
+        message.attributes = vec![
+            LinkAttribute::Address(mac.octets().to_vec()),
+            LinkAttribute::Mtu(mtu.into()),
+        ];
+        self.request(RouteNetlinkMessage::SetLink(message), 0)
+    }
+
+    pub(super) fn bring_up(&mut self, index: u32) -> io::Result<()> {
+        let mut message = link(index);
+        message.header.flags = LinkFlags::Up;
+        message.header.change_mask = LinkFlags::Up;
+        self.request(RouteNetlinkMessage::SetLink(message), 0)
+    }
+
+    /// IPv4 addresses get their prefix's broadcast address, IPv6 addresses no duplicate detection.
+    pub(super) fn add_address(&mut self, index: u32, address: IpNet) -> io::Result<()> {
+        let mut message = AddressMessage::default();
+        message.header.family = family(address.addr());
+        message.header.prefix_len = address.prefix_len();
+        message.header.index = index;
+        message.attributes = vec![
+            AddressAttribute::Local(address.addr()),
+            AddressAttribute::Address(address.addr()),
+        ];
+        match address {
+            // Prefixes of 31 and 32 bits have none (RFC 3021).
+            IpNet::V4(net) if net.prefix_len() < 31 => {
+                let broadcast = AddressAttribute::Broadcast(net.broadcast());
+                message.attributes.push(broadcast);
+            }
+            IpNet::V4(_) => {}
+            IpNet::V6(_) => {
+                let flags = AddressAttribute::Flags(AddressFlags::Nodad);
+                message.attributes.push(flags);
+            }
+        }
+        let flags = NLM_F_CREATE | NLM_F_EXCL;
+        self.request(RouteNetlinkMessage::NewAddress(message), flags)
+    }
+
+    pub(super) fn add_default_route(&mut self, index: u32, gateway: IpAddr) -> io::Result<()> {
+        let mut message = RouteMessage::default();
+        message.header.address_family = family(gateway);
+        message.header.table = RouteHeader::RT_TABLE_MAIN;
+        message.header.protocol = RouteProtocol::Static;
+        message.header.scope = RouteScope::Universe;
+        message.header.kind = RouteType::Unicast;
+        message.attributes = vec![
+            RouteAttribute::Gateway(RouteAddress::from(gateway)),
+            RouteAttribute::Oif(index),
+        ];
+        let flags = NLM_F_CREATE | NLM_F_EXCL;
+        self.request(RouteNetlinkMessage::NewRoute(message), flags)
+    }
+
+    fn request(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
+        self.sequence += 1;
+        let mut header = NetlinkHeader::default();
+        header.flags = NLM_F_REQUEST | NLM_F_ACK | flags;
+        header.sequence_number = self.sequence;
+        let mut message = NetlinkMessage::new(header, NetlinkPayload::from(message));
+        message.finalize();
+        let mut bytes = vec![0; message.buffer_len()];
+        message.serialize(&mut bytes);
+        self.socket.send(&bytes, 0)?;
+        loop {
+            // An acknowledgement is the request's header with an error number.
+            let mut answer = Vec::with_capacity(8192);
+            self.socket.recv(&mut answer, 0)?;
+            let answer = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer)
+                .map_err(io::Error::other)?;
+            if answer.header.sequence_number != self.sequence {
+                continue;
+            }
+            if let NetlinkPayload::Error(error) = answer.payload {
+                return match error.code {
+                    None => Ok(()),
+                    Some(_) => Err(error.to_io()),
+                };
+            }
+        }
+    }
+}
+
+fn link(index: u32) -> LinkMessage {
+    let mut message = LinkMessage::default();
+    message.header.index = index;
+    message
+}
+
+const fn family(address: IpAddr) -> AddressFamily {
+    match address {
+        IpAddr::V4(_) => AddressFamily::Inet,
+        IpAddr::V6(_) => AddressFamily::Inet6,
+    }
+}
