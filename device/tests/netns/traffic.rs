@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
 use tapweave_device::{
-    Backend, BatchHandler, Egress, EpollBackend, Interface, PortQueue, Reading, SendError, Waker,
+    Backend, BatchHandler, Egress, EpollBackend, Interface, Offloading, PortQueue, Reading,
+    SendError, Waker,
 };
 use tapweave_net::{Frame, PortNo, VnetHdrError};
 
@@ -25,6 +26,11 @@ pub(crate) const TESTS: &[Test] = &[
         name: "ping_and_tcp_pass_with_four_queues",
         place: Place::Outside,
         run: ping_and_tcp_pass_with_four_queues,
+    },
+    Test {
+        name: "tcp_passes_between_interfaces_with_and_without_offloads",
+        place: Place::Outside,
+        run: tcp_passes_between_interfaces_with_and_without_offloads,
     },
 ];
 
@@ -163,6 +169,31 @@ fn ping_and_tcp_pass(queue_count: u16) {
     assert!(
         wire.longest > 30_000,
         "super-frames pass whole: {}",
+        wire.longest
+    );
+}
+
+fn tcp_passes_between_interfaces_with_and_without_offloads() {
+    let sandboxes = [
+        Sandbox::with_user_namespace(),
+        Sandbox::with_user_namespace(),
+    ];
+    let mut specs = [spec("10.9.0.2/24"), spec("10.9.0.3/24")];
+    for (spec, address) in specs.iter_mut().zip(["fd09::2/64", "fd09::3/64"]) {
+        spec.addresses.push(address.parse().unwrap());
+    }
+    specs[1].offloading = Offloading::Off;
+    let interfaces = [0, 1].map(|at| attach(&sandboxes[at], &specs[at]));
+    let wire = Loop::start(interfaces);
+    ping(&sandboxes[0], "10.9.0.3");
+    transfer(&sandboxes[0], &sandboxes[1], "10.9.0.3:7000");
+    transfer(&sandboxes[1], &sandboxes[0], "10.9.0.2:7000");
+    transfer(&sandboxes[0], &sandboxes[1], "[fd09::3]:7000");
+    let wire = wire.stop();
+    assert_eq!(wire.unsupported, 0);
+    assert!(
+        wire.longest > 30_000,
+        "there was something to cut: {}",
         wire.longest
     );
 }
