@@ -16,16 +16,60 @@
 use tapweave_net::{Frame, Timestamp};
 
 use crate::explain::{Destination, Learning, Stage};
-use crate::fdb::{Assessment, FdbKey};
+use crate::fdb::{Assessment, Fdb, Probe};
 use crate::head::Head;
 use crate::snapshot::{Port, Snapshot};
 use crate::{DropReason, Verdict};
 
+/// A frame, and what can be found out about it without the state of the switch.
+///
+/// Apart from the decision, so that the pipeline can do this for a batch first and have the buckets
+/// of all its frames on their way from memory before it needs the first.
+#[derive(Clone, Copy)]
+pub(crate) struct Prepared {
+    head: Option<Head>,
+    source: Probe,
+    destination: Probe,
+}
+
+impl Prepared {
+    /// A frame without a head, to fill arrays with.
+    pub(crate) const NONE: Self = Self {
+        head: None,
+        source: Probe::NONE,
+        destination: Probe::NONE,
+    };
+
+    /// Prepares a frame for a network with the table `fdb`.
+    #[inline]
+    pub(crate) fn new(data: &[u8], fdb: &Fdb) -> Self {
+        let Some(head) = Head::parse(data) else {
+            return Self::NONE;
+        };
+        Self {
+            head: Some(head),
+            source: fdb.probe(head.source),
+            destination: fdb.probe(head.destination),
+        }
+    }
+
+    /// Brings the buckets of the frame's stations into the cache: see [`Fdb::touch`].
+    #[inline]
+    pub(crate) fn touch(&self, fdb: &Fdb) -> u64 {
+        fdb.touch(self.source) ^ fdb.touch(self.destination)
+    }
+
+    /// Returns what the source is looked up by.
+    pub(crate) const fn source(&self) -> Probe {
+        self.source
+    }
+}
+
 /// The outcome for one frame.
 pub(crate) struct Decision<'a> {
     pub(crate) verdict: Verdict,
-    /// The source, and what the FDB has to learn about it; none when the frame was dropped before.
-    pub(crate) lesson: Option<(FdbKey, Assessment<'a>)>,
+    /// What the FDB has to learn about the source; none when the frame was dropped before.
+    pub(crate) lesson: Option<Assessment<'a>>,
 }
 
 /// Listens to the stages of a decision.
@@ -54,14 +98,14 @@ pub(crate) fn decide<'a>(
     ingress: &'a Port,
     now: Timestamp,
     frame: &Frame<'_>,
+    prepared: &Prepared,
     trace: &mut impl Trace,
 ) -> Decision<'a> {
-    let head = match check_size(ingress, frame, trace) {
+    let head = match check_size(ingress, frame, prepared, trace) {
         Ok(head) => head,
         Err(reason) => return Decision::drop_early(reason),
     };
 
-    let source = FdbKey::new(head.source);
     if !head.source.is_station() {
         trace.stage(|| Stage::Source {
             mac: head.source,
@@ -73,13 +117,13 @@ pub(crate) fn decide<'a>(
             DropReason::SourceGroup
         });
     }
-    let assessment = ingress.network.fdb.assess(source, ingress.no, now);
+    let assessment = ingress.network.fdb.assess(prepared.source, ingress.no, now);
     trace.stage(|| Stage::Source {
         mac: head.source,
         learning: Learning::from(assessment),
     });
 
-    let destination = find_destination(snapshot, ingress, now, &head);
+    let destination = find_destination(snapshot, ingress, now, prepared.destination, &head);
     trace.stage(|| Stage::Destination {
         mac: head.destination,
         destination,
@@ -96,7 +140,7 @@ pub(crate) fn decide<'a>(
     };
     Decision {
         verdict,
-        lesson: Some((source, assessment)),
+        lesson: Some(assessment),
     }
 }
 
@@ -113,10 +157,11 @@ impl Decision<'_> {
 fn check_size(
     ingress: &Port,
     frame: &Frame<'_>,
+    prepared: &Prepared,
     trace: &mut impl Trace,
 ) -> Result<Head, DropReason> {
     let (data, mtu) = (frame.data(), ingress.network.mtu);
-    let head = Head::parse(data).ok_or(DropReason::Runt);
+    let head = prepared.head.ok_or(DropReason::Runt);
     let packet_len = head.and_then(|head| head.packet_len(data, frame.offload()));
     trace.stage(|| Stage::Size {
         frame_len: data.len(),
@@ -134,6 +179,7 @@ fn find_destination(
     snapshot: &Snapshot,
     ingress: &Port,
     now: Timestamp,
+    probe: Probe,
     head: &Head,
 ) -> Destination {
     let mac = head.destination;
@@ -148,7 +194,7 @@ fn find_destination(
     }
     // A port that is not in the snapshot has just been removed, or is newer than it; either way
     // nothing can be sent there now.
-    let known = ingress.network.fdb.lookup(FdbKey::new(mac), now);
+    let known = ingress.network.fdb.lookup(probe, now);
     match known.and_then(|port| snapshot.port(port)) {
         None => Destination::Unknown,
         Some(port) => Destination::Port {

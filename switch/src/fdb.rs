@@ -35,26 +35,28 @@
 mod bucket;
 mod entry;
 mod key;
-#[cfg(all(test, loom))]
+#[cfg(test)]
+#[cfg(loom)]
 mod loom_tests;
 mod meta;
 mod occupancy;
 mod owners;
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests;
 
 use core::time::Duration;
 use std::sync::Arc;
 
-use tapweave_net::{PortNo, Timestamp};
+use tapweave_net::{MacAddr, PortNo, Timestamp};
 
 pub(crate) use bucket::Entry;
 pub use entry::{FdbEntry, FdbOrigin, FdbUsage};
-pub(crate) use key::FdbKey;
+pub(crate) use key::Probe;
 pub(crate) use owners::OwnedCounts;
 
 use bucket::{Bucket, Claim, SLOTS};
-use key::KeyHasher;
+use key::{FdbKey, KeyHasher};
 use occupancy::Occupancy;
 
 /// Entries of the first bucket from which on the second is considered.
@@ -138,20 +140,33 @@ impl Fdb {
         }
     }
 
+    /// Returns what a station is looked up by in this table.
+    #[inline]
+    pub(crate) fn probe(&self, mac: MacAddr) -> Probe {
+        self.hasher.probe(FdbKey::new(mac))
+    }
+
+    /// Brings the first bucket of a station into the cache. Returns nothing of meaning, but the caller
+    /// must pass it to [`core::hint::black_box`] so that the reading is not optimised away.
+    #[inline]
+    pub(crate) fn touch(&self, probe: Probe) -> u64 {
+        self.bucket(probe.buckets[0]).touch()
+    }
+
     /// Returns the port of a station, unless it is unknown or forgotten.
     #[inline]
-    pub(crate) fn lookup(&self, key: FdbKey, now: Timestamp) -> Option<PortNo> {
-        let entry = self.find(key)?;
+    pub(crate) fn lookup(&self, probe: Probe, now: Timestamp) -> Option<PortNo> {
+        let entry = self.find(probe)?;
         (!self.is_expired(entry, now)).then(|| entry.port())
     }
 
     /// Returns what a frame from `key` on `port` would change. Changes nothing.
     #[inline]
-    pub(crate) fn assess(&self, key: FdbKey, port: PortNo, now: Timestamp) -> Assessment<'_> {
+    pub(crate) fn assess(&self, probe: Probe, port: PortNo, now: Timestamp) -> Assessment<'_> {
         if self.ageing.is_zero() {
             return Assessment::Off;
         }
-        let Some(entry) = self.find(key) else {
+        let Some(entry) = self.find(probe) else {
             return Assessment::New;
         };
         let age = now.since(entry.seen());
@@ -171,7 +186,7 @@ impl Fdb {
     pub(crate) fn learn(
         &self,
         assessment: Assessment<'_>,
-        key: FdbKey,
+        probe: Probe,
         port: PortNo,
         now: Timestamp,
     ) -> Learned {
@@ -192,7 +207,7 @@ impl Fdb {
                     Learned::Added
                 }
             }
-            Assessment::New => self.insert_learned(key, port, now),
+            Assessment::New => self.insert_learned(probe, port, now),
         }
     }
 
@@ -206,13 +221,13 @@ impl Fdb {
     /// [`TableFull`] when there is no learned entry to give up.
     pub(crate) fn set_static(
         &self,
-        key: FdbKey,
+        probe: Probe,
         port: PortNo,
         now: Timestamp,
     ) -> Result<(), TableFull> {
-        let [first, second] = self.buckets_of(key);
+        let [first, second] = self.buckets_of(probe);
         let _guard = first.lock();
-        while let Some(entry) = self.find(key) {
+        while let Some(entry) = self.find(probe) {
             let is_expired = self.is_expired(entry, now);
             if self.relocate(entry, FdbOrigin::Static, port) {
                 if is_expired {
@@ -239,15 +254,15 @@ impl Fdb {
             };
             // None: a worker was faster, or room has just been made. Look again.
             if let Some(claim) = claim {
-                self.publish(claim, key, FdbOrigin::Static, port, now);
+                self.publish(claim, probe.key, FdbOrigin::Static, port, now);
                 return Ok(());
             }
         }
     }
 
     /// Removes the entry of a station, learned or static; tells whether there was one, expired or not.
-    pub(crate) fn remove(&self, key: FdbKey) -> bool {
-        while let Some(entry) = self.find(key) {
+    pub(crate) fn remove(&self, probe: Probe) -> bool {
+        while let Some(entry) = self.find(probe) {
             if self.evict(entry) {
                 return true;
             }
@@ -302,14 +317,19 @@ impl Fdb {
         self.occupancy.usage()
     }
 
-    fn buckets_of(&self, key: FdbKey) -> [&Bucket; 2] {
-        self.hasher.buckets(key).map(|index| &self.buckets[index])
+    fn bucket(&self, index: u32) -> &Bucket {
+        &self.buckets[index as usize]
+    }
+
+    fn buckets_of(&self, probe: Probe) -> [&Bucket; 2] {
+        probe.buckets.map(|index| self.bucket(index))
     }
 
     #[inline]
-    fn find(&self, key: FdbKey) -> Option<Entry<'_>> {
-        let [first, second] = self.buckets_of(key);
-        first.find(key).or_else(|| second.find(key))
+    fn find(&self, probe: Probe) -> Option<Entry<'_>> {
+        let [first, second] = probe.buckets;
+        let found = self.bucket(first).find(probe.key);
+        found.or_else(|| self.bucket(second).find(probe.key))
     }
 
     fn is_expired(&self, entry: Entry<'_>, now: Timestamp) -> bool {
@@ -345,12 +365,12 @@ impl Fdb {
 
     /// Off the common path: kept out of the loop over a batch.
     #[cold]
-    fn insert_learned(&self, key: FdbKey, port: PortNo, now: Timestamp) -> Learned {
-        let [first, second] = self.buckets_of(key);
+    fn insert_learned(&self, probe: Probe, port: PortNo, now: Timestamp) -> Learned {
+        let [first, second] = self.buckets_of(probe);
         let Some(_guard) = first.try_lock() else {
             return Learned::Unchanged;
         };
-        if self.find(key).is_some() {
+        if self.find(probe).is_some() {
             return Learned::Unchanged;
         }
         let has_room = first.len() < SLOTS || second.len() < SLOTS;
@@ -366,7 +386,7 @@ impl Fdb {
         let Some(claim) = claim else {
             return Learned::Full;
         };
-        self.publish(claim, key, FdbOrigin::Learned, port, now);
+        self.publish(claim, probe.key, FdbOrigin::Learned, port, now);
         Learned::Added
     }
 

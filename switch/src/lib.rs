@@ -65,7 +65,8 @@ mod verdict;
 pub mod fuzzing;
 #[cfg(any(feature = "fuzzing", all(test, not(loom))))]
 mod reference;
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests;
 
 pub use config::{FDB_LIMIT_MAX, Isolation, NetworkConfig, PortConfig, SwitchConfig};

@@ -1,15 +1,19 @@
 //! One worker's way through the switch: batches in, verdicts out.
 
 use core::fmt;
+use core::hint::black_box;
 use std::sync::Arc;
 
 use tapweave_net::{Frame, PortNo, Timestamp};
 
 use crate::counters::Shard;
-use crate::decide::{NoTrace, decide};
+use crate::decide::{NoTrace, Prepared, decide};
 use crate::fdb::Learned;
 use crate::snapshot::{Port, Snapshot};
 use crate::{DropReason, Switch, Verdict};
+
+/// Frames that are prepared together: enough to keep all outstanding memory reads of a core busy.
+const GROUP_LEN: usize = 32;
 
 /// The packet side of a [`Switch`] for one worker thread.
 ///
@@ -58,11 +62,22 @@ impl Pipeline {
             return;
         };
         let shard = port.counters.shard(self.worker);
+        let fdb = &*port.network.fdb;
         let mut byte_count = 0;
-        verdicts.extend(frames.iter().map(|frame| {
-            byte_count += frame.data().len() as u64;
-            handle_frame(&self.snapshot, port, shard, now, frame)
-        }));
+        for group in frames.chunks(GROUP_LEN) {
+            let mut prepared = [Prepared::NONE; GROUP_LEN];
+            let prepared = &mut prepared[..group.len()];
+            let mut touched = 0;
+            for (prepared, frame) in prepared.iter_mut().zip(group) {
+                *prepared = Prepared::new(frame.data(), fdb);
+                touched ^= prepared.touch(fdb);
+            }
+            black_box(touched);
+            verdicts.extend(group.iter().zip(prepared).map(|(frame, prepared)| {
+                byte_count += frame.data().len() as u64;
+                handle_frame(&self.snapshot, port, shard, now, frame, prepared)
+            }));
+        }
         shard.rx_frames.add(frames.len() as u64);
         shard.rx_bytes.add(byte_count);
     }
@@ -121,10 +136,12 @@ fn handle_frame(
     shard: &Shard,
     now: Timestamp,
     frame: &Frame<'_>,
+    prepared: &Prepared,
 ) -> Verdict {
-    let decision = decide(snapshot, port, now, frame, &mut NoTrace);
-    if let Some((key, assessment)) = decision.lesson {
-        match port.network.fdb.learn(assessment, key, port.no, now) {
+    let decision = decide(snapshot, port, now, frame, prepared, &mut NoTrace);
+    if let Some(assessment) = decision.lesson {
+        let fdb = &port.network.fdb;
+        match fdb.learn(assessment, prepared.source(), port.no, now) {
             Learned::Unchanged => {}
             Learned::Added => shard.fdb_learned.add(1),
             Learned::Moved => shard.fdb_moves.add(1),

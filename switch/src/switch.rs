@@ -16,9 +16,9 @@ use tapweave_net::{Frame, MacAddr, NetworkNo, PortNo, Timestamp};
 use thiserror::Error;
 
 use crate::counters::PortCounters;
-use crate::decide::decide;
+use crate::decide::{Prepared, decide};
 use crate::explain::{Explanation, Learning, Stage};
-use crate::fdb::{Fdb, FdbEntry, FdbKey, FdbOrigin, FdbUsage, OwnedCounts, TableFull};
+use crate::fdb::{Fdb, FdbEntry, FdbOrigin, FdbUsage, OwnedCounts, TableFull};
 use crate::port_pool::PortPool;
 use crate::snapshot::{Member, Network, Port, Snapshot};
 use crate::{
@@ -245,7 +245,7 @@ impl Switch {
         if control.ports.get(&port).map(|port| port.network) != Some(network) {
             return Err(FdbAddError::UnknownPort(port));
         }
-        fdb.set_static(FdbKey::new(mac), port, now)
+        fdb.set_static(fdb.probe(mac), port, now)
             .map_err(|TableFull| FdbAddError::Full {
                 limit: fdb.usage().limit,
             })
@@ -254,7 +254,7 @@ impl Switch {
     /// Removes the entry of `mac`, learned or static; tells whether there was one.
     pub fn fdb_del(&self, network: NetworkNo, mac: MacAddr) -> bool {
         self.fdb(network)
-            .is_some_and(|fdb| mac.is_station() && fdb.remove(FdbKey::new(mac)))
+            .is_some_and(|fdb| mac.is_station() && fdb.remove(fdb.probe(mac)))
     }
 
     /// Removes the learned entries of a network, or those of one port, and returns how many there were.
@@ -319,7 +319,8 @@ impl Switch {
                 egress: Vec::new(),
             };
         };
-        let decision = decide(&snapshot, port, now, frame, &mut stages);
+        let prepared = Prepared::new(frame.data(), &port.network.fdb);
+        let decision = decide(&snapshot, port, now, frame, &prepared, &mut stages);
         let source = stages.iter().find_map(|stage| match stage {
             Stage::Source { learning, .. } => Some(*learning),
             Stage::Ingress { .. } | Stage::Size { .. } | Stage::Destination { .. } => None,

@@ -71,6 +71,13 @@ impl Bucket {
         }
     }
 
+    /// Reads a word of each cache line, so that both are on their way when they are needed. Returns
+    /// something made of the words, which the caller must not let the compiler forget.
+    #[inline]
+    pub(super) fn touch(&self) -> u64 {
+        self.keys[0].load(Ordering::Relaxed)
+    }
+
     /// Returns the entry of `key`.
     #[inline]
     pub(super) fn find(&self, key: FdbKey) -> Option<Entry<'_>> {
@@ -120,7 +127,8 @@ impl Bucket {
         let taken = self
             .lock
             .compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed);
-        taken.is_ok().then_some(InsertGuard { bucket: self })
+        // Not `then_some`, which would make a guard in any case and release another's right with it.
+        taken.is_ok().then(|| InsertGuard { bucket: self })
     }
 
     /// As [`Bucket::try_lock`], but waits: for the control side only.

@@ -34,6 +34,21 @@ impl FdbKey {
     }
 }
 
+/// A key with its two buckets: what is hashed once and looked up several times.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Probe {
+    pub(super) key: FdbKey,
+    pub(super) buckets: [u32; 2],
+}
+
+impl Probe {
+    /// A probe for no station, to fill arrays with.
+    pub(crate) const NONE: Self = Self {
+        key: FdbKey::NONE,
+        buckets: [0; 2],
+    };
+}
+
 /// A seeded hash from keys to bucket pairs.
 ///
 /// `foldhash::quality` is two folded multiplications. It is not a cryptographic hash: who could
@@ -53,31 +68,31 @@ impl KeyHasher {
         }
     }
 
-    /// Returns the first and the second bucket of `key`: different ones, below the bucket count.
-    pub(super) fn buckets(&self, key: FdbKey) -> [usize; 2] {
+    /// Returns `key` with its first and second bucket: different ones, below the bucket count.
+    #[inline]
+    pub(super) fn probe(&self, key: FdbKey) -> Probe {
         let mut hasher = FoldHasher::with_seed(0, &self.shared);
         hasher.write_u64(key.word());
         let hash = hasher.finish();
         let first = scale(hash >> 32, self.bucket_count);
         let step = 1 + scale(hash & u64::from(u32::MAX), self.bucket_count - 1);
+        // The count is far below 2^31 (see FDB_LIMIT_MAX), so the sum does not wrap.
         let second = first + step;
-        let wraps = second >= u64::from(self.bucket_count);
-        let second = second - u64::from(self.bucket_count) * u64::from(wraps);
-        [to_index(first), to_index(second)]
+        let second = if second < self.bucket_count {
+            second
+        } else {
+            second - self.bucket_count
+        };
+        Probe {
+            key,
+            buckets: [first, second],
+        }
     }
 }
 
 /// Maps 32 random bits to `0..count` by a multiplication, so that `count` need not be a power of two.
-const fn scale(bits: u64, count: u32) -> u64 {
-    (bits * count as u64) >> 32
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "the value is below a bucket count, which is a u32"
-)]
-const fn to_index(value: u64) -> usize {
-    value as usize
+const fn scale(bits: u64, count: u32) -> u32 {
+    ((bits * count as u64) >> 32) as u32
 }
 
 #[cfg(test)]
@@ -89,9 +104,9 @@ mod tests {
         for bucket_count in [2, 3, 7, 50_000] {
             let hasher = KeyHasher::new(1, bucket_count);
             for mac in 1..2_000 {
-                let [first, second] = hasher.buckets(FdbKey::from_word(mac));
+                let [first, second] = hasher.probe(FdbKey::from_word(mac)).buckets;
                 assert_ne!(first, second);
-                assert!(first.max(second) < bucket_count as usize);
+                assert!(first.max(second) < bucket_count);
             }
         }
     }
@@ -101,7 +116,7 @@ mod tests {
         let [one, two] = [1, 2].map(|seed| KeyHasher::new(seed, 1 << 16));
         let same = (1..1_000)
             .map(FdbKey::from_word)
-            .filter(|key| one.buckets(*key) == two.buckets(*key));
+            .filter(|key| one.probe(*key).buckets == two.probe(*key).buckets);
         assert!(same.count() < 3);
     }
 }
