@@ -9,10 +9,12 @@
 //!   [`BatchHandler`], which sends through [`Egress`]. [`EpollBackend`] is the one that works
 //!   everywhere.
 //! - *Namespaces*: [`NetNamespace`] is one that was named by a path or a process, [`NamespaceWatcher`]
-//!   tells when that name has ended, [`Attacher`] makes interfaces in it.
+//!   tells when that name has ended, [`Attacher`] makes interfaces in it,
+//!   [`Capabilities`] says beforehand what of this will not work.
 
 mod attach;
 mod backend;
+mod capability;
 mod epoll;
 mod fault;
 mod memory;
@@ -29,6 +31,7 @@ pub use attach::{
     run_helper_if_requested,
 };
 pub use backend::{Backend, BatchHandler, Egress, MAX_BATCH, Reading, Waker};
+pub use capability::{Capabilities, OwnNamespaces, TunDevice, UserNamespaces};
 pub use epoll::EpollBackend;
 pub use fault::{Faults, FaultyPort, Probability};
 pub use memory::MemoryPort;

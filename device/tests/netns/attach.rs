@@ -4,11 +4,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::Value;
-use tapweave_device::{AttachError, Attacher, NetNamespace, Offloading, PortQueue};
+use tapweave_device::{
+    AttachError, Attacher, Capabilities, NetNamespace, Offloading, OwnNamespaces, PortQueue,
+    TunDevice,
+};
 use tapweave_net::{Frame, Offload, OffloadSet};
 
 use crate::harness::{Place, Test};
-use crate::sandbox::{Sandbox, attach, spec};
+use crate::sandbox::{Sandbox, attach, run, spec};
 
 pub(crate) const TESTS: &[Test] = &[
     Test {
@@ -55,6 +58,16 @@ pub(crate) const TESTS: &[Test] = &[
         name: "a_namespace_of_the_outside_is_refused_from_inside",
         place: Place::OwnNamespaces,
         run: a_namespace_of_the_outside_is_refused_from_inside,
+    },
+    Test {
+        name: "capabilities_are_those_of_the_namespaces_that_a_process_is_in",
+        place: Place::OwnNamespaces,
+        run: capabilities_are_those_of_the_namespaces_that_a_process_is_in,
+    },
+    Test {
+        name: "a_tun_device_that_is_missing_or_not_permitted_is_named",
+        place: Place::OwnNamespaces,
+        run: a_tun_device_that_is_missing_or_not_permitted_is_named,
     },
     Test {
         name: "a_helper_that_hangs_is_stopped",
@@ -227,6 +240,31 @@ fn a_namespace_of_the_outside_is_refused_from_inside() {
         text.contains("may not be administered by this user") || text.contains("not accessible"),
         "{text}"
     );
+}
+
+fn capabilities_are_those_of_the_namespaces_that_a_process_is_in() {
+    let found = Capabilities::detect();
+    assert!(matches!(found.tun, TunDevice::Usable));
+    assert_eq!(found.own_namespaces, OwnNamespaces::Administered);
+}
+
+fn a_tun_device_that_is_missing_or_not_permitted_is_named() {
+    let sandbox = Sandbox::with_net_namespace();
+    let refusal = || {
+        let error = Attacher::default().attach(&sandbox.namespace(), &spec("10.9.0.2/24"));
+        error.unwrap_err().to_string()
+    };
+    run("mount -t tmpfs -o mode=700 tmpfs /dev/net");
+    assert!(matches!(Capabilities::detect().tun, TunDevice::Missing));
+    assert!(refusal().starts_with("/dev/net/tun is missing"));
+    // A file that nobody may write to stands for a device of someone else.
+    std::fs::write("/dev/net/tun", "").unwrap();
+    run("mount --bind /proc/sys/kernel/osrelease /dev/net/tun");
+    assert!(matches!(
+        Capabilities::detect().tun,
+        TunDevice::NotPermitted
+    ));
+    assert!(refusal().starts_with("/dev/net/tun may not be opened by this user"));
 }
 
 fn a_helper_that_hangs_is_stopped() {

@@ -1,7 +1,6 @@
 //! Sandboxes that end, and interfaces that go.
 
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use tapweave_device::{
 use tapweave_net::{Frame, Offload, PortNo, VnetHdrError};
 
 use crate::harness::{Place, Test};
-use crate::sandbox::{Sandbox, attach, spec, within_a_second};
+use crate::sandbox::{Sandbox, attach, run, spec, within_a_second};
 
 pub(crate) const TESTS: &[Test] = &[
     Test {
@@ -149,12 +148,6 @@ fn the_end_of_a_sandbox_process_is_noticed() {
     drop(sandbox);
     assert!(is_readable(&watcher));
     assert_eq!(watcher.take_ended().unwrap(), [id]);
-}
-
-fn run(words: &str) {
-    let mut words = words.split(' ');
-    let status = Command::new(words.next().unwrap()).args(words).status();
-    assert!(status.unwrap().success());
 }
 
 fn a_named_namespace_is_attached_to_and_its_deletion_noticed() {

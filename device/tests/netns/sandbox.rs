@@ -132,3 +132,10 @@ pub(crate) fn within_a_second(mut is_so: impl FnMut() -> bool) -> bool {
         }
     })
 }
+
+/// Runs a command in the namespaces of the test.
+pub(crate) fn run(words: &str) {
+    let mut words = words.split(' ');
+    let status = Command::new(words.next().unwrap()).args(words).status();
+    assert!(status.unwrap().success());
+}
