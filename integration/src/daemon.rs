@@ -1,0 +1,103 @@
+//! A running `tapweave daemon`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use rustix::process::Signal;
+
+use crate::cli::{Cli, binary};
+use crate::kernel::ProcessStats;
+use crate::process::Background;
+
+/// How long a daemon may take to end.
+const STOP_LIMIT: Duration = Duration::from_secs(5);
+
+/// A running `tapweave daemon`; killed when dropped.
+#[derive(Debug)]
+pub struct Daemon {
+    process: Background,
+    cli: Cli,
+}
+
+impl Daemon {
+    /// Starts a daemon and waits for its line `ready`.
+    ///
+    /// # Errors
+    ///
+    /// When it does not come up; then with what it said.
+    pub fn start(socket: &Path, log: &Path) -> Result<Self> {
+        Self::start_with(Command::new(binary()?), socket, log)
+    }
+
+    /// Starts a daemon by `command`, to which the arguments of the daemon are added.
+    ///
+    /// # Errors
+    ///
+    /// As [`Daemon::start`].
+    pub fn start_with(mut command: Command, socket: &Path, log: &Path) -> Result<Self> {
+        command.arg("--socket").arg(socket).arg("daemon");
+        let mut process = Background::start(&mut command, log)?;
+        let line = process.line("ready")?;
+        ensure!(line == "ready", "the daemon said {line:?}, not \"ready\"");
+        Ok(Self {
+            process,
+            cli: Cli::new(socket)?,
+        })
+    }
+
+    /// Returns the command line that talks to it.
+    pub const fn cli(&self) -> &Cli {
+        &self.cli
+    }
+
+    /// Returns its socket.
+    pub fn socket(&self) -> PathBuf {
+        self.cli.socket().to_owned()
+    }
+
+    /// Returns its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// Returns its memory and processor time.
+    ///
+    /// # Errors
+    ///
+    /// When it is gone.
+    pub fn stats(&self) -> Result<ProcessStats> {
+        ProcessStats::of(self.pid())
+    }
+
+    /// Tells whether it is still there.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not say.
+    pub fn is_running(&mut self) -> Result<bool> {
+        self.process.is_running()
+    }
+
+    /// Ends it with SIGTERM; its exit status must be 0.
+    ///
+    /// # Errors
+    ///
+    /// When it does not end in time or not with 0.
+    pub fn stop(mut self) -> Result<()> {
+        self.process.signal(Signal::TERM)?;
+        let status = self.process.exit(STOP_LIMIT)?;
+        ensure!(status.success(), "the daemon ended with {status}");
+        Ok(())
+    }
+
+    /// Kills it with SIGKILL.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses.
+    pub fn kill(mut self) -> Result<()> {
+        self.process.kill()
+    }
+}

@@ -1,0 +1,116 @@
+//! The laboratory of one test: its directory, its names, and what is kept when it fails.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process;
+use std::thread;
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+
+use crate::capture::{Capture, Wanted};
+use crate::daemon::Daemon;
+use crate::mode::Mode;
+use crate::sandbox::Sandbox;
+
+/// The laboratory of one test.
+#[derive(Debug)]
+pub struct Lab {
+    mode: Mode,
+    dir: Option<TempDir>,
+    path: PathBuf,
+}
+
+impl Lab {
+    /// Runs one test. Its directory, with logs and captures, is kept when it fails, under
+    /// `TAPWEAVE_TEST_ARTIFACTS` or the directory for temporary files.
+    ///
+    /// # Errors
+    ///
+    /// What the test returns, together with where to look.
+    pub fn run(test: impl FnOnce(&Self) -> Result<()>) -> Result<()> {
+        let root = env::var_os("TAPWEAVE_TEST_ARTIFACTS").map_or_else(env::temp_dir, PathBuf::from);
+        fs::create_dir_all(&root).with_context(|| format!("creating {}", root.display()))?;
+        let name = thread::current()
+            .name()
+            .unwrap_or("test")
+            .replace("::", "-");
+        let dir = TempDir::with_prefix_in(format!("{name}-"), &root)
+            .with_context(|| format!("creating a directory in {}", root.display()))?;
+        let path = dir.path().to_owned();
+        let mut lab = Self {
+            mode: Mode::current()?,
+            dir: Some(dir),
+            path,
+        };
+        let result = test(&lab);
+        if result.is_err() {
+            lab.keep();
+        }
+        result.with_context(|| format!("logs and captures are in {}", lab.path.display()))
+    }
+
+    /// Returns with which rights the test runs.
+    pub const fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// Returns the path of a file of that name in the test's directory.
+    pub fn file(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Makes a sandbox: a named namespace, or a process's where named ones cannot be had.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be made.
+    pub fn sandbox(&self, name: &str) -> Result<Sandbox> {
+        match self.mode {
+            Mode::Root | Mode::User => Sandbox::named(name, &format!("{name}-{}", process::id())),
+            Mode::Outside => self.process_sandbox(name),
+        }
+    }
+
+    /// Makes a sandbox that is found by the id of a process.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be made.
+    pub fn process_sandbox(&self, name: &str) -> Result<Sandbox> {
+        Sandbox::of_process(name, self.mode, &self.file(format!("{name}.holder.log")))
+    }
+
+    /// Starts a daemon with a socket in the test's directory and waits until it serves.
+    ///
+    /// # Errors
+    ///
+    /// When it does not come up.
+    pub fn daemon(&self) -> Result<Daemon> {
+        Daemon::start(&self.file("daemon.sock"), &self.file("daemon.log"))
+    }
+
+    /// Starts to record what comes in at an interface.
+    ///
+    /// # Errors
+    ///
+    /// When the recorder does not start.
+    pub fn capture(&self, sandbox: &Sandbox, ifname: &str, wanted: Wanted) -> Result<Capture> {
+        Capture::start(sandbox, ifname, wanted, &self.path)
+    }
+
+    fn keep(&mut self) {
+        if let Some(dir) = self.dir.take() {
+            self.path = dir.keep();
+        }
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.keep();
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! Traffic between sandboxes, made by programs that know nothing of tapweave.
+//!
+//! The Python programs of `tools/` are compiled in, so that the tests can run from anywhere. scapy is
+//! Debian's, which `/usr/bin/python3` has and another Python on the path may not have.
+
+use std::net::IpAddr;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::frame;
+use crate::lab::Lab;
+use crate::process::{Background, expect_success};
+use crate::sandbox::Sandbox;
+use crate::wait;
+
+const PYTHON: &str = "/usr/bin/python3";
+const SEND_RAW: &str = include_str!("../tools/send_raw.py");
+const TCP: &str = include_str!("../tools/tcp.py");
+const UDP: &str = include_str!("../tools/udp.py");
+
+/// Where the servers listen.
+const L4_PORT: &str = "5201";
+
+/// Pings `count` times, quickly; every request must be answered once.
+///
+/// # Errors
+///
+/// When not exactly `count` answers came.
+pub fn ping(from: &Sandbox, to: IpAddr, count: u32) -> Result<()> {
+    ping_with(from, to, count, "")
+}
+
+/// Pings as [`ping`] with more options of `ping`.
+///
+/// # Errors
+///
+/// When not exactly `count` answers came.
+pub fn ping_with(from: &Sandbox, to: IpAddr, count: u32, options: &str) -> Result<()> {
+    let said = from.run(
+        "ping",
+        &format!("-n -q -c {count} -i 0.01 -W 1 {options} {to}"),
+    )?;
+    ensure!(
+        said.contains(&format!(
+            "{count} packets transmitted, {count} received, 0% packet loss"
+        )) && !said.contains("duplicates"),
+        "ping to {to}: {said}"
+    );
+    Ok(())
+}
+
+/// Waits until a ping is answered: duplicate address detection may take a second for IPv6.
+///
+/// # Errors
+///
+/// When that does not happen soon.
+pub fn ping_soon(from: &Sandbox, to: IpAddr) -> Result<()> {
+    wait::until_true(&format!("an answer of {to}"), wait::SOON, || {
+        let mut command = from.command("ping");
+        command.args(["-n", "-q", "-c", "1", "-W", "1", &to.to_string()]);
+        Ok(command.output()?.status.success())
+    })
+}
+
+/// Requires that no ping is answered within a short time.
+///
+/// # Errors
+///
+/// When one is.
+pub fn no_ping(from: &Sandbox, to: IpAddr) -> Result<()> {
+    let mut command = from.command("ping");
+    command.args([
+        "-n",
+        "-q",
+        "-c",
+        "3",
+        "-i",
+        "0.05",
+        "-w",
+        "1",
+        &to.to_string(),
+    ]);
+    let output = command.output()?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    ensure!(
+        !output.status.success() && !said.contains("bytes from") && !said.contains(" 0% packet"),
+        "{to} was reached from {}: {said}",
+        from.name()
+    );
+    Ok(())
+}
+
+/// Sends each of `frames` `count` times through `AF_PACKET`, as it is.
+///
+/// # Errors
+///
+/// When the kernel does not take one.
+pub fn send_raw(from: &Sandbox, ifname: &str, count: usize, frames: &[Vec<u8>]) -> Result<()> {
+    let lines = frames
+        .iter()
+        .map(|bytes| format!("{count} {}\n", frame::hex(bytes)));
+    let input: String = lines.collect();
+    expect_success(python(from, SEND_RAW).arg(ifname), &input)?;
+    Ok(())
+}
+
+/// Runs a scapy program in a sandbox and returns what it printed.
+///
+/// # Errors
+///
+/// When it fails.
+pub fn scapy(sandbox: &Sandbox, program: &str, arguments: &[&str]) -> Result<String> {
+    let mut command = sandbox.command(PYTHON);
+    command.args(["-c", program]).args(arguments);
+    expect_success(&mut command, "")
+}
+
+/// Sends `len` random bytes over one TCP connection and compares length and SHA-256 at both ends.
+///
+/// # Errors
+///
+/// When the connection fails or what arrived is not what was sent.
+pub fn tcp(lab: &Lab, from: &Sandbox, to: &Sandbox, to_ip: IpAddr, len: usize) -> Result<()> {
+    Stream::start(lab, from, to, to_ip, len)?.finish()
+}
+
+/// A TCP connection that is being used.
+#[derive(Debug)]
+pub struct Stream {
+    server: Background,
+    client: Background,
+}
+
+impl Stream {
+    /// Starts to send `len` random bytes.
+    ///
+    /// # Errors
+    ///
+    /// When server or client does not start.
+    pub fn start(
+        lab: &Lab,
+        from: &Sandbox,
+        to: &Sandbox,
+        to_ip: IpAddr,
+        len: usize,
+    ) -> Result<Self> {
+        let (from_name, to_name) = (from.name(), to.name());
+        let mut server = python(to, TCP);
+        server.args(["serve", &to_ip.to_string(), L4_PORT]);
+        let log = lab.file(format!("tcp-{from_name}-{to_name}.server.log"));
+        let mut server = Background::start(&mut server, &log)?;
+        server.line("ready")?;
+        let mut client = python(from, TCP);
+        client
+            .args(["send", &to_ip.to_string(), L4_PORT])
+            .args([len.to_string(), seed()]);
+        let log = lab.file(format!("tcp-{from_name}-{to_name}.client.log"));
+        let client = Background::start(&mut client, &log)?;
+        Ok(Self { server, client })
+    }
+
+    /// Waits for the end and compares length and SHA-256 at both ends.
+    ///
+    /// # Errors
+    ///
+    /// When they differ, or the end does not come.
+    pub fn finish(mut self) -> Result<()> {
+        let sent = self.client.line("sum ")?;
+        let received = self.server.line("sum ")?;
+        ensure!(sent == received, "sent {sent}, received {received}");
+        Ok(())
+    }
+
+    /// Tells whether the sender still sends.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not say.
+    pub fn is_running(&mut self) -> Result<bool> {
+        self.client.is_running()
+    }
+}
+
+/// How the datagrams of a burst are given to the kernel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Datagrams {
+    /// One call for each.
+    Single,
+    /// One call with `UDP_SEGMENT` for all (`man 7 udp`).
+    Segmented,
+}
+
+/// Sends bursts of eight datagrams, each burst confirmed, and compares count and SHA-256 at both ends.
+///
+/// # Errors
+///
+/// When one is lost, changed or out of order.
+pub fn udp(
+    lab: &Lab,
+    from: &Sandbox,
+    to: &Sandbox,
+    to_ip: IpAddr,
+    size: usize,
+    datagrams: Datagrams,
+) -> Result<()> {
+    let mut server = python(to, UDP);
+    server.args(["serve", &to_ip.to_string(), L4_PORT]);
+    let log = lab.file(format!("udp-{}-{}.log", from.name(), to.name()));
+    let mut server = Background::start(&mut server, &log)?;
+    server.line("ready")?;
+    let mut client = python(from, UDP);
+    client
+        .args(["send", &to_ip.to_string(), L4_PORT, "64"])
+        .args([size.to_string(), seed()]);
+    if datagrams == Datagrams::Segmented {
+        client.arg("gso");
+    }
+    let sent = expect_success(&mut client, "")?;
+    let received = server.line("sum ")?;
+    ensure!(
+        sent.trim_end() == received,
+        "sent {sent}, received {received}"
+    );
+    Ok(())
+}
+
+/// Runs iperf3 for `seconds` over `streams` connections and returns the bits per second that arrived.
+///
+/// # Errors
+///
+/// When it fails.
+pub fn iperf3(
+    lab: &Lab,
+    from: &Sandbox,
+    to: &Sandbox,
+    to_ip: IpAddr,
+    streams: u32,
+    seconds: u32,
+) -> Result<f64> {
+    let mut server = to.command("iperf3");
+    server.args(["-s", "-1", "-B", &to_ip.to_string(), "--forceflush"]);
+    let log = lab.file(format!("iperf3-{}-{}.log", from.name(), to.name()));
+    let mut server = Background::start(&mut server, &log)?;
+    server.line("listening")?;
+    let report = from.run(
+        "iperf3",
+        &format!("-c {to_ip} -t {seconds} -P {streams} --json"),
+    )?;
+    let report: serde_json::Value = serde_json::from_str(&report)?;
+    server.exit(Duration::from_secs(5))?;
+    report["end"]["sum_received"]["bits_per_second"]
+        .as_f64()
+        .with_context(|| format!("iperf3 reported {report}"))
+}
+
+/// Returns a command that will run a Python program with only the standard library.
+pub(crate) fn python(sandbox: &Sandbox, program: &str) -> Command {
+    let mut command = sandbox.command(PYTHON);
+    command.args(["-I", "-S", "-c", program]);
+    command
+}
+
+/// The same bytes in every run of a test.
+fn seed() -> String {
+    "20250921".to_owned()
+}
