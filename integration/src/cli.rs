@@ -11,7 +11,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tapweave_net::MacAddr;
 
-use crate::listing::{self, Endpoint, FdbRow, Port};
+use crate::listing::{self, Counters, Endpoint, FdbRow};
 use crate::process::run;
 use crate::sandbox::Sandbox;
 
@@ -151,8 +151,8 @@ impl Cli {
     /// # Errors
     ///
     /// When it is refused, or something is missing.
-    pub fn port(&self, port: &str) -> Result<Port> {
-        Port::parse(&self.json(&format!("port show {port}"))?)
+    pub fn counters(&self, port: &str) -> Result<Counters> {
+        Counters::parse(&self.json(&format!("port show {port}"))?)
     }
 
     fn call(&self, arguments: &str) -> Result<(Option<i32>, String, String)> {

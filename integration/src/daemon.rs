@@ -85,8 +85,17 @@ impl Daemon {
     /// # Errors
     ///
     /// When it does not end in time or not with 0.
-    pub fn stop(mut self) -> Result<()> {
-        self.process.signal(Signal::TERM)?;
+    pub fn stop(self) -> Result<()> {
+        self.stop_by(Signal::TERM)
+    }
+
+    /// Ends it with a signal; its exit status must be 0.
+    ///
+    /// # Errors
+    ///
+    /// When it does not end in time or not with 0.
+    pub fn stop_by(mut self, signal: Signal) -> Result<()> {
+        self.process.signal(signal)?;
         let status = self.process.exit(STOP_LIMIT)?;
         ensure!(status.success(), "the daemon ended with {status}");
         Ok(())

@@ -30,6 +30,7 @@ pub mod mode;
 pub mod pcap;
 pub mod process;
 pub mod sandbox;
+pub mod segment;
 pub mod traffic;
 pub mod wait;
 
@@ -41,3 +42,4 @@ pub use lab::Lab;
 pub use listing::Endpoint;
 pub use mode::Mode;
 pub use sandbox::Sandbox;
+pub use segment::Segment;

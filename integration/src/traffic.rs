@@ -8,6 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use tapweave_net::MacAddr;
 
 use crate::frame;
 use crate::lab::Lab;
@@ -17,6 +18,7 @@ use crate::wait;
 
 const PYTHON: &str = "/usr/bin/python3";
 const SEND_RAW: &str = include_str!("../tools/send_raw.py");
+const SEND_VNET: &str = include_str!("../tools/send_vnet.py");
 const TCP: &str = include_str!("../tools/tcp.py");
 const UDP: &str = include_str!("../tools/udp.py");
 
@@ -106,6 +108,20 @@ pub fn send_raw(from: &Sandbox, ifname: &str, count: usize, frames: &[Vec<u8>]) 
     Ok(())
 }
 
+/// Sends `count` times one of `frames` with a random `virtio_net_hdr`, and returns how many of these
+/// the kernel let through to the switch.
+///
+/// # Errors
+///
+/// When the program fails.
+pub fn send_vnet(from: &Sandbox, ifname: &str, count: usize, frames: &[Vec<u8>]) -> Result<usize> {
+    let lines = frames.iter().map(|bytes| frame::hex(bytes) + "\n");
+    let input: String = lines.collect();
+    let mut command = python(from, SEND_VNET);
+    command.args([ifname, &count.to_string(), &seed()]);
+    Ok(expect_success(&mut command, &input)?.trim().parse()?)
+}
+
 /// Runs a scapy program in a sandbox and returns what it printed.
 ///
 /// # Errors
@@ -115,6 +131,23 @@ pub fn scapy(sandbox: &Sandbox, program: &str, arguments: &[&str]) -> Result<Str
     let mut command = sandbox.command(PYTHON);
     command.args(["-c", program]).args(arguments);
     expect_success(&mut command, "")
+}
+
+/// Lets scapy announce a station by a gratuitous ARP reply (RFC 5227 §3).
+///
+/// # Errors
+///
+/// When scapy fails.
+pub fn announce(sandbox: &Sandbox, ifname: &str, mac: MacAddr) -> Result<()> {
+    let program = "
+import sys
+from scapy.all import ARP, Ether, sendp
+ifname, mac = sys.argv[1:]
+arp = ARP(op=2, hwsrc=mac, psrc='192.0.2.9', pdst='192.0.2.9')
+sendp(Ether(src=mac, dst='ff:ff:ff:ff:ff:ff') / arp, iface=ifname, verbose=False)
+";
+    scapy(sandbox, program, &[ifname, &mac.to_string()])?;
+    Ok(())
 }
 
 /// Sends `len` random bytes over one TCP connection and compares length and SHA-256 at both ends.

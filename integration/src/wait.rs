@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 
 /// How long a test waits for what should happen at once. Long, so that a busy machine does not fail
 /// a test; tests that promise a time give their own.
@@ -49,4 +49,26 @@ pub fn until_true(
     mut holds: impl FnMut() -> Result<bool>,
 ) -> Result<()> {
     until(what, limit, || Ok(holds()?.then_some(())))
+}
+
+/// Requires that `holds` stays true for `duration`.
+///
+/// # Errors
+///
+/// As soon as it is false; with `what` should have been.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a real process is watched, in real time"
+)]
+pub fn stays_true(
+    what: &str,
+    duration: Duration,
+    mut holds: impl FnMut() -> Result<bool>,
+) -> Result<()> {
+    let start = Instant::now();
+    while start.elapsed() < duration {
+        ensure!(holds()?, "ended after {:?}: {what}", start.elapsed());
+        thread::sleep(STEP);
+    }
+    Ok(())
 }

@@ -85,6 +85,37 @@ mod named {
     }
 
     #[test]
+    fn a_station_that_scapy_announces_is_followed_and_one_that_is_not_is_noticed() -> Result<()> {
+        Lab::run(|lab| {
+            let segment = Segment::new(lab)?;
+            let stations = segment.stations(lab)?;
+            let to_it = |tag: &str| frame::tagged(UNKNOWN, segment.macs[2], tag);
+            for place in [0, 1] {
+                traffic::announce(&segment.sandboxes[place], "eth0", UNKNOWN)?;
+                settle(&stations, place)?;
+                let tag = format!("at {place}");
+                expect_delivery(&stations, 2, &to_it(&tag), 3, Receivers::Only(&[place]))?;
+            }
+            let checked = expect_delivery(&stations, 2, &to_it("gone"), 3, Receivers::Only(&[0]));
+            fails(checked, "0 frames of the same bytes at a-eth0, expected 3")
+        })
+    }
+
+    #[test]
+    fn foreign_offload_headers_get_past_the_senders_kernel() -> Result<()> {
+        Lab::run(|lab| {
+            let segment = Segment::new(lab)?;
+            let mut long = frame::header(segment.macs[1], segment.macs[0], 0x0800);
+            long.extend([
+                0x45, 0, 5, 0x6a, 0, 1, 0, 0, 64, 6, 0, 0, 10, 77, 0, 1, 10, 77, 0, 2,
+            ]);
+            long.resize(1400, 0x5a);
+            assert!(traffic::send_vnet(&segment.sandboxes[0], "eth0", 200, &[long])? > 40);
+            Ok(())
+        })
+    }
+
+    #[test]
     fn a_port_that_does_not_flood_is_noticed() -> Result<()> {
         Lab::run(|lab| {
             let segment = Segment::new(lab)?;

@@ -1,0 +1,151 @@
+//! Ports with and without offloads in one network: every pair must understand each other.
+//!
+//! ```text
+//!   a    b      each a namespace with eth0; --offload=true or false in all four combinations
+//!   |    |
+//!  tapweave     network red, MTU 1500
+//! ```
+//!
+//! What comes in at a plain port is recorded and judged by tshark: no frame above the MTU, every
+//! checksum right. At a port with offloads super-frames must be seen, or they were cut for nothing.
+
+#[cfg(test)]
+mod everywhere {
+    use std::net::IpAddr;
+
+    use anyhow::Result;
+    use tapweave_integration::capture::{self, Checksums, Verified, Wanted};
+    use tapweave_integration::traffic::{self, Datagrams};
+    use tapweave_integration::{Lab, Segment};
+
+    const DUAL: &str = "--subnet 10.211.0.0/24 --subnet fd77:1::/64 --ipv6";
+
+    /// Bytes that make no more segments than the recorder's socket buffer holds.
+    const CAPTURED_LEN: usize = 192 << 10;
+
+    /// Largest frame of an MTU of 1500.
+    const MAX_LEN: usize = 1514;
+
+    fn both_directions(lab: &Lab, first: &str, second: &str) -> Result<()> {
+        let segment = Segment::with(lab, DUAL, &[first, second])?;
+        for (from, to) in [(0, 1), (1, 0)] {
+            let (v4, v6) = (segment.ipv4(to)?, segment.ipv6(to)?);
+            let (from, to) = (&segment.sandboxes[from], &segment.sandboxes[to]);
+            traffic::tcp(lab, from, to, v4, 8 << 20)?;
+            traffic::udp(lab, from, to, v4, 1472, Datagrams::Single)?;
+            traffic::udp(lab, from, to, v4, 1400, Datagrams::Segmented)?;
+            traffic::ping_soon(from, v6)?;
+            traffic::tcp(lab, from, to, v6, 8 << 20)?;
+            traffic::udp(lab, from, to, v6, 1400, Datagrams::Segmented)?;
+        }
+        Ok(())
+    }
+
+    /// Records what `b` gets while `a` sends TCP and segmented UDP to `address` of it.
+    fn received(lab: &Lab, segment: &Segment, address: IpAddr) -> Result<Vec<Verified>> {
+        let [a, b] = &segment.sandboxes[..] else {
+            unreachable!()
+        };
+        let recorded = lab.capture(b, "eth0", Wanted::Everything)?;
+        traffic::tcp(lab, a, b, address, CAPTURED_LEN)?;
+        traffic::udp(lab, a, b, address, 1400, Datagrams::Segmented)?;
+        capture::verify(&recorded.stop()?, "tcp or udp")
+    }
+
+    fn assert_finished(frames: &[Verified]) {
+        // 192 KiB of at most 1448 bytes, and 64 bursts of eight datagrams.
+        assert!(
+            frames.len() > CAPTURED_LEN / 1448 + 512,
+            "{} frames",
+            frames.len()
+        );
+        for seen in frames {
+            assert!(seen.len <= MAX_LEN, "longer than the MTU: {seen:?}");
+            assert_eq!(seen.checksums, Checksums::Good, "{seen:?}");
+        }
+    }
+
+    #[test]
+    fn payload_is_unchanged_with_offloads_at_both_ports() -> Result<()> {
+        Lab::run(|lab| both_directions(lab, "", ""))
+    }
+
+    #[test]
+    fn payload_is_unchanged_between_a_port_with_and_one_without_offloads() -> Result<()> {
+        Lab::run(|lab| both_directions(lab, "--offload=true", "--offload=false"))
+    }
+
+    #[test]
+    fn payload_is_unchanged_without_offloads_at_both_ports() -> Result<()> {
+        Lab::run(|lab| both_directions(lab, "--offload=false", "--offload=false"))
+    }
+
+    #[test]
+    fn a_plain_port_gets_only_finished_frames_from_a_port_with_offloads() -> Result<()> {
+        Lab::run(|lab| {
+            let segment = Segment::with(lab, DUAL, &["", "--offload=false"])?;
+            assert_finished(&received(lab, &segment, segment.ipv4(1)?)?);
+            traffic::ping_soon(&segment.sandboxes[0], segment.ipv6(1)?)?;
+            assert_finished(&received(lab, &segment, segment.ipv6(1)?)?);
+            Ok(())
+        })
+    }
+
+    #[test]
+    fn a_plain_port_sends_only_finished_frames_itself() -> Result<()> {
+        Lab::run(|lab| {
+            let segment = Segment::with(lab, DUAL, &["--offload=false", ""])?;
+            assert_finished(&received(lab, &segment, segment.ipv4(1)?)?);
+            Ok(())
+        })
+    }
+
+    #[test]
+    fn super_frames_cross_whole_between_ports_with_offloads() -> Result<()> {
+        Lab::run(|lab| {
+            let segment = Segment::with(lab, DUAL, &["", ""])?;
+            let frames = received(lab, &segment, segment.ipv4(1)?)?;
+            let longest = frames.iter().map(|seen| seen.len).max();
+            assert!(
+                longest > Some(MAX_LEN),
+                "the longest frame has {longest:?} bytes"
+            );
+            Ok(())
+        })
+    }
+
+    #[test]
+    fn the_offloads_of_a_port_are_told() -> Result<()> {
+        Lab::run(|lab| {
+            let segment = Segment::with(lab, DUAL, &["", "--offload=false"])?;
+            let offloads = |port: &str| -> Result<Vec<String>> {
+                let port = segment.cli().json(&format!("port show {port}"))?;
+                Ok(serde_json::from_value(port["offloads"].clone())?)
+            };
+            let on = offloads("red/a")?;
+            for offload in ["csum", "tso4", "tso6"] {
+                assert!(
+                    on.iter().any(|name| name == offload),
+                    "{on:?} lacks {offload}"
+                );
+            }
+            assert!(offloads("red/b")?.is_empty());
+            Ok(())
+        })
+    }
+
+    #[test]
+    fn jumbo_frames_pass_between_ports_with_and_without_offloads() -> Result<()> {
+        Lab::run(|lab| {
+            let options = "--subnet 10.211.0.0/24 --mtu 9000";
+            let segment = Segment::with(lab, options, &["", "--offload=false"])?;
+            let [a, b] = &segment.sandboxes[..] else {
+                unreachable!()
+            };
+            traffic::ping_with(a, segment.ipv4(1)?, 3, "-M do -s 8972")?;
+            traffic::ping_with(b, segment.ipv4(0)?, 3, "-M do -s 8972")?;
+            traffic::tcp(lab, a, b, segment.ipv4(1)?, 8 << 20)?;
+            traffic::tcp(lab, b, a, segment.ipv4(0)?, 8 << 20)
+        })
+    }
+}
