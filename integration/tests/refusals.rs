@@ -20,14 +20,18 @@ mod everywhere {
     struct Scene {
         segment: Segment,
         other: Sandbox,
+        before: Value,
     }
 
     impl Scene {
         fn new(lab: &Lab) -> Result<Self> {
-            Ok(Self {
+            let mut scene = Self {
                 segment: Segment::new(lab, SUBNET, 2)?,
                 other: lab.sandbox("other")?,
-            })
+                before: Value::Null,
+            };
+            scene.before = scene.state()?;
+            Ok(scene)
         }
 
         /// Everything that a request could have changed.
@@ -35,39 +39,30 @@ mod everywhere {
             let cli = self.segment.cli();
             let ports = cli.json("port ls")?;
             let ports = ports.as_array().into_iter().flatten();
-            let interfaces = |sandbox: &Sandbox| sandbox.ifnames();
             Ok(serde_json::json!({
                 "networks": cli.json("network ls")?,
                 "red": cli.json("network inspect red")?,
                 "sandboxes": cli.json("sandbox ls")?,
                 "ports": ports.map(|port| port["port"].clone()).collect::<Vec<_>>(),
-                "a": interfaces(&self.segment.sandboxes[0])?,
-                "b": interfaces(&self.segment.sandboxes[1])?,
-                "other": interfaces(&self.other)?,
+                "a": self.segment.sandboxes[0].ifnames()?,
+                "b": self.segment.sandboxes[1].ifnames()?,
+                "other": self.other.ifnames()?,
             }))
         }
 
         /// Requires that a request is refused with all of `words` and changes nothing.
         fn refuses(&self, request: &str, words: &[&str]) -> Result<()> {
-            let before = self.state()?;
             let message = self.segment.cli().refused(request)?;
-            self.judge(request, &message, words, &before)
+            self.judge(request, &message, words)
         }
 
         /// As [`Scene::refuses`] for wrong usage.
         fn misunderstands(&self, request: &str, words: &[&str]) -> Result<()> {
-            let before = self.state()?;
             let message = self.segment.cli().misused(request)?;
-            self.judge(request, &message, words, &before)
+            self.judge(request, &message, words)
         }
 
-        fn judge(
-            &self,
-            request: &str,
-            message: &str,
-            words: &[&str],
-            before: &Value,
-        ) -> Result<()> {
+        fn judge(&self, request: &str, message: &str, words: &[&str]) -> Result<()> {
             for word in words {
                 ensure!(
                     message.contains(word),
@@ -75,6 +70,7 @@ mod everywhere {
                 );
             }
             let after = self.state().with_context(|| format!("after `{request}`"))?;
+            let before = &self.before;
             ensure!(after == *before, "`{request}` changed {before} to {after}");
             Ok(())
         }
@@ -166,7 +162,7 @@ mod everywhere {
     #[test]
     fn connections_that_clash() -> Result<()> {
         Lab::run(|lab| {
-            let scene = Scene::new(lab)?;
+            let mut scene = Scene::new(lab)?;
             let (a, other) = (scene.segment.sandboxes[0].options(), scene.other.options());
             let b_ip = scene.segment.ipv4(1)?.to_string();
             let b_mac = scene.segment.endpoints[1].mac.to_string();
@@ -208,6 +204,7 @@ mod everywhere {
                 .segment
                 .cli()
                 .ok("network create blue --subnet 10.212.0.0/24")?;
+            scene.before = scene.state()?;
             scene.refuses("network connect blue a --ifname eth0", &["eth0"])?;
             scene.refuses("network connect blue a --ifname lo", &["lo"])?;
             scene.refuses("network connect green a", &["green"])?;
