@@ -86,16 +86,7 @@ mod everywhere {
                     "blue --subnet 10.211.0.128/25",
                     &["10.211.0.128/25", "10.211.0.0/24", "red"],
                 ),
-                (
-                    "blue --subnet 10.212.0.0/24 --gateway 10.9.9.9",
-                    &["10.9.9.9"],
-                ),
-                (
-                    "blue --subnet 10.212.0.0/24 --ip-range 10.9.9.0/28",
-                    &["10.9.9.0/28"],
-                ),
-                ("blue --mtu 67", &["67"]),
-                ("blue --mtu 65521", &["65521"]),
+                ("blue --subnet 10.212.0.5/24", &["10.212.0.5/24"]),
                 ("blue --ipv6 --mtu 1279", &["1279", "IPv6"]),
                 ("blue -d overlay", &["overlay"]),
                 ("blue -d routed", &["routed"]),
@@ -120,8 +111,18 @@ mod everywhere {
                 ("blue/green", &["blue/green"]),
                 ("blue --subnet banana", &["banana"]),
                 ("blue --subnet 10.212.0.0/33", &["10.212.0.0/33"]),
-                ("blue --subnet 10.212.0.5/24", &["10.212.0.5/24"]),
                 ("blue --subnet 10.212.0.0", &["10.212.0.0"]),
+                ("blue --subnet none --subnet 10.212.0.0/24", &["none"]),
+                (
+                    "blue --subnet 10.212.0.0/24 --gateway 10.9.9.9",
+                    &["10.9.9.9"],
+                ),
+                (
+                    "blue --subnet 10.212.0.0/24 --ip-range 10.9.9.0/28",
+                    &["10.9.9.0/28"],
+                ),
+                ("blue --mtu 67", &["67", "68"]),
+                ("blue --mtu 65521", &["65521", "65520"]),
                 ("blue --mtu minus", &["minus"]),
                 ("blue --mtu 99999999999", &["99999999999"]),
                 ("blue --icc=perhaps", &["perhaps"]),
@@ -195,10 +196,6 @@ mod everywhere {
             ] {
                 scene.refuses(&red("other", &format!("{other} --mac {mac}")), &[mac])?;
             }
-            for queues in ["0", "17", "65535"] {
-                let request = red("other", &format!("{other} --queues {queues}"));
-                scene.refuses(&request, &[queues, "16"])?;
-            }
             // An interface of that name is there already, ours or somebody else's.
             scene
                 .segment
@@ -230,6 +227,8 @@ mod everywhere {
                 ("--ifname et/h0", "et/h0"),
                 ("--ifname ..", ".."),
                 ("--queues four", "four"),
+                ("--queues 0", "1..=16"),
+                ("--queues 17", "1..=16"),
                 ("--queues 65536", "65536"),
                 ("--queues -1", "-1"),
                 ("--offload=perhaps", "perhaps"),
