@@ -8,6 +8,93 @@
 //! ```
 
 #[cfg(test)]
+mod everywhere {
+    use std::fs;
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    use anyhow::{Result, bail};
+    use tapweave_integration::process::Background;
+    use tapweave_integration::{Lab, traffic, wait};
+
+    #[test]
+    fn a_sandbox_is_a_namespace_of_its_own_that_ends_when_told() -> Result<()> {
+        Lab::run(|lab| {
+            let kinds = [lab.sandbox("a")?, lab.process_sandbox("b")?];
+            for mut sandbox in kinds {
+                assert_eq!(sandbox.ifnames()?, ["lo"]);
+                sandbox.ip("address add 10.77.0.1/32 dev lo")?;
+                traffic::ping(&sandbox, "10.77.0.1".parse()?, 2)?;
+                let ours = fs::read_link("/proc/self/ns/net")?;
+                let its = sandbox.run("readlink", "/proc/self/ns/net")?;
+                assert_ne!(ours.to_string_lossy(), its.trim());
+                let path = sandbox.path();
+                assert!(path.exists());
+                sandbox.end()?;
+                assert!(!path.exists());
+            }
+            Ok(())
+        })
+    }
+
+    #[test]
+    fn waiting_has_an_end_and_says_for_what() {
+        let short = Duration::from_millis(30);
+        let never = wait::until_true("godot", short, || Ok(false)).unwrap_err();
+        assert!(never.to_string().contains("still waiting for: godot"));
+        wait::until_true("now", short, || Ok(true)).unwrap();
+        let mut left = 2;
+        let stays = wait::stays_true("calm", short, || {
+            left -= 1;
+            Ok(left > 0)
+        });
+        assert!(stays.unwrap_err().to_string().contains("calm"));
+        wait::stays_true("calm", short, || Ok(true)).unwrap();
+    }
+
+    #[test]
+    fn a_process_that_ends_without_its_word_is_noticed() -> Result<()> {
+        Lab::run(|lab| {
+            let mut command = std::process::Command::new("sh");
+            command.args(["-c", "echo steady; echo trouble >&2"]);
+            let mut process = Background::start(&mut command, &lab.file("log"))?;
+            let error = format!("{:#}", process.line("ready").unwrap_err());
+            assert!(
+                error.contains("steady") && error.contains("trouble"),
+                "{error}"
+            );
+            assert!(fs::read_to_string(lab.file("log"))?.contains("trouble"));
+            Ok(())
+        })
+    }
+
+    #[test]
+    fn the_files_of_a_failed_test_are_kept_and_those_of_others_not() -> Result<()> {
+        let mut path = PathBuf::new();
+        let error = Lab::run(|lab| {
+            path = lab.file("evidence");
+            fs::write(&path, "kept")?;
+            bail!("on purpose")
+        });
+        let said = format!("{:#}", error.unwrap_err());
+        assert_eq!(fs::read_to_string(&path)?, "kept");
+        let dir = path.parent().unwrap_or(&path).to_owned();
+        assert!(
+            said.contains("on purpose") && said.contains(&*dir.to_string_lossy()),
+            "{said}"
+        );
+        fs::remove_dir_all(dir)?;
+        Lab::run(|lab| {
+            path = lab.file("evidence");
+            Ok(fs::write(&path, "not kept")?)
+        })?;
+        assert!(!path.exists());
+        Ok(())
+    }
+}
+
+/// Needs a kernel bridge.
+#[cfg(test)]
 mod named {
     use std::net::IpAddr;
 
