@@ -24,8 +24,13 @@ use crate::queue::{PortQueue, RECV_BUF_LEN, Received, SendError};
 use crate::transmit::Transmitter;
 
 /// Bytes after which a batch is handed on although more frames wait: what is read should still be in
-/// the core's second-level cache (1 to 2 MiB) when it is written, beside the kernel's own copies.
-const BATCH_LEN_LIMIT: usize = 128 * 1024;
+/// the core's second-level cache (1 to 2 MiB), beside the kernel's own copies, when it is written.
+///
+/// Measured with the example `wire` and `iperf3 -C cubic` on a 2-core machine with 2 MiB of that cache
+/// and a load of 4 from elsewhere, interleaved, medians of 6: 0.246 CPU seconds per GB for 64 KiB,
+/// 0.236 for 128, 0.220 for 256; in another run of 4 rounds 0.277, 0.245, 0.273 and 0.314 for 128, 256,
+/// 512 and 1,024 KiB. One frame at a time costs 0.269, as much as a bare loop in C.
+const BATCH_LEN_LIMIT: usize = 256 * 1024;
 
 /// Ports that one wait reports. Those beyond it are reported first by the next.
 const EVENT_COUNT: usize = 64;
