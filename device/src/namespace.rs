@@ -31,6 +31,16 @@ pub struct NamespaceId {
 }
 
 impl NamespaceId {
+    /// Returns the device of nsfs.
+    pub const fn dev(self) -> u64 {
+        self.dev
+    }
+
+    /// Returns the inode of the namespace.
+    pub const fn ino(self) -> u64 {
+        self.ino
+    }
+
     pub(crate) fn of(namespace: BorrowedFd<'_>) -> io::Result<Self> {
         let stat = rustix::fs::fstat(namespace)?;
         Ok(Self {

@@ -1,9 +1,10 @@
-//! The only door to `unsafe`: `ioctl`s that no library offers in safe form.
+//! The only door to `unsafe`: requests to the kernel that no library offers in safe form.
 //!
 //! Everything else that this crate asks of the kernel goes through safe wrappers of `rustix` and
 //! `netlink-sys`. Nothing here decides anything: one function is one kernel request.
 
-#![expect(unsafe_code, reason = "ioctls have no safe form")]
+#![expect(unsafe_code, reason = "these requests have no safe form")]
 
 pub(crate) mod nsfs;
 pub(crate) mod tun;
+pub(crate) mod unshare;

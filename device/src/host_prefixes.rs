@@ -1,0 +1,143 @@
+//! Which prefixes the host uses already, so that a network does not get them by default.
+//!
+//! Asked over rtnetlink in the namespace of the process: the prefixes of all interface addresses and
+//! of all routes, of every table, VPNs included. The default route says nothing about a prefix.
+
+use std::io;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use netlink_packet_core::{
+    NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::address::{AddressAttribute, AddressMessage};
+use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteType};
+use netlink_sys::protocols::NETLINK_ROUTE;
+use netlink_sys::{Socket, SocketAddr};
+
+/// Returns the prefixes of the host's interface addresses and routes, without repetition. May block
+/// for milliseconds.
+///
+/// # Errors
+///
+/// What the kernel said.
+pub fn prefixes_in_use() -> io::Result<Vec<IpNet>> {
+    let mut prefixes = Vec::new();
+    dump(
+        RouteNetlinkMessage::GetAddress(AddressMessage::default()),
+        |answer| {
+            if let RouteNetlinkMessage::NewAddress(address) = answer {
+                prefixes.extend(address_prefix(&address));
+            }
+        },
+    )?;
+    dump(
+        RouteNetlinkMessage::GetRoute(RouteMessage::default()),
+        |answer| {
+            if let RouteNetlinkMessage::NewRoute(route) = answer {
+                prefixes.extend(route_prefix(&route));
+            }
+        },
+    )?;
+    prefixes.sort_unstable();
+    prefixes.dedup();
+    Ok(prefixes)
+}
+
+fn address_prefix(message: &AddressMessage) -> Option<IpNet> {
+    let mut attributes = message.attributes.iter();
+    let address = attributes.find_map(|attribute| {
+        if let AddressAttribute::Address(address) = attribute {
+            Some(*address)
+        } else {
+            None
+        }
+    });
+    Some(
+        IpNet::new(address?, message.header.prefix_len)
+            .ok()?
+            .trunc(),
+    )
+}
+
+fn route_prefix(message: &RouteMessage) -> Option<IpNet> {
+    let is_of_a_prefix = !matches!(
+        message.header.kind,
+        RouteType::Local | RouteType::Broadcast | RouteType::Multicast | RouteType::Anycast
+    );
+    let prefix_len = message.header.destination_prefix_length;
+    if !is_of_a_prefix || prefix_len == 0 {
+        return None;
+    }
+    let mut attributes = message.attributes.iter();
+    let destination = attributes.find_map(|attribute| {
+        if let RouteAttribute::Destination(address) = attribute {
+            ip(address)
+        } else {
+            None
+        }
+    });
+    Some(IpNet::new(destination?, prefix_len).ok()?.trunc())
+}
+
+fn ip(address: &RouteAddress) -> Option<IpAddr> {
+    if let RouteAddress::Inet(v4) = address {
+        return Some(IpAddr::V4(*v4));
+    }
+    if let RouteAddress::Inet6(v6) = address {
+        Some(IpAddr::V6(*v6))
+    } else {
+        None
+    }
+}
+
+/// Has the kernel list something, and hands over each entry.
+fn dump(request: RouteNetlinkMessage, mut each: impl FnMut(RouteNetlinkMessage)) -> io::Result<()> {
+    let mut socket = Socket::new(NETLINK_ROUTE)?;
+    socket.bind_auto()?;
+    socket.connect(&SocketAddr::new(0, 0))?;
+    let mut header = NetlinkHeader::default();
+    header.flags = NLM_F_REQUEST | NLM_F_DUMP;
+    let mut message = NetlinkMessage::new(header, NetlinkPayload::from(request));
+    message.finalize();
+    let mut bytes = vec![0; message.buffer_len()];
+    message.serialize(&mut bytes);
+    socket.send(&bytes, 0)?;
+    loop {
+        // One datagram holds many messages, each with its length in front.
+        let (datagram, _) = socket.recv_from_full()?;
+        let mut rest = &datagram[..];
+        while !rest.is_empty() {
+            let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest)
+                .map_err(io::Error::other)?;
+            // Messages begin at multiples of four bytes (`NLMSG_ALIGN`).
+            let len = (message.header.length as usize).next_multiple_of(4);
+            match message.payload {
+                NetlinkPayload::Done(_) => return Ok(()),
+                NetlinkPayload::Error(error) => return Err(error.to_io()),
+                NetlinkPayload::InnerMessage(answer) => each(answer),
+                NetlinkPayload::Noop => {}
+                NetlinkPayload::Overrun(_) | _ => return Err(io::ErrorKind::InvalidData.into()),
+            }
+            rest = rest.get(len.max(1)..).unwrap_or_default();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_loopback_prefix_is_in_use_wherever_loopback_is_up() {
+        let loopback_is_up = std::net::UdpSocket::bind("127.0.0.1:0")
+            .and_then(|socket| socket.connect("127.0.0.1:9"))
+            .is_ok();
+        let prefixes = prefixes_in_use().unwrap();
+        assert_eq!(
+            prefixes.contains(&"127.0.0.0/8".parse().unwrap()),
+            loopback_is_up
+        );
+    }
+}
