@@ -114,6 +114,9 @@ pub(crate) fn counters(counters: &PortCounters, table: &mut Table) {
     fact("rx bytes", counters.rx_bytes);
     fact("tx frames", counters.tx_frames);
     fact("tx bytes", counters.tx_bytes);
+    fact("fdb learned", counters.fdb_learned);
+    fact("fdb moves", counters.fdb_moves);
+    fact("fdb full", counters.fdb_full);
     fact("drops", counters.drop_count());
     for (reason, count) in &counters.drops {
         fact(&format!("  {reason}"), *count);

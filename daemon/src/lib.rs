@@ -1,1 +1,26 @@
-//! Placeholder of the scaffold.
+//! The daemon: joins the switch to devices, and the control plane to both.
+//!
+//! ```text
+//!  worker threads              control thread (tokio)               blocking threads
+//!  EpollBackend ─► Forwarder   socket ─► control::server ──────────► Controller ─► SwitchDatapath
+//!     ▲                        namespace watch ─► sandbox_ended ───►      │
+//!     └──────────── commands, answered between two turns ◄───────────────┘
+//! ```
+//!
+//! The workers never wait for the control side; the control side waits for the workers. The only clock
+//! that the packet path sees is [`Clock`].
+
+#![forbid(unsafe_code)]
+
+mod clock;
+mod datapath;
+mod forward;
+mod host;
+mod notify;
+mod run;
+mod sandboxes;
+mod worker;
+mod workers;
+
+pub use clock::Clock;
+pub use run::{BackendChoice, Options, run};

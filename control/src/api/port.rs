@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use tapweave_switch::PortStats;
+use tapweave_switch::{DropReason, PortStats};
 
 use super::Endpoint;
 
@@ -50,6 +50,12 @@ pub struct PortCounters {
     pub tx_frames: u64,
     /// Bytes of those.
     pub tx_bytes: u64,
+    /// Stations found on the port that were on none before.
+    pub fdb_learned: u64,
+    /// Stations that moved to the port from another one.
+    pub fdb_moves: u64,
+    /// Frames whose source was not learned because the port has its share of a full table.
+    pub fdb_full: u64,
     /// Frames dropped, by reason; reasons that never occurred are left out.
     pub drops: BTreeMap<String, u64>,
 }
@@ -66,6 +72,9 @@ impl PortCounters {
         self.rx_bytes = self.rx_bytes.saturating_add(other.rx_bytes);
         self.tx_frames = self.tx_frames.saturating_add(other.tx_frames);
         self.tx_bytes = self.tx_bytes.saturating_add(other.tx_bytes);
+        self.fdb_learned = self.fdb_learned.saturating_add(other.fdb_learned);
+        self.fdb_moves = self.fdb_moves.saturating_add(other.fdb_moves);
+        self.fdb_full = self.fdb_full.saturating_add(other.fdb_full);
         for (reason, count) in &other.drops {
             let sum = self.drops.entry(reason.clone()).or_default();
             *sum = sum.saturating_add(*count);
@@ -80,7 +89,36 @@ impl From<&PortStats> for PortCounters {
             rx_bytes: stats.rx_bytes,
             tx_frames: stats.tx_frames,
             tx_bytes: stats.tx_bytes,
-            drops: BTreeMap::new(),
+            fdb_learned: stats.fdb_learned,
+            fdb_moves: stats.fdb_moves,
+            fdb_full: stats.fdb_full,
+            drops: DropReason::ALL
+                .into_iter()
+                .map(|reason| (reason.as_str().to_owned(), stats.dropped(reason)))
+                .filter(|(_, count)| *count > 0)
+                .collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drops_are_shown_by_reason_and_only_if_there_were_any() {
+        let reason = DropReason::ALL[2];
+        let mut stats = PortStats {
+            rx_frames: 9,
+            ..PortStats::default()
+        };
+        stats.drops[reason.index()] = 7;
+        let mut counters = PortCounters::from(&stats);
+        assert_eq!(
+            counters.drops,
+            BTreeMap::from([(reason.as_str().to_owned(), 7)])
+        );
+        counters.add(&counters.clone());
+        assert_eq!((counters.rx_frames, counters.drop_count()), (18, 14));
     }
 }

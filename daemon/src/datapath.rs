@@ -1,0 +1,211 @@
+//! The packet path as the control plane sees it: networks and ports of the switch, joined to
+//! interfaces in namespaces and to workers.
+//!
+//! Order matters when a port comes and goes. Coming: number, interface, workers; a failure undoes what
+//! was done, last first. Going: the switch forgets the port, then every worker lets go of it and runs
+//! on the new configuration, then the FDB is purged once more of what a worker may have learned in
+//! between, and only then its number may be used again.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tapweave_control::datapath::{
+    AttachedPort, Datapath, DatapathError, DatapathErrorKind as Kind, InterfaceSettings, Isolation,
+    NamespaceId, NamespaceRef, NetworkSettings, Offloading, SandboxNo, WorkerStats,
+};
+use tapweave_device::{AttachError, Attacher, InterfaceSpec, NamespaceError, PortQueue};
+use tapweave_net::{MacAddr, NetworkNo, PortNo};
+use tapweave_switch::{FdbEntry, NetworkConfig, PortConfig, PortStats, Switch};
+
+use crate::clock::Clock;
+use crate::sandboxes::{AddError, Sandboxes};
+use crate::workers::{Readers, Workers};
+
+/// Joins switch, workers and sandboxes.
+#[derive(Debug)]
+pub(crate) struct SwitchDatapath {
+    switch: Arc<Switch>,
+    clock: Clock,
+    workers: Workers,
+    sandboxes: Arc<Sandboxes>,
+    attacher: Attacher,
+    readers: Mutex<BTreeMap<PortNo, Readers>>,
+}
+
+impl SwitchDatapath {
+    pub(crate) fn new(
+        switch: Arc<Switch>,
+        clock: Clock,
+        workers: Workers,
+        sandboxes: Arc<Sandboxes>,
+        attacher: Attacher,
+    ) -> Self {
+        let readers = Mutex::default();
+        Self {
+            switch,
+            clock,
+            workers,
+            sandboxes,
+            attacher,
+            readers,
+        }
+    }
+
+    /// Removes every port, so that the interfaces in the sandboxes are gone.
+    pub(crate) fn shut_down(&self) {
+        let ports: Vec<PortNo> = self.readers().keys().copied().collect();
+        for port in ports {
+            self.remove_port(port);
+        }
+    }
+
+    fn readers(&self) -> MutexGuard<'_, BTreeMap<PortNo, Readers>> {
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Datapath for SwitchDatapath {
+    fn add_network(&self, settings: &NetworkSettings) -> NetworkNo {
+        self.switch.add_network(NetworkConfig {
+            mtu: settings.mtu,
+            ageing: settings.ageing,
+            fdb_limit: settings.fdb_limit,
+        })
+    }
+
+    fn remove_network(&self, network: NetworkNo) -> Result<(), DatapathError> {
+        self.switch
+            .remove_network(network)
+            .map_err(|error| DatapathError::new(Kind::Conflict, error))
+    }
+
+    fn add_sandbox(
+        &self,
+        sandbox: SandboxNo,
+        namespace: &NamespaceRef,
+    ) -> Result<NamespaceId, DatapathError> {
+        let id = self
+            .sandboxes
+            .add(sandbox, namespace)
+            .map_err(sandbox_error)?;
+        Ok(NamespaceId {
+            dev: id.dev(),
+            ino: id.ino(),
+        })
+    }
+
+    fn remove_sandbox(&self, sandbox: SandboxNo) {
+        self.sandboxes.remove(sandbox);
+    }
+
+    fn add_port(
+        &self,
+        sandbox: SandboxNo,
+        network: NetworkNo,
+        interface: &InterfaceSettings,
+    ) -> Result<AttachedPort, DatapathError> {
+        let namespace = self
+            .sandboxes
+            .namespace(sandbox)
+            .ok_or_else(|| DatapathError::new(Kind::Invalid, "the sandbox has ended"))?;
+        let isolation = match interface.isolation {
+            Isolation::Open => tapweave_switch::Isolation::Open,
+            Isolation::Isolated => tapweave_switch::Isolation::Isolated,
+        };
+        let made = self
+            .attacher
+            .attach(&namespace, &spec(interface))
+            .map_err(attach_error)?;
+        let port = self
+            .switch
+            .add_port(network, PortConfig { isolation })
+            .map_err(|error| DatapathError::new(Kind::Exhausted, error))?;
+        let queues: Vec<Arc<dyn PortQueue>> = made
+            .queues
+            .into_iter()
+            .map(|queue| Arc::new(queue) as Arc<dyn PortQueue>)
+            .collect();
+        match self.workers.add_port(port, &queues) {
+            Ok(readers) => {
+                self.readers().insert(port, readers);
+                Ok(AttachedPort {
+                    port,
+                    ifname: made.ifname,
+                    offloads: made.offloads,
+                })
+            }
+            Err(error) => {
+                // It is known: it was added above. No worker knows it.
+                let _ignored = self.switch.remove_port(port);
+                self.switch.purge_port(port);
+                Err(DatapathError::new(Kind::Internal, error))
+            }
+        }
+    }
+
+    fn remove_port(&self, port: PortNo) {
+        let Some(readers) = self.readers().remove(&port) else {
+            return;
+        };
+        // It is known: whoever takes it out of `readers` first is the only one to come here.
+        let _ignored = self.switch.remove_port(port);
+        self.workers.remove_port(port, &readers);
+        self.switch.purge_port(port);
+    }
+
+    fn port_stats(&self, port: PortNo) -> Option<PortStats> {
+        self.switch.port_stats(port)
+    }
+
+    fn fdb_entries(&self, network: NetworkNo) -> Vec<FdbEntry> {
+        self.switch.fdb_entries(network, self.clock.now())
+    }
+
+    fn fdb_add(&self, network: NetworkNo, mac: MacAddr, port: PortNo) -> Result<(), DatapathError> {
+        self.switch
+            .fdb_add(network, mac, port, self.clock.now())
+            .map_err(|error| DatapathError::new(Kind::Invalid, error))
+    }
+
+    fn fdb_del(&self, network: NetworkNo, mac: MacAddr) -> bool {
+        self.switch.fdb_del(network, mac)
+    }
+
+    fn fdb_flush(&self, network: NetworkNo) -> usize {
+        self.switch.fdb_flush(network, None)
+    }
+
+    fn worker_stats(&self) -> Vec<WorkerStats> {
+        self.workers.stats()
+    }
+}
+
+fn spec(interface: &InterfaceSettings) -> InterfaceSpec {
+    InterfaceSpec {
+        ifname: interface.ifname.clone(),
+        mac: interface.mac,
+        mtu: interface.mtu,
+        addresses: interface.addresses.clone(),
+        default_gateways: interface.default_gateways.clone(),
+        queue_count: interface.queue_count,
+        offloading: match interface.offload {
+            Offloading::On => tapweave_device::Offloading::On,
+            Offloading::Off => tapweave_device::Offloading::Off,
+        },
+    }
+}
+
+fn sandbox_error(error: AddError) -> DatapathError {
+    let kind = match &error {
+        AddError::Namespace(
+            NamespaceError::Permission { .. } | NamespaceError::ProcessPermission { .. },
+        ) => Kind::Denied,
+        AddError::Namespace(_) => Kind::Invalid,
+        AddError::Watch(_) => Kind::Internal,
+    };
+    DatapathError::new(kind, error)
+}
+
+fn attach_error(error: AttachError) -> DatapathError {
+    DatapathError::new(Kind::Denied, error)
+}

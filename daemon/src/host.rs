@@ -1,0 +1,33 @@
+//! The machine that the daemon runs on, as the control plane asks about it.
+
+use std::time::{Duration, SystemTime};
+
+use ipnet::IpNet;
+use tapweave_control::Host;
+use tapweave_control::datapath::{DatapathError, DatapathErrorKind};
+
+/// The real machine.
+#[derive(Debug)]
+pub(crate) struct Machine;
+
+impl Host for Machine {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the daemon is where clocks are read"
+    )]
+    fn unix_time(&self) -> Duration {
+        // A clock set before 1970 gives networks a creation date that is wrong anyway.
+        SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default()
+    }
+
+    fn fill_random(&self, buf: &mut [u8]) -> Result<(), DatapathError> {
+        getrandom::fill(buf).map_err(|error| DatapathError::new(DatapathErrorKind::Internal, error))
+    }
+
+    fn prefixes_in_use(&self) -> Result<Vec<IpNet>, DatapathError> {
+        tapweave_device::prefixes_in_use()
+            .map_err(|error| DatapathError::new(DatapathErrorKind::Internal, error))
+    }
+}

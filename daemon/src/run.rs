@@ -1,0 +1,195 @@
+//! Starts everything, serves until told to stop, and takes everything down.
+
+use std::env;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use rustix::process::geteuid;
+use tapweave_control::datapath::{Datapath, SandboxNo};
+use tapweave_control::server::{ControlSocket, serve};
+use tapweave_control::{Controller, SocketPath};
+use tapweave_device::{Attacher, Backend, Capabilities, EpollBackend};
+use tapweave_ipam::DefaultPools;
+use tapweave_switch::{Switch, SwitchConfig};
+use tokio::runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::{error, info, warn};
+
+use crate::clock::Clock;
+use crate::datapath::SwitchDatapath;
+use crate::host::Machine;
+use crate::notify::notify;
+use crate::sandboxes::Sandboxes;
+use crate::workers::Workers;
+
+/// How often old FDB entries are cleared away. An entry past its age is no longer used from that
+/// moment on; this only gives its place back.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Slots looked at in one sweep: all of any table of the default size, in about a millisecond.
+const SWEEP_BUDGET: usize = 1 << 17;
+
+/// Control requests that run at the same time; more wait their turn.
+const BLOCKING_THREADS: usize = 16;
+
+/// What the daemon is started with.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where the control socket is.
+    pub socket: SocketPath,
+    /// Worker threads, at least 1. Each costs about 2 MB of address space for its buffers.
+    pub worker_count: usize,
+    /// How workers wait, read and write.
+    pub backend: BackendChoice,
+}
+
+/// How workers wait, read and write.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum BackendChoice {
+    /// The best that the kernel allows.
+    #[default]
+    Auto,
+    /// `epoll`, which every kernel allows.
+    Epoll,
+}
+
+impl BackendChoice {
+    fn open(self) -> io::Result<Box<dyn Backend>> {
+        match self {
+            Self::Auto | Self::Epoll => Ok(Box::new(EpollBackend::new()?)),
+        }
+    }
+}
+
+/// Runs the daemon until SIGTERM or SIGINT.
+///
+/// Calls `on_ready` once when it serves. The program must call
+/// [`tapweave_device::run_helper_if_requested`] first of all in `main`.
+///
+/// # Errors
+///
+/// When it cannot start: the socket is taken, the kernel refuses threads or descriptors. What the
+/// kernel refuses of single features is only logged.
+pub fn run(options: &Options, on_ready: impl FnOnce() -> io::Result<()>) -> Result<()> {
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .thread_name("control")
+        .build()
+        .context("cannot start the control plane's runtime")?;
+    runtime.block_on(run_until_stopped(options, on_ready))
+}
+
+async fn run_until_stopped(
+    options: &Options,
+    on_ready: impl FnOnce() -> io::Result<()>,
+) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
+    let socket = ControlSocket::bind(&options.socket, geteuid().as_raw())?;
+    for limit in Capabilities::detect().limits() {
+        warn!("{limit}");
+    }
+
+    let clock = Clock::new();
+    let switch = Arc::new(new_switch(options.worker_count)?);
+    let workers = Workers::start(options.worker_count, &switch, clock, || {
+        options.backend.open()
+    })
+    .context("cannot start the workers")?;
+    let sandboxes = Arc::new(Sandboxes::new().context("cannot watch namespaces")?);
+    let datapath = Arc::new(SwitchDatapath::new(
+        Arc::clone(&switch),
+        clock,
+        workers,
+        Arc::clone(&sandboxes),
+        Attacher::new(PathBuf::from("/proc/self/exe")),
+    ));
+    let controller = Arc::new(Controller::new(
+        Arc::clone(&datapath) as Arc<dyn Datapath>,
+        Arc::new(Machine),
+        DefaultPools::default(),
+    ));
+
+    let (ended_sender, ended) = unbounded_channel();
+    let watch = sandboxes
+        .watch(ended_sender)
+        .context("cannot watch namespaces")?;
+    let reap = tokio::spawn(remove_ended(Arc::clone(&controller), ended));
+    let sweep = tokio::spawn(sweep(switch, clock));
+
+    let socket_path = socket.path().to_owned();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = tokio::spawn(serve(controller, socket, async {
+        // An error means that the sender is gone, which is a reason to stop too.
+        let _ignored = stopped.await;
+    }));
+    info!(socket = %socket_path.display(), workers = options.worker_count, "serving");
+    on_ready().context("cannot say that the daemon is ready")?;
+    tell_manager("READY=1");
+    tokio::select! {
+        _ = terminate.recv() => info!("stopping on SIGTERM"),
+        _ = interrupt.recv() => info!("stopping on SIGINT"),
+    }
+
+    tell_manager("STOPPING=1");
+    // The server is there until here, so there is somebody to tell.
+    let _ignored = stop.send(());
+    server.await.context("the control server failed")??;
+    drop(watch);
+    reap.abort();
+    sweep.abort();
+    spawn_blocking(move || datapath.shut_down())
+        .await
+        .context("cannot take the ports down")
+}
+
+fn new_switch(worker_count: usize) -> Result<Switch> {
+    let mut seed = [0; 8];
+    getrandom::fill(&mut seed).context("the kernel gives no random numbers")?;
+    Ok(Switch::new(SwitchConfig {
+        worker_count,
+        seed: u64::from_ne_bytes(seed),
+    }))
+}
+
+/// Removes sandboxes as they end.
+async fn remove_ended(controller: Arc<Controller>, mut ended: UnboundedReceiver<SandboxNo>) {
+    while let Some(sandbox) = ended.recv().await {
+        let controller = Arc::clone(&controller);
+        if spawn_blocking(move || controller.sandbox_ended(sandbox))
+            .await
+            .is_err()
+        {
+            error!(
+                sandbox = sandbox.0,
+                "a sandbox that ended could not be removed"
+            );
+        }
+    }
+}
+
+async fn sweep(switch: Arc<Switch>, clock: Clock) {
+    let mut ticks = interval(SWEEP_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        switch.poll_ageing(clock.now(), SWEEP_BUDGET);
+    }
+}
+
+fn tell_manager(state: &str) {
+    let Some(manager) = env::var_os("NOTIFY_SOCKET").map(PathBuf::from) else {
+        return;
+    };
+    if let Err(error) = notify(&manager, state) {
+        warn!(%error, socket = %manager.display(), "cannot tell the service manager");
+    }
+}

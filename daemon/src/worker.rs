@@ -1,0 +1,168 @@
+//! One worker: a thread that reads its ports, decides and writes, and never waits for another.
+//!
+//! The control side talks to a worker by commands, which it handles between two turns of its event
+//! loop, and waits for the answers; the worker waits for nobody. When an answer to
+//! [`Worker::remove_port`] has come, the worker holds no descriptor of that port and runs on a
+//! configuration without it.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::thread::{Builder, JoinHandle};
+
+use tapweave_device::{Backend, PortQueue, Reading, Waker};
+use tapweave_net::PortNo;
+use tracing::error;
+
+use crate::forward::{Forwarder, WorkerCounters};
+
+enum Command {
+    AddPort {
+        port: PortNo,
+        queue: Arc<dyn PortQueue>,
+        reading: Reading,
+        answer: SyncSender<io::Result<()>>,
+    },
+    RemovePort {
+        port: PortNo,
+        answer: SyncSender<()>,
+    },
+    Stop,
+}
+
+/// The control side's hold on a worker. Dropping it stops the thread and joins it.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    commands: Sender<Command>,
+    waker: Waker,
+    counters: Arc<WorkerCounters>,
+    backend_name: &'static str,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// An answer that has been asked for and not yet waited for.
+pub(crate) struct Pending<T>(Receiver<T>);
+
+impl<T> Pending<T> {
+    /// Waits for the answer.
+    ///
+    /// # Errors
+    ///
+    /// When the worker has stopped.
+    pub(crate) fn wait(self) -> io::Result<T> {
+        self.0
+            .recv()
+            .map_err(|_stopped| io::Error::other("the worker has stopped"))
+    }
+}
+
+impl Worker {
+    /// Starts the thread of worker `number`.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses a thread.
+    pub(crate) fn start(
+        number: usize,
+        backend: Box<dyn Backend>,
+        forwarder: Forwarder,
+        counters: Arc<WorkerCounters>,
+    ) -> io::Result<Self> {
+        let (commands, inbox) = channel();
+        let waker = backend.waker();
+        let backend_name = backend.name();
+        let thread = Builder::new()
+            .name(format!("worker-{number}"))
+            .spawn(move || run(number, backend, forwarder, &inbox))?;
+        Ok(Self {
+            commands,
+            waker,
+            counters,
+            backend_name,
+            thread: Some(thread),
+        })
+    }
+
+    pub(crate) fn counters(&self) -> &WorkerCounters {
+        &self.counters
+    }
+
+    pub(crate) const fn backend_name(&self) -> &'static str {
+        self.backend_name
+    }
+
+    /// Gives the worker a queue to write to and, with [`Reading::Here`], to read.
+    pub(crate) fn add_port(
+        &self,
+        port: PortNo,
+        queue: Arc<dyn PortQueue>,
+        reading: Reading,
+    ) -> Pending<io::Result<()>> {
+        self.ask(|answer| Command::AddPort {
+            port,
+            queue,
+            reading,
+            answer,
+        })
+    }
+
+    /// Takes every queue of the port away from the worker.
+    pub(crate) fn remove_port(&self, port: PortNo) -> Pending<()> {
+        self.ask(|answer| Command::RemovePort { port, answer })
+    }
+
+    fn ask<T>(&self, command: impl FnOnce(SyncSender<T>) -> Command) -> Pending<T> {
+        let (answer, pending) = sync_channel(1);
+        // A worker that has stopped drops the command and with it `answer`, which `wait` reports.
+        let _ignored = self.commands.send(command(answer));
+        self.waker.wake();
+        Pending(pending)
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let _ignored = self.commands.send(Command::Stop);
+        self.waker.wake();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            error!("a worker panicked");
+        }
+    }
+}
+
+fn run(
+    number: usize,
+    mut backend: Box<dyn Backend>,
+    mut forwarder: Forwarder,
+    inbox: &Receiver<Command>,
+) {
+    loop {
+        while let Ok(command) = inbox.try_recv() {
+            match command {
+                Command::AddPort {
+                    port,
+                    queue,
+                    reading,
+                    answer,
+                } => {
+                    forwarder.refresh();
+                    // Nobody may be waiting any more; then the port is removed next.
+                    let _ignored = answer.send(backend.add_port(port, queue, reading));
+                }
+                Command::RemovePort { port, answer } => {
+                    forwarder.refresh();
+                    backend.remove_port(port);
+                    let _ignored = answer.send(());
+                }
+                Command::Stop => return,
+            }
+        }
+        if let Err(error) = backend.turn(None, &mut forwarder) {
+            error!(worker = number, %error, "the event loop failed; its ports are dead");
+            return;
+        }
+        forwarder.count_wakeup();
+    }
+}

@@ -1,0 +1,148 @@
+//! All workers together: who reads which queue, and changes that every worker has to know.
+//!
+//! Every worker can write to every port, because the worker that reads a frame also writes it. A
+//! queue is read by one worker only, the one with the fewest queues, so that a flow keeps its order.
+
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tapweave_control::datapath::WorkerStats;
+use tapweave_device::{Backend, PortQueue, Reading};
+use tapweave_net::PortNo;
+use tapweave_switch::Switch;
+
+use crate::clock::Clock;
+use crate::forward::{Forwarder, WorkerCounters};
+use crate::worker::Worker;
+
+/// The workers of one daemon.
+#[derive(Debug)]
+pub(crate) struct Workers {
+    workers: Vec<Slot>,
+    /// Held while readers are chosen; never by a worker.
+    choosing: Mutex<()>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    worker: Worker,
+    /// Queues that it reads.
+    reading_count: AtomicUsize,
+}
+
+/// Who reads the queues of one port: for each queue the number of a worker.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Readers(Vec<usize>);
+
+impl Workers {
+    /// Starts `count` workers on `switch`, each with a back end of its own.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses an event loop or a thread.
+    pub(crate) fn start(
+        count: usize,
+        switch: &Arc<Switch>,
+        clock: Clock,
+        backend: impl Fn() -> io::Result<Box<dyn Backend>>,
+    ) -> io::Result<Self> {
+        let start = |number| {
+            let counters = Arc::new(WorkerCounters::default());
+            let forwarder = Forwarder::new(switch.pipeline(number), clock, Arc::clone(&counters));
+            let worker = Worker::start(number, backend()?, forwarder, counters)?;
+            Ok(Slot {
+                worker,
+                reading_count: AtomicUsize::new(0),
+            })
+        };
+        let workers = (0..count).map(start).collect::<io::Result<_>>()?;
+        Ok(Self {
+            workers,
+            choosing: Mutex::new(()),
+        })
+    }
+
+    /// Makes the queues of a port known to every worker and has each of them read by one.
+    ///
+    /// # Errors
+    ///
+    /// When a worker could not add a queue; then no worker knows the port.
+    pub(crate) fn add_port(
+        &self,
+        port: PortNo,
+        queues: &[Arc<dyn PortQueue>],
+    ) -> io::Result<Readers> {
+        let readers = self.choose_readers(queues.len());
+        let mut pending = Vec::new();
+        for (number, slot) in self.workers.iter().enumerate() {
+            // Its own queue to write to: the workers do not meet in one queue's lock.
+            if let Some(queue) = queues.get(number % queues.len().max(1)) {
+                pending.push(
+                    slot.worker
+                        .add_port(port, Arc::clone(queue), Reading::Elsewhere),
+                );
+            }
+        }
+        for (queue, &reader) in queues.iter().zip(&readers.0) {
+            if let Some(slot) = self.workers.get(reader) {
+                pending.push(slot.worker.add_port(port, Arc::clone(queue), Reading::Here));
+            }
+        }
+        let added = pending.into_iter().try_for_each(|answer| answer.wait()?);
+        if let Err(error) = added {
+            self.remove_port(port, &readers);
+            return Err(error);
+        }
+        Ok(readers)
+    }
+
+    /// Takes a port away from every worker, and returns when none of them uses it any more.
+    pub(crate) fn remove_port(&self, port: PortNo, readers: &Readers) {
+        for &reader in &readers.0 {
+            if let Some(slot) = self.workers.get(reader) {
+                slot.reading_count.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+        let pending: Vec<_> = self
+            .workers
+            .iter()
+            .map(|slot| slot.worker.remove_port(port))
+            .collect();
+        for answer in pending {
+            // A worker that has stopped uses nothing any more.
+            let _ignored = answer.wait();
+        }
+    }
+
+    /// Returns what every worker did so far.
+    pub(crate) fn stats(&self) -> Vec<WorkerStats> {
+        let stats = |(number, slot): (usize, &Slot)| {
+            let counters = slot.worker.counters();
+            WorkerStats {
+                worker: number,
+                backend: slot.worker.backend_name().to_owned(),
+                port_count: slot.reading_count.load(Ordering::Relaxed),
+                wakeups: counters.wakeups.load(Ordering::Relaxed),
+                batches: counters.batches.load(Ordering::Relaxed),
+                frames: counters.frames.load(Ordering::Relaxed),
+            }
+        };
+        self.workers.iter().enumerate().map(stats).collect()
+    }
+
+    fn choose_readers(&self, queue_count: usize) -> Readers {
+        let _choosing = self.choosing.lock().unwrap_or_else(PoisonError::into_inner);
+        let choose = |_queue| {
+            let load = |slot: &Slot| slot.reading_count.load(Ordering::Relaxed);
+            let (number, slot) = self
+                .workers
+                .iter()
+                .enumerate()
+                .min_by_key(|(_, slot)| load(slot))?;
+            slot.reading_count.fetch_add(1, Ordering::Relaxed);
+            Some(number)
+        };
+        Readers((0..queue_count).filter_map(choose).collect())
+    }
+}
