@@ -2,8 +2,8 @@
 
 use std::num::NonZeroUsize;
 
-use anyhow::bail;
 use clap::{Args, ValueEnum};
+use tapweave_daemon::{BackendChoice, Options};
 
 use crate::args::Global;
 use crate::output::Output;
@@ -13,9 +13,9 @@ const MAX_WORKERS: usize = 256;
 
 #[derive(Debug, Args)]
 pub(crate) struct DaemonArgs {
-    /// Threads that carry frames [default: one for each CPU]
-    #[arg(long, value_name = "N", value_parser = workers)]
-    pub(crate) workers: Option<NonZeroUsize>,
+    /// Threads that carry frames; each port is read by one of them
+    #[arg(long, value_name = "N", value_parser = workers, default_value = "1")]
+    pub(crate) workers: NonZeroUsize,
     /// How workers wait for frames
     #[arg(long, value_name = "KIND", default_value = "auto")]
     pub(crate) backend: BackendKind,
@@ -39,13 +39,18 @@ fn workers(text: &str) -> Result<NonZeroUsize, String> {
 pub(crate) fn run(
     args: &DaemonArgs,
     global: &Global,
-    _output: &mut Output<'_>,
+    output: &mut Output<'_>,
 ) -> anyhow::Result<()> {
-    let socket = crate::context::control_socket(global);
-    bail!(
-        "this build has no packet path to serve on {} ({:?} workers, {:?})",
-        socket.path().display(),
-        args.workers,
-        args.backend
-    );
+    let options = Options {
+        socket: crate::context::control_socket(global),
+        worker_count: args.workers.get(),
+        backend: match args.backend {
+            BackendKind::Auto => BackendChoice::Auto,
+            BackendKind::Epoll => BackendChoice::Epoll,
+        },
+    };
+    tapweave_daemon::run(&options, || {
+        output.line("ready")?;
+        output.writer().flush()
+    })
 }

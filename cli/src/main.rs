@@ -33,8 +33,13 @@ use crate::context::Context;
 use crate::output::{Output, UsageError, is_broken_pipe};
 
 fn main() -> ExitCode {
-    // The place for `tapweave_device::helper::run_if_requested()`: before anything else happens, no
-    // thread may have been started when a helper process enters a namespace.
+    // Before anything else: both enter namespaces, which a process with threads cannot.
+    if let Some(status) = tapweave_device::run_helper_if_requested() {
+        return status;
+    }
+    if let Some(status) = demo::run_agent_if_requested() {
+        return status;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(message) => {
@@ -63,7 +68,7 @@ fn execute(cli: Cli, writer: &mut dyn Write) -> anyhow::Result<()> {
     let mut output = Output::new(writer, &cli.global);
     match cli.command {
         Command::Daemon(args) => daemon::run(&args, &cli.global, &mut output),
-        Command::Demo(args) => demo::run(&args, &cli.global, &mut output),
+        Command::Demo(args) => demo::run(&args, &mut output),
         Command::Completions(args) => completions::run(&args, &mut output),
         Command::Request(request) => {
             let runtime = tokio::runtime::Builder::new_current_thread()

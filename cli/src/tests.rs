@@ -283,7 +283,7 @@ fn ports_tables_and_figures_are_shown() {
         assert_eq!(port[key], value);
     }
     assert_eq!(port["counters"]["rx_frames"], 0);
-    assert!(rig.ok("port show net/web").contains("drops      0"));
+    assert!(rig.ok("port show net/web").contains("drops        0"));
     rig.ok("fdb add net 02:aa:00:00:00:01 --port net/web");
     assert_eq!(
         rig.ok("fdb show net"),

@@ -1,0 +1,159 @@
+//! The process inside a demo sandbox: it holds the namespace open and makes and answers traffic.
+//!
+//! The demo starts this program again with a hidden argument; the new process enters namespaces of
+//! its own while it still has one thread, says so, and then works off requests, one JSON line each on
+//! stdin, one JSON line back on stdout. It ends when its stdin does, so that nothing survives the
+//! demo, however that ends.
+
+use std::env;
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::Ipv4Addr;
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
+
+use anyhow::{Context, Result, anyhow, bail};
+use serde::{Deserialize, Serialize};
+use tapweave_device::enter_fresh_namespace;
+
+use super::traffic;
+
+/// The argument that makes this program an agent.
+const ARGUMENT: &str = "__tapweave-demo-agent";
+
+/// What the demo asks of an agent.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub(super) enum Request {
+    /// Sends ICMP echo requests, one after the other.
+    Ping { to: Ipv4Addr, count: u16 },
+    /// Looks for a neighbour on the interface itself, past every route.
+    Reach { to: Ipv4Addr },
+    /// Sends datagrams to be echoed, one after the other.
+    UdpEcho {
+        to: Ipv4Addr,
+        count: u16,
+        len: usize,
+    },
+    /// Sends bytes that the receiver hashes.
+    TcpHash { to: Ipv4Addr, len: u64 },
+    /// Sends as much as it can.
+    TcpFlood {
+        to: Ipv4Addr,
+        streams: u8,
+        millis: u64,
+    },
+}
+
+/// What an agent found.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Reply {
+    /// Things sent: packets, datagrams or bytes.
+    pub(super) sent: u64,
+    /// Things that came back or arrived.
+    pub(super) received: u64,
+    /// Median round trip, in microseconds.
+    pub(super) rtt_us: Option<f64>,
+    /// Time that the transfer took, in seconds.
+    pub(super) seconds: f64,
+    /// Whether what arrived is what was sent.
+    pub(super) intact: bool,
+}
+
+/// An agent, as the demo sees it. Dropping it ends it.
+#[derive(Debug)]
+pub(super) struct Agent {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Agent {
+    /// Starts a process in new namespaces and waits until it is in them.
+    pub(super) fn start() -> Result<Self> {
+        let mut child = Command::new("/proc/self/exe")
+            .arg(ARGUMENT)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot start a process for a sandbox")?;
+        let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
+            bail!("a new process has no pipes");
+        };
+        let mut agent = Self {
+            child,
+            stdin: Some(stdin),
+            stdout: BufReader::new(stdout),
+        };
+        agent
+            .answer::<()>()
+            .context("cannot make a network namespace")?;
+        Ok(agent)
+    }
+
+    /// Returns the process, whose network namespace is the sandbox.
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Has the agent do something and waits for what it found.
+    pub(super) fn ask(&mut self, request: &Request) -> Result<Reply> {
+        let stdin = self.stdin.as_mut().context("the sandbox has ended")?;
+        let mut line = serde_json::to_string(request)?;
+        line.push('\n');
+        stdin
+            .write_all(line.as_bytes())
+            .context("the sandbox has ended")?;
+        self.answer()
+    }
+
+    fn answer<T: for<'de> Deserialize<'de>>(&mut self) -> Result<T> {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line)?;
+        let answer: Result<T, String> =
+            serde_json::from_str(&line).context("the sandbox ended without an answer")?;
+        answer.map_err(|message| anyhow!(message))
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.stdin = None;
+        // It may have ended by itself; either way it is reaped.
+        let _ignored = self.child.kill();
+        let _ignored = self.child.wait();
+    }
+}
+
+/// Acts as an agent if this process was started as one, and returns how it went. To be called while
+/// the process has one thread.
+pub(crate) fn run_agent_if_requested() -> Option<ExitCode> {
+    let argument = env::args_os().nth(1)?;
+    (argument == ARGUMENT).then(run)
+}
+
+/// Enters new namespaces, serves, and answers requests until stdin ends.
+fn run() -> ExitCode {
+    let entered = enter_fresh_namespace().map_err(|error| error.to_string());
+    let failed = entered.is_err();
+    if say(&entered).is_err() || failed {
+        return ExitCode::FAILURE;
+    }
+    let served = traffic::serve().map_err(|error| format!("{error:#}"));
+    for line in io::stdin().lines() {
+        let Ok(line) = line else { break };
+        let reply = served.clone().and_then(|()| {
+            let request = serde_json::from_str(&line).map_err(|error| error.to_string())?;
+            traffic::work(&request).map_err(|error| format!("{error:#}"))
+        });
+        if say(&reply).is_err() {
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn say<T: Serialize>(answer: &Result<T, String>) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    serde_json::to_writer(&mut stdout, answer)?;
+    stdout.write_all(b"\n")?;
+    stdout.flush()
+}

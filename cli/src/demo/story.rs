@@ -1,0 +1,304 @@
+//! What the demo does, step by step, and how it knows that each step worked.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+use tapweave_control::api::{Endpoint, FdbEntryView, FdbKind, Port};
+use tapweave_daemon::Clock;
+
+use super::agent::{Reply, Request};
+use super::lab::Lab;
+
+const MEBI: u64 = 1024 * 1024;
+/// How long each throughput is measured.
+const FLOOD_MILLIS: u64 = 2_000;
+/// How long a sandbox that ended may stay known.
+const END_LIMIT_MILLIS: u64 = 1_000;
+
+/// What the demo saw.
+#[derive(Debug, Serialize)]
+pub(super) struct Report {
+    pub(super) networks: Vec<NetworkLine>,
+    pub(super) steps: Vec<Step>,
+    pub(super) fdb: Vec<FdbEntryView>,
+    pub(super) ports: Vec<Port>,
+}
+
+/// A network, as the page draws it.
+#[derive(Debug, Serialize)]
+pub(super) struct NetworkLine {
+    pub(super) name: String,
+    pub(super) subnets: Vec<String>,
+    pub(super) endpoints: Vec<Endpoint>,
+}
+
+/// One thing that was tried.
+#[derive(Debug, Serialize)]
+pub(super) struct Step {
+    /// What was tried.
+    pub(super) what: &'static str,
+    /// Between whom.
+    pub(super) way: String,
+    /// What came out.
+    pub(super) found: String,
+    /// Whether that is what should have come out.
+    pub(super) ok: bool,
+}
+
+impl Report {
+    pub(super) fn is_all_well(&self) -> bool {
+        self.steps.iter().all(|step| step.ok)
+    }
+
+    fn add(&mut self, what: &'static str, way: &str, found: String, ok: bool) {
+        self.steps.push(Step {
+            what,
+            way: way.to_owned(),
+            found,
+            ok,
+        });
+    }
+}
+
+/// Does everything for which all sandboxes are needed.
+pub(super) fn tell(lab: &mut Lab) -> Result<Report> {
+    let mut report = Report {
+        networks: network_lines(lab),
+        steps: Vec::new(),
+        fdb: Vec::new(),
+        ports: Vec::new(),
+    };
+    connected(lab, &mut report);
+    for (from, to) in [("alice", "bob"), ("carol", "dave")] {
+        ping(lab, &mut report, from, to)?;
+    }
+    datagrams(lab, &mut report)?;
+    for (from, to) in [("alice", "bob"), ("dave", "carol")] {
+        transfer(lab, &mut report, from, to)?;
+    }
+    learning(lab, &mut report)?;
+    isolation(lab, &mut report)?;
+    for streams in [1, 4] {
+        throughput(lab, &mut report, streams)?;
+    }
+    report.ports = lab.call(lab.client().ports(None))?;
+    Ok(report)
+}
+
+/// Ends one sandbox and sees the switch notice.
+pub(super) fn end_a_sandbox(lab: &mut Lab, report: &mut Report) -> Result<()> {
+    let clock = Clock::new();
+    lab.sandbox("dave")?.end();
+    let mut is_gone = false;
+    while !is_gone && clock.now().as_millis() < END_LIMIT_MILLIS {
+        lab.pause();
+        let sandboxes = lab.call(lab.client().sandboxes())?;
+        is_gone = !sandboxes
+            .iter()
+            .any(|sandbox| sandbox.name.as_str() == "dave");
+    }
+    let found = if is_gone {
+        format!(
+            "port and addresses freed after {} ms",
+            clock.now().as_millis()
+        )
+    } else {
+        format!("still known after {END_LIMIT_MILLIS} ms")
+    };
+    report.add("sandbox ends", "dave", found, is_gone);
+    Ok(())
+}
+
+/// Takes everything down.
+pub(super) fn stop(lab: Lab, report: &mut Report) -> Result<()> {
+    let count = lab.sandboxes.len();
+    lab.stop()?;
+    let found = format!("daemon stopped; {count} sandboxes, socket and folder removed");
+    report.add("clean up", "", found, true);
+    Ok(())
+}
+
+fn network_lines(lab: &Lab) -> Vec<NetworkLine> {
+    let line = |network: &tapweave_control::api::NetworkInspect| {
+        let is_in = |endpoint: &&Endpoint| endpoint.network == network.name;
+        let endpoints = lab.sandboxes.iter().map(|sandbox| &sandbox.endpoint);
+        NetworkLine {
+            name: network.name.to_string(),
+            subnets: network
+                .ipam
+                .config
+                .iter()
+                .map(|config| config.subnet.to_string())
+                .collect(),
+            endpoints: endpoints.filter(is_in).cloned().collect(),
+        }
+    };
+    lab.networks.iter().map(line).collect()
+}
+
+fn connected(lab: &Lab, report: &mut Report) {
+    let slowest = lab
+        .sandboxes
+        .iter()
+        .map(|sandbox| sandbox.connect_time)
+        .max();
+    let millis = slowest.unwrap_or_default().as_secs_f64() * 1e3;
+    let found = format!(
+        "an eth0 in each of {}, {millis:.1} ms at most",
+        lab.sandboxes.len()
+    );
+    report.add("connect", "", found, true);
+}
+
+fn ping(lab: &mut Lab, report: &mut Report, from: &str, to: &str) -> Result<()> {
+    let request = Request::Ping {
+        to: address(lab, to)?,
+        count: 10,
+    };
+    let reply = lab.sandbox(from)?.ask(&request)?;
+    let found = format!(
+        "{} of {} answered{}",
+        reply.received,
+        reply.sent,
+        round_trip(&reply)
+    );
+    report.add(
+        "ICMP echo",
+        &arrow(from, to),
+        found,
+        reply.received == reply.sent,
+    );
+    Ok(())
+}
+
+fn datagrams(lab: &mut Lab, report: &mut Report) -> Result<()> {
+    let request = Request::UdpEcho {
+        to: address(lab, "alice")?,
+        count: 200,
+        len: 1400,
+    };
+    let reply = lab.sandbox("bob")?.ask(&request)?;
+    let found = format!(
+        "{} of {} echoed{}",
+        reply.received,
+        reply.sent,
+        round_trip(&reply)
+    );
+    let ok = reply.received == reply.sent && reply.intact;
+    report.add("UDP, 1400 bytes", &arrow("bob", "alice"), found, ok);
+    Ok(())
+}
+
+fn transfer(lab: &mut Lab, report: &mut Report, from: &str, to: &str) -> Result<()> {
+    let request = Request::TcpHash {
+        to: address(lab, to)?,
+        len: 64 * MEBI,
+    };
+    let reply = lab.sandbox(from)?.ask(&request)?;
+    let verdict = if reply.intact {
+        "SHA-256 equal"
+    } else {
+        "SHA-256 DIFFERS"
+    };
+    let found = format!("{} MiB arrived, {verdict}", reply.received / MEBI);
+    report.add("TCP transfer", &arrow(from, to), found, reply.intact);
+    Ok(())
+}
+
+fn learning(lab: &Lab, report: &mut Report) -> Result<()> {
+    report.fdb = lab.call(lab.client().fdb(None))?;
+    let is_learned = |endpoint: &Endpoint| {
+        let at_its_port = |entry: &&FdbEntryView| {
+            entry.mac == endpoint.mac
+                && entry.port.as_ref() == Some(&endpoint.port)
+                && entry.kind == FdbKind::Learned
+        };
+        report.fdb.iter().filter(at_its_port).count() == 1
+    };
+    let learned = lab
+        .sandboxes
+        .iter()
+        .filter(|sandbox| is_learned(&sandbox.endpoint))
+        .count();
+    let found = format!("{learned} MACs learned, each at its port");
+    report.add("learning", "", found, learned == lab.sandboxes.len());
+    Ok(())
+}
+
+/// Lets a sandbox of one network look for one of the other, past all routes, so that the frames really
+/// enter the switch; nobody may answer, and nothing may come out at the other network's ports.
+fn isolation(lab: &mut Lab, report: &mut Report) -> Result<()> {
+    let sent_to_red = |lab: &Lab| -> Result<u64> {
+        let ports = lab.call(lab.client().ports(Some("red")))?;
+        Ok(ports.iter().map(|port| port.counters.tx_frames).sum())
+    };
+    let request = Request::Reach {
+        to: address(lab, "carol")?,
+    };
+    let before = sent_to_red(lab)?;
+    let reply = lab.sandbox("alice")?.ask(&request)?;
+    let leaked = sent_to_red(lab)? - before;
+    let found = match (reply.received, leaked) {
+        (0, 0) => "asked for on the wire, no answer; 0 frames into red".to_owned(),
+        (answers, _) => format!("{answers} answers, {leaked} frames into red"),
+    };
+    report.add(
+        "isolation",
+        &arrow("alice", "carol"),
+        found,
+        reply.received == 0 && leaked == 0,
+    );
+    Ok(())
+}
+
+fn throughput(lab: &mut Lab, report: &mut Report, streams: u8) -> Result<()> {
+    let received_from = |lab: &Lab| -> Result<u64> {
+        Ok(lab.call(lab.client().port("blue/alice"))?.counters.rx_bytes)
+    };
+    let request = Request::TcpFlood {
+        to: address(lab, "bob")?,
+        streams,
+        millis: FLOOD_MILLIS,
+    };
+    let before = received_from(lab)?;
+    let reply = lab.sandbox("alice")?.ask(&request)?;
+    // The payload was counted at the switch's port too: it did go that way.
+    let through_switch = received_from(lab)? - before;
+    let ok = reply.intact && through_switch >= reply.received;
+    let found = format!("{:.1} Gb/s", gigabits_per_second(&reply));
+    let what = if streams == 1 {
+        "TCP, 1 stream"
+    } else {
+        "TCP, 4 streams"
+    };
+    report.add(what, &arrow("alice", "bob"), found, ok);
+    Ok(())
+}
+
+fn address(lab: &mut Lab, name: &str) -> Result<Ipv4Addr> {
+    let addresses = &lab.sandbox(name)?.endpoint.addresses;
+    let v4 = addresses.iter().find_map(|net| match net.addr() {
+        IpAddr::V4(v4) => Some(v4),
+        IpAddr::V6(_) => None,
+    });
+    v4.with_context(|| format!("{name} has no IPv4 address"))
+}
+
+fn arrow(from: &str, to: &str) -> String {
+    format!("{from} → {to}")
+}
+
+fn round_trip(reply: &Reply) -> String {
+    reply
+        .rtt_us
+        .map_or_else(String::new, |us| format!(", median round trip {us:.0} µs"))
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "for people, with one digit after the point"
+)]
+fn gigabits_per_second(reply: &Reply) -> f64 {
+    reply.received as f64 * 8.0 / reply.seconds / 1e9
+}
