@@ -1,6 +1,6 @@
 //! Where log lines go: standard error, from a level on that depends on the command and on `-v`/`-q`.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 
 use tracing_subscriber::filter::LevelFilter;
 
@@ -12,6 +12,7 @@ pub(crate) fn start(global: &Global, command: &Command) {
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(level)
         .with_target(level >= LevelFilter::DEBUG)
+        .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr);
     // Fails only when logging has been started before.
     let _started = subscriber.try_init();

@@ -146,3 +146,7 @@ impl Workers {
         Readers((0..queue_count).filter_map(choose).collect())
     }
 }
+
+#[cfg(test)]
+#[path = "workers_tests.rs"]
+mod tests;
