@@ -170,6 +170,9 @@ impl Error for DatapathError {
 }
 
 /// The packet path.
+///
+/// What happens to it by itself it reports to the controller:
+/// [`crate::Controller::sandbox_ended`] and [`crate::Controller::port_failed`].
 pub trait Datapath: Send + Sync + fmt::Debug + 'static {
     /// Makes a bridge domain.
     fn add_network(&self, settings: &NetworkSettings) -> NetworkNo;
@@ -181,8 +184,7 @@ pub trait Datapath: Send + Sync + fmt::Debug + 'static {
     /// `Invalid` when there is no such network, `Conflict` while it has ports.
     fn remove_network(&self, network: NetworkNo) -> Result<(), DatapathError>;
 
-    /// Opens a namespace and watches it from now on; when it ends, the controller that was given at
-    /// the start is told `sandbox` once.
+    /// Opens a namespace and watches it from now on; when it ends, that is reported once.
     ///
     /// # Errors
     ///

@@ -87,6 +87,11 @@ impl MemoryDatapath {
         self.state().sandboxes.keys().copied().collect()
     }
 
+    /// Returns the numbers of the ports.
+    pub fn ports(&self) -> Vec<PortNo> {
+        self.state().ports.keys().copied().collect()
+    }
+
     /// Returns the settings of the networks, in order of their making.
     pub fn networks(&self) -> Vec<NetworkSettings> {
         let state = self.state();

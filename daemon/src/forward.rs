@@ -10,9 +10,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tapweave_device::{BatchHandler, Egress, MAX_BATCH, SendError};
 use tapweave_net::{Frame, PortNo, VnetHdrError};
 use tapweave_switch::{DropReason, Pipeline, Verdict};
+use tokio::sync::mpsc::UnboundedSender;
 use tracing::warn;
 
 use crate::clock::Clock;
+use crate::event::Event;
 
 /// What one worker did, written by it alone and read by anybody.
 #[derive(Debug, Default)]
@@ -38,15 +40,22 @@ pub(crate) struct Forwarder {
     clock: Clock,
     verdicts: Vec<Verdict>,
     counters: Arc<WorkerCounters>,
+    events: UnboundedSender<Event>,
 }
 
 impl Forwarder {
-    pub(crate) fn new(pipeline: Pipeline, clock: Clock, counters: Arc<WorkerCounters>) -> Self {
+    pub(crate) fn new(
+        pipeline: Pipeline,
+        clock: Clock,
+        counters: Arc<WorkerCounters>,
+        events: UnboundedSender<Event>,
+    ) -> Self {
         Self {
             pipeline,
             clock,
             verdicts: Vec::with_capacity(MAX_BATCH),
             counters,
+            events,
         }
     }
 
@@ -86,7 +95,9 @@ impl BatchHandler for Forwarder {
     }
 
     fn handle_port_failure(&mut self, port: PortNo, error: io::Error) {
-        warn!(%port, %error, "a port can no longer be read; disconnect and connect its sandbox");
+        warn!(%port, %error, "the interface of a port is gone");
+        // At shutdown nobody listens any more.
+        let _ignored = self.events.send(Event::PortFailed(port));
     }
 }
 

@@ -14,6 +14,7 @@
 
 mod clock;
 mod datapath;
+mod event;
 mod forward;
 mod host;
 mod notify;

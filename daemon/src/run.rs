@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use rustix::process::geteuid;
-use tapweave_control::datapath::{Datapath, SandboxNo};
+use tapweave_control::datapath::Datapath;
 use tapweave_control::server::{ControlSocket, serve};
 use tapweave_control::{Controller, SocketPath};
 use tapweave_device::{Attacher, Backend, Capabilities, EpollBackend};
@@ -24,6 +24,7 @@ use tracing::{error, info, warn};
 
 use crate::clock::Clock;
 use crate::datapath::SwitchDatapath;
+use crate::event::Event;
 use crate::host::Machine;
 use crate::notify::notify;
 use crate::sandboxes::Sandboxes;
@@ -100,9 +101,15 @@ async fn run_until_stopped(
 
     let clock = Clock::new();
     let switch = Arc::new(new_switch(options.worker_count)?);
-    let workers = Workers::start(options.worker_count, &switch, clock, || {
-        options.backend.open()
-    })
+    let (event_sender, events) = unbounded_channel();
+    let open_backend = || options.backend.open();
+    let workers = Workers::start(
+        options.worker_count,
+        &switch,
+        clock,
+        &event_sender,
+        open_backend,
+    )
     .context("cannot start the workers")?;
     let sandboxes = Arc::new(Sandboxes::new().context("cannot watch namespaces")?);
     let datapath = Arc::new(SwitchDatapath::new(
@@ -118,11 +125,10 @@ async fn run_until_stopped(
         DefaultPools::default(),
     ));
 
-    let (ended_sender, ended) = unbounded_channel();
     let watch = sandboxes
-        .watch(ended_sender)
+        .watch(event_sender)
         .context("cannot watch namespaces")?;
-    let reap = tokio::spawn(remove_ended(Arc::clone(&controller), ended));
+    let report = tokio::spawn(report_events(Arc::clone(&controller), events));
     let sweep = tokio::spawn(sweep(switch, clock));
 
     let socket_path = socket.path().to_owned();
@@ -144,7 +150,7 @@ async fn run_until_stopped(
     let _ignored = stop.send(());
     server.await.context("the control server failed")??;
     drop(watch);
-    reap.abort();
+    report.abort();
     sweep.abort();
     spawn_blocking(move || datapath.shut_down())
         .await
@@ -160,18 +166,16 @@ fn new_switch(worker_count: usize) -> Result<Switch> {
     }))
 }
 
-/// Removes sandboxes as they end.
-async fn remove_ended(controller: Arc<Controller>, mut ended: UnboundedReceiver<SandboxNo>) {
-    while let Some(sandbox) = ended.recv().await {
+/// Tells the controller what happened.
+async fn report_events(controller: Arc<Controller>, mut events: UnboundedReceiver<Event>) {
+    while let Some(event) = events.recv().await {
         let controller = Arc::clone(&controller);
-        if spawn_blocking(move || controller.sandbox_ended(sandbox))
-            .await
-            .is_err()
-        {
-            error!(
-                sandbox = sandbox.0,
-                "a sandbox that ended could not be removed"
-            );
+        let handled = spawn_blocking(move || match event {
+            Event::SandboxEnded(sandbox) => controller.sandbox_ended(sandbox),
+            Event::PortFailed(port) => controller.port_failed(port),
+        });
+        if handled.await.is_err() {
+            error!(?event, "the control plane failed to handle an event");
         }
     }
 }

@@ -20,6 +20,8 @@ use thiserror::Error;
 use tokio::sync::mpsc::UnboundedSender;
 use tracing::error;
 
+use crate::event::Event;
+
 /// Every namespace that was added and not yet removed.
 #[derive(Debug)]
 pub(crate) struct Sandboxes {
@@ -130,7 +132,7 @@ impl Sandboxes {
     /// # Errors
     ///
     /// When the process has no descriptor or thread left.
-    pub(crate) fn watch(self: &Arc<Self>, ended: UnboundedSender<SandboxNo>) -> io::Result<Watch> {
+    pub(crate) fn watch(self: &Arc<Self>, ended: UnboundedSender<Event>) -> io::Result<Watch> {
         let readiness = self.lock().watcher.as_fd().try_clone_to_owned()?;
         let stop = Waker::new()?;
         let (sandboxes, stopped) = (Arc::clone(self), stop.clone());
@@ -150,7 +152,7 @@ impl Sandboxes {
         &self,
         readiness: &OwnedFd,
         stop: &Waker,
-        ended: &UnboundedSender<SandboxNo>,
+        ended: &UnboundedSender<Event>,
     ) -> io::Result<()> {
         loop {
             let mut fds = [
@@ -167,7 +169,7 @@ impl Sandboxes {
             }
             for sandbox in self.take_ended()? {
                 // Nobody listens any more when the daemon is about to stop this thread too.
-                let _ignored = ended.send(sandbox);
+                let _ignored = ended.send(Event::SandboxEnded(sandbox));
             }
         }
     }

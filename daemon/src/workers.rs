@@ -11,8 +11,10 @@ use tapweave_control::datapath::WorkerStats;
 use tapweave_device::{Backend, PortQueue, Reading};
 use tapweave_net::PortNo;
 use tapweave_switch::Switch;
+use tokio::sync::mpsc::UnboundedSender;
 
 use crate::clock::Clock;
+use crate::event::Event;
 use crate::forward::{Forwarder, WorkerCounters};
 use crate::worker::Worker;
 
@@ -36,7 +38,7 @@ struct Slot {
 pub(crate) struct Readers(Vec<usize>);
 
 impl Workers {
-    /// Starts `count` workers on `switch`, each with a back end of its own.
+    /// Starts `count` workers on `switch`, each with a back end of its own, which report to `events`.
     ///
     /// # Errors
     ///
@@ -45,11 +47,17 @@ impl Workers {
         count: usize,
         switch: &Arc<Switch>,
         clock: Clock,
+        events: &UnboundedSender<Event>,
         backend: impl Fn() -> io::Result<Box<dyn Backend>>,
     ) -> io::Result<Self> {
         let start = |number| {
             let counters = Arc::new(WorkerCounters::default());
-            let forwarder = Forwarder::new(switch.pipeline(number), clock, Arc::clone(&counters));
+            let forwarder = Forwarder::new(
+                switch.pipeline(number),
+                clock,
+                Arc::clone(&counters),
+                events.clone(),
+            );
             let worker = Worker::start(number, backend()?, forwarder, counters)?;
             Ok(Slot {
                 worker,

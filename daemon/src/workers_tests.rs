@@ -6,6 +6,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tapweave_device::{EpollBackend, MemoryPort, RECV_BUF_LEN, Received};
 use tapweave_net::{Frame, NetworkNo, Offload, OffloadSet};
 use tapweave_switch::{Isolation, NetworkConfig, PortConfig, SwitchConfig};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::*;
 
@@ -20,6 +21,7 @@ struct Rig {
     switch: Arc<Switch>,
     network: NetworkNo,
     workers: Workers,
+    events: UnboundedReceiver<Event>,
 }
 
 /// A port of the rig, and the far end of its wire.
@@ -41,12 +43,15 @@ impl Rig {
             ageing: Duration::from_mins(5),
             fdb_limit: 64,
         });
+        let (event_sender, events) = unbounded_channel();
         let backend = || Ok(Box::new(EpollBackend::new()?) as Box<dyn Backend>);
-        let workers = Workers::start(worker_count, &switch, Clock::new(), backend).unwrap();
+        let workers =
+            Workers::start(worker_count, &switch, Clock::new(), &event_sender, backend).unwrap();
         Self {
             switch,
             network,
             workers,
+            events,
         }
     }
 
@@ -167,4 +172,15 @@ fn a_port_with_several_queues_is_read_by_several_workers() {
     assert_eq!(readers, Readers(vec![0, 1, 0, 1]));
     rig.workers.remove_port(port, &readers);
     assert!(queues.iter().all(|queue| Arc::strong_count(queue) == 1));
+}
+
+#[test]
+fn a_port_whose_device_fails_is_reported() {
+    let mut rig = Rig::new(1);
+    let wire = rig.connect();
+    drop(wire.far);
+    assert_eq!(
+        rig.events.blocking_recv(),
+        Some(Event::PortFailed(wire.port))
+    );
 }

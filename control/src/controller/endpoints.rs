@@ -1,6 +1,6 @@
 //! Endpoints: connect and disconnect.
 
-use tapweave_net::MacAddr;
+use tapweave_net::{MacAddr, PortNo};
 use tracing::info;
 
 use super::Controller;
@@ -106,6 +106,25 @@ impl Controller {
         self.model().endpoint(id.as_str())?;
         self.detach(&id);
         Ok(())
+    }
+
+    /// Frees the endpoint of a port whose interface is gone, for instance because somebody deleted it
+    /// inside the sandbox. The sandbox stays known and can be connected again.
+    ///
+    /// Called by the packet path from a thread that may block, as [`Controller::sandbox_ended`].
+    /// Ports that are not known are ignored.
+    pub fn port_failed(&self, port: PortNo) {
+        let found = {
+            let model = self.model();
+            let endpoint = model.endpoint_at(port);
+            endpoint.map(|endpoint| (endpoint.id.clone(), endpoint.sandbox_name.clone()))
+        };
+        let Some((id, name)) = found else {
+            return;
+        };
+        let _turn = self.turns.take(&name);
+        // It may have gone while this waited; its id is never used again.
+        self.detach(&id);
     }
 
     /// Returns the endpoints in order of network and sandbox.

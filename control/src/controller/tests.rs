@@ -471,6 +471,24 @@ fn the_end_of_a_sandbox_frees_everything_it_had() {
 }
 
 #[test]
+fn a_failed_port_frees_its_endpoint_and_leaves_the_sandbox() {
+    let rig = rig();
+    rig.create(network("one"));
+    rig.create(network("two"));
+    rig.controller.connect("one", with_pid("web", 7)).unwrap();
+    rig.controller.connect("two", Connect::new("web")).unwrap();
+    let port = rig.datapath.ports()[0];
+    rig.controller.port_failed(port);
+    // A report for each queue of the port, and late ones, are nothing.
+    rig.controller.port_failed(port);
+    let left = rig.controller.endpoints();
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0].port, "two/web");
+    assert_eq!(rig.datapath.ports().len(), 1);
+    rig.controller.connect("one", Connect::new("web")).unwrap();
+}
+
+#[test]
 fn references_are_names_or_unambiguous_beginnings_of_ids() {
     let rig = rig();
     // Seventeen ids cannot all begin with different digits.
