@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
@@ -16,6 +17,9 @@ use crate::traffic;
 use crate::wait;
 
 const RECORD: &str = include_str!("../tools/record.py");
+
+/// Gives every file a number of its own.
+static NEXT_FILE: AtomicU32 = AtomicU32::new(0);
 
 /// `ETH_P_ALL` of `linux/if_ether.h`.
 const ALL_TYPES: u16 = 3;
@@ -45,14 +49,16 @@ impl Capture {
     /// When it does not start, for example because there is no such interface.
     pub fn start(sandbox: &Sandbox, ifname: &str, wanted: Wanted, dir: &Path) -> Result<Self> {
         let place = format!("{}-{ifname}", sandbox.name());
-        let file = dir.join(format!("{place}.pcap"));
+        // Two records of one interface have files of their own.
+        let stem = format!("{place}.{}", NEXT_FILE.fetch_add(1, Ordering::Relaxed));
+        let file = dir.join(format!("{stem}.pcap"));
         let ether_type = match wanted {
             Wanted::TestFrames => frame::TEST_TYPE,
             Wanted::Everything => ALL_TYPES,
         };
         let mut command = traffic::python(sandbox, RECORD);
         command.arg(ifname).arg(&file).arg(ether_type.to_string());
-        let mut recorder = Background::start(&mut command, &dir.join(format!("{place}.log")))?;
+        let mut recorder = Background::start(&mut command, &dir.join(format!("{stem}.log")))?;
         recorder.line("recording")?;
         Ok(Self {
             recorder,

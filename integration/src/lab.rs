@@ -32,10 +32,7 @@ impl Lab {
     pub fn run(test: impl FnOnce(&Self) -> Result<()>) -> Result<()> {
         let root = env::var_os("TAPWEAVE_TEST_ARTIFACTS").map_or_else(env::temp_dir, PathBuf::from);
         fs::create_dir_all(&root).with_context(|| format!("creating {}", root.display()))?;
-        let name = thread::current()
-            .name()
-            .unwrap_or("test")
-            .replace("::", "-");
+        let name = directory_name(thread::current().name().unwrap_or("test"));
         let dir = TempDir::with_prefix_in(format!("{name}-"), &root)
             .with_context(|| format!("creating a directory in {}", root.display()))?;
         let path = dir.path().to_owned();
@@ -105,6 +102,12 @@ impl Lab {
             self.path = dir.keep();
         }
     }
+}
+
+/// Returns the beginning of a test's own name: the path of a socket has 107 bytes at most.
+fn directory_name(test: &str) -> String {
+    let name = test.rsplit("::").next().unwrap_or(test);
+    name.chars().take(32).collect()
 }
 
 impl Drop for Lab {

@@ -51,6 +51,8 @@ mod named {
     /// a sandbox is refused with a word about /dev/net/tun.
     fn refuses_after(change: &str, words: &[&str]) -> Result<()> {
         Lab::run(|lab| {
+            // Before the daemon, whose mount namespace does not hear of later names.
+            let sandbox = lab.sandbox("a")?;
             let mut command = Command::new("unshare");
             command
                 .args(["-m", "sh", "-c", &format!("{change} && exec \"$@\""), "sh"])
@@ -59,7 +61,6 @@ mod named {
                 Daemon::start_with(command, &lab.file("daemon.sock"), &lab.file("daemon.log"))?;
             let cli = daemon.cli();
             cli.ok("network create red --subnet 10.211.0.0/24")?;
-            let sandbox = lab.sandbox("a")?;
             let request = format!("network connect red a {}", sandbox.options());
             let message = cli.refused(&request)?;
             for word in words {

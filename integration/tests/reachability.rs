@@ -120,7 +120,7 @@ mod everywhere {
                 traffic::ping_with(a, segment.ipv4(1)?, 5, &full)?;
                 let too_long = format!("-M do -s {}", mtu - 27);
                 let error = traffic::ping_with(a, segment.ipv4(1)?, 1, &too_long).unwrap_err();
-                assert!(format!("{error:#}").contains("too long"), "{error:#}");
+                assert!(format!("{error:#}").contains("0 received"), "{error:#}");
                 traffic::tcp(lab, a, b, segment.ipv4(1)?, 8 << 20)?;
                 segment.daemon.stop()?;
             }
@@ -160,19 +160,43 @@ mod everywhere {
             };
             let link = link(a, "lan7")?;
             assert_eq!(link["address"], "02:11:22:33:44:55");
-            assert_eq!(link["operstate"], "UP");
-            let addresses: Value = serde_json::from_str(&a.ip("-json address show dev lan7")?)?;
-            let addresses = addresses[0]["addr_info"].to_string();
+            let flags = link["flags"].to_string();
             assert!(
-                addresses.contains(r#""local":"10.211.0.77","prefixlen":24"#),
-                "{addresses}"
+                flags.contains("\"UP\"") && flags.contains("LOWER_UP"),
+                "{flags}"
+            );
+            let addresses: Value = serde_json::from_str(&a.ip("-json address show dev lan7")?)?;
+            let addresses = addresses[0]["addr_info"].as_array().into_iter().flatten();
+            let addresses: Vec<_> = addresses
+                .map(|address| (address["local"].as_str(), address["prefixlen"].as_u64()))
+                .collect();
+            assert!(
+                addresses.contains(&(Some("10.211.0.77"), Some(24))),
+                "{addresses:?}"
             );
             assert!(
-                addresses.contains(r#""local":"fd77:1::77","prefixlen":64"#),
-                "{addresses}"
+                addresses.contains(&(Some("fd77:1::77"), Some(64))),
+                "{addresses:?}"
             );
             traffic::ping(b, "10.211.0.77".parse()?, 3)?;
             traffic::ping_soon(b, "fd77:1::77".parse()?)
+        })
+    }
+
+    /// Names are as long as a user likes, and ids are hexadecimal.
+    #[test]
+    fn a_new_sandbox_may_be_called_like_the_beginning_of_anothers_id() -> Result<()> {
+        Lab::run(|lab| {
+            let segment = Segment::new(lab, DUAL, 1)?;
+            let known = segment.cli().json("sandbox ls")?;
+            let id = known[0]["id"].as_str().expect("a sandbox has an id");
+            for len in [1, 4] {
+                let namesake = lab.sandbox(&id[..len])?;
+                let endpoint = segment.cli().connect("red", &namesake, "")?;
+                assert_eq!(endpoint.port, format!("red/{}", &id[..len]));
+                traffic::ping(&segment.sandboxes[0], endpoint.ipv4()?, 2)?;
+            }
+            Ok(())
         })
     }
 

@@ -186,7 +186,7 @@ mod everywhere {
             }
             scene.refuses(
                 &red("other", &format!("{other} --ip6 fd00::5")),
-                &["fd00::5"],
+                &["red", "IPv6"],
             )?;
             for mac in [
                 &*b_mac,
@@ -252,13 +252,13 @@ mod everywhere {
                 ("network disconnect green a", &["green"]),
                 ("sandbox inspect nobody", &["nobody"]),
                 ("sandbox rm nobody", &["nobody"]),
-                ("port show red/nobody", &["red/nobody"]),
+                ("port show red/nobody", &["nobody"]),
                 ("fdb show green", &["green"]),
                 ("fdb flush green", &["green"]),
                 ("fdb add green 02:00:00:00:00:09 --port red/a", &["green"]),
                 (
                     "fdb add red 02:00:00:00:00:09 --port red/nobody",
-                    &["red/nobody"],
+                    &["nobody"],
                 ),
                 (
                     "fdb add red 01:00:5e:00:00:01 --port red/a",
