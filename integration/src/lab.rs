@@ -107,7 +107,7 @@ impl Lab {
 /// Returns the beginning of a test's own name: the path of a socket has 107 bytes at most.
 fn directory_name(test: &str) -> String {
     let name = test.rsplit("::").next().unwrap_or(test);
-    name.chars().take(32).collect()
+    name.chars().take(24).collect()
 }
 
 impl Drop for Lab {
