@@ -213,13 +213,15 @@ impl Model {
         self.sandboxes.get(&number)
     }
 
+    /// Finds a sandbox by its name and nothing else.
+    pub(crate) fn sandbox_named(&self, name: &str) -> Option<&SandboxRecord> {
+        let number = self.sandbox_names.get(name)?;
+        self.sandboxes.get(number)
+    }
+
     /// Finds a sandbox by name, id, or unambiguous beginning of an id.
     pub(crate) fn sandbox(&self, reference: &str) -> Result<&SandboxRecord, ControlError> {
-        if let Some(sandbox) = self
-            .sandbox_names
-            .get(reference)
-            .and_then(|number| self.sandboxes.get(number))
-        {
+        if let Some(sandbox) = self.sandbox_named(reference) {
             return Ok(sandbox);
         }
         let mut found = self

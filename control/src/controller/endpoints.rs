@@ -25,17 +25,19 @@ impl Controller {
         let mut plan = self.endpoint_plan(network, &request)?;
         let (name, known_network) = {
             let model = self.model();
-            let name = match model.sandbox(&request.sandbox) {
-                Ok(sandbox) => sandbox.name.clone(),
-                Err(ControlError::NoSuch { .. }) if request.namespace.is_some() => {
-                    Name::try_from(request.sandbox)?
+            let name = if request.namespace.is_some() {
+                // The word is a name: it must not be taken for the beginning of another one's id.
+                Name::try_from(request.sandbox)?
+            } else {
+                match model.sandbox(&request.sandbox) {
+                    Ok(sandbox) => sandbox.name.clone(),
+                    Err(ControlError::NoSuch { .. }) => {
+                        return Err(ControlError::SandboxUnknown {
+                            sandbox: request.sandbox,
+                        });
+                    }
+                    Err(ambiguous) => return Err(ambiguous),
                 }
-                Err(ControlError::NoSuch { .. }) => {
-                    return Err(ControlError::SandboxUnknown {
-                        sandbox: request.sandbox,
-                    });
-                }
-                Err(ambiguous) => return Err(ambiguous),
             };
             // Looked up before anything slow is done for a network that does not exist.
             (name, model.network(network)?.id.clone())
@@ -73,7 +75,7 @@ impl Controller {
         let id = {
             let model = self.model();
             let network = model.network(network)?;
-            let sandbox = model.sandbox(name.as_str()).ok();
+            let sandbox = model.sandbox_named(name.as_str());
             sandbox
                 .and_then(|sandbox| model.endpoint_between(network, sandbox))
                 .map(|endpoint| endpoint.id.clone())

@@ -33,8 +33,14 @@ impl Controller {
         let name = self.model().sandbox(reference)?.name.clone();
         let _turn = self.turns.take(&name);
         // It may have gone, and even come back, while this request waited.
-        let number = self.model().sandbox(name.as_str())?.number;
-        self.clear_sandbox(number);
+        let number = {
+            let model = self.model();
+            let sandbox = model.sandbox_named(name.as_str());
+            sandbox.map(|sandbox| sandbox.number)
+        };
+        if let Some(number) = number {
+            self.clear_sandbox(number);
+        }
         Ok(())
     }
 
@@ -66,7 +72,7 @@ impl Controller {
     ) -> Result<(SandboxNo, bool), ControlError> {
         let known = {
             let model = self.model();
-            let sandbox = model.sandbox(name.as_str()).ok();
+            let sandbox = model.sandbox_named(name.as_str());
             sandbox.map(|sandbox| (sandbox.number, sandbox.identity))
         };
         let Some(namespace) = namespace else {

@@ -471,6 +471,17 @@ fn the_end_of_a_sandbox_frees_everything_it_had() {
 }
 
 #[test]
+fn a_new_sandbox_may_be_called_like_the_beginning_of_anothers_id() {
+    let rig = rig();
+    rig.create(network("net"));
+    rig.controller.connect("net", with_pid("web", 7)).unwrap();
+    let id = rig.controller.sandbox("web").unwrap().id;
+    let digit = &id.as_str()[..1];
+    let endpoint = rig.controller.connect("net", with_pid(digit, 8)).unwrap();
+    assert_eq!(endpoint.sandbox.as_str(), digit);
+}
+
+#[test]
 fn a_failed_port_frees_its_endpoint_and_leaves_the_sandbox() {
     let rig = rig();
     rig.create(network("one"));

@@ -141,7 +141,7 @@ pub enum Holder {
     Gateway,
     /// The auxiliary address of that name.
     Auxiliary(String),
-    /// The endpoint that [`Subnet::lease`] was told of.
+    /// The endpoint that `lease` was told of.
     Endpoint(String),
 }
 
