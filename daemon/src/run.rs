@@ -20,7 +20,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::clock::Clock;
 use crate::datapath::SwitchDatapath;
@@ -34,7 +34,7 @@ use crate::workers::Workers;
 /// moment on; this only gives its place back.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Slots looked at in one sweep: all of any table of the default size, in about a millisecond.
+/// Slots looked at in one sweep: all of some tables of the default size, a part of a large one.
 const SWEEP_BUDGET: usize = 1 << 17;
 
 /// Control requests that run at the same time; more wait their turn.
@@ -170,13 +170,11 @@ fn new_switch(worker_count: usize) -> Result<Switch> {
 async fn report_events(controller: Arc<Controller>, mut events: UnboundedReceiver<Event>) {
     while let Some(event) = events.recv().await {
         let controller = Arc::clone(&controller);
-        let handled = spawn_blocking(move || match event {
+        // Not waited for: the end of one sandbox does not have to wait for that of another.
+        spawn_blocking(move || match event {
             Event::SandboxEnded(sandbox) => controller.sandbox_ended(sandbox),
             Event::PortFailed(port) => controller.port_failed(port),
         });
-        if handled.await.is_err() {
-            error!(?event, "the control plane failed to handle an event");
-        }
     }
 }
 
