@@ -3,17 +3,10 @@
 //! The switch is transparent to VLANs: tags are skipped to find the length of the packet and are
 //! forwarded as they came.
 
-use tapweave_net::{ChecksumOffload, EtherType, GsoKind, MacAddr, Offload};
+use tapweave_net::{ChecksumOffload, EthernetView, GsoKind, MacAddr, Offload, TcpView, UdpView};
 
 use crate::DropReason;
 
-/// Most VLAN tags that do not count as part of the packet: a service tag and a customer tag.
-const TAGS_MAX: usize = 2;
-const TAG_LEN: usize = 4;
-/// Destination, source, EtherType.
-const ETHERNET_LEN: usize = 14;
-const UDP_HEADER_LEN: usize = 8;
-const TCP_HEADER_LEN_MIN: usize = 20;
 /// The octet of the TCP header whose high half is the header length in words (RFC 9293 §3.1).
 const TCP_DATA_OFFSET: usize = 12;
 
@@ -29,19 +22,11 @@ pub(crate) struct Head {
 impl Head {
     /// Reads the head of a frame. `None` when the frame ends before its EtherType does.
     pub(crate) fn parse(frame: &[u8]) -> Option<Self> {
-        let (head, _) = frame.split_first_chunk::<ETHERNET_LEN>()?;
-        let [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5, t0, t1] = *head;
-        let mut len = ETHERNET_LEN;
-        let mut ethertype = EtherType(u16::from_be_bytes([t0, t1]));
-        while ethertype.is_vlan() && len < ETHERNET_LEN + TAGS_MAX * TAG_LEN {
-            len += TAG_LEN;
-            let inner = frame.get(len - 2..len)?;
-            ethertype = EtherType(u16::from_be_bytes([inner[0], inner[1]]));
-        }
+        let view = EthernetView::parse(frame).ok()?;
         Some(Self {
-            destination: MacAddr::new([d0, d1, d2, d3, d4, d5]),
-            source: MacAddr::new([s0, s1, s2, s3, s4, s5]),
-            len,
+            destination: view.dst(),
+            source: view.src(),
+            len: frame.len() - view.payload().len(),
         })
     }
 
@@ -63,7 +48,7 @@ impl Head {
         };
         let l4 = usize::from(start);
         let l4_len = match gso.kind {
-            GsoKind::Udp => UDP_HEADER_LEN,
+            GsoKind::Udp => UdpView::LEN,
             GsoKind::TcpV4 | GsoKind::TcpV6 => {
                 let octet = frame
                     .get(l4 + TCP_DATA_OFFSET)
@@ -71,7 +56,7 @@ impl Head {
                 usize::from(octet >> 4) * 4
             }
         };
-        let tcp_too_short = gso.kind != GsoKind::Udp && l4_len < TCP_HEADER_LEN_MIN;
+        let tcp_too_short = gso.kind != GsoKind::Udp && l4_len < TcpView::LEN;
         if l4 < self.len || tcp_too_short || l4 + l4_len > frame.len() {
             return Err(DropReason::BadOffload);
         }
