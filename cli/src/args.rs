@@ -43,7 +43,7 @@ pub(crate) struct Global {
     /// Print JSON with stable keys
     #[arg(long, global = true, help_heading = GLOBAL)]
     pub(crate) json: bool,
-    /// Log more on standard error (-vv: still more)
+    /// Log more on standard error
     #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet", help_heading = GLOBAL)]
     pub(crate) verbose: u8,
     /// Only ids or names in lists; only errors in the log

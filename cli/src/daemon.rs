@@ -13,7 +13,7 @@ const MAX_WORKERS: usize = 256;
 
 #[derive(Debug, Args)]
 pub(crate) struct DaemonArgs {
-    /// Threads that carry frames; each port is read by one of them
+    /// Threads that carry frames, 1 to 256; each queue of a port is read by one of them
     #[arg(long, value_name = "N", value_parser = workers, default_value = "1")]
     pub(crate) workers: NonZeroUsize,
     /// How workers wait for frames

@@ -34,13 +34,13 @@ pub(crate) struct ConnectArgs {
     /// IPv6 address [default: the next free one]
     #[arg(long, value_name = "IP")]
     ip6: Option<Ipv6Addr>,
-    /// MAC address [default: derived from the address]
+    /// MAC address [default: derived from the address, random without one]
     #[arg(long)]
     mac: Option<MacAddr>,
-    /// A further name of the sandbox in this network (repeatable)
+    /// A further name of the sandbox in this network, for DNS to come (repeatable)
     #[arg(long, value_name = "NAME")]
     alias: Vec<Name>,
-    /// Queues of the interface
+    /// Queues of the interface, 1 to 16
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=16))]
     queues: u16,
     /// Whether checksum and segmentation offloads are used [default: true]

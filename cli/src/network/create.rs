@@ -37,10 +37,10 @@ pub(crate) struct CreateArgs {
     /// Give the network IPv6; without an IPv6 subnet, a unique local /64
     #[arg(long)]
     ipv6: bool,
-    /// No way to the outside
+    /// No way to the outside; no network has one yet, so this is only noted
     #[arg(long)]
     internal: bool,
-    /// Largest IP packet, in bytes [default: 1500]
+    /// Largest IP packet, 68 to 65520 bytes, with IPv6 at least 1280 [default: 1500]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(68..=65520))]
     mtu: Option<u32>,
     /// Whether sandboxes reach each other [default: true]
