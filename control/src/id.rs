@@ -1,4 +1,4 @@
-//! Ids: 64 hexadecimal digits, as Docker has them, of which any unambiguous beginning will do.
+//! Ids: 64 hexadecimal digits, as Docker has them, of which an unambiguous beginning of four will do.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -8,6 +8,9 @@ use thiserror::Error;
 
 /// Hexadecimal digits of an id.
 const TEXT_LEN: usize = 64;
+/// Digits that a beginning must have. Fewer would often be a name that is mistyped, or of something that
+/// has gone, and would then stand for something else.
+const PREFIX_MIN_LEN: usize = 4;
 /// Digits that tables show.
 const SHORT_LEN: usize = 12;
 
@@ -36,6 +39,11 @@ impl Id {
     /// Returns all 64 digits.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Tells whether `reference` may stand for the id: it begins so, and is long enough to be meant.
+    pub(crate) fn is_meant_by(&self, reference: &str) -> bool {
+        reference.len() >= PREFIX_MIN_LEN && self.0.starts_with(reference)
     }
 
     /// Returns the 12 digits that tables show.

@@ -227,7 +227,7 @@ impl Model {
         let mut found = self
             .sandboxes
             .values()
-            .filter(|sandbox| !reference.is_empty() && sandbox.id.as_str().starts_with(reference));
+            .filter(|sandbox| sandbox.id.is_meant_by(reference));
         only_one(&mut found, reference, Thing::Sandbox)
     }
 
@@ -375,7 +375,7 @@ fn by_prefix<'r, T>(
 ) -> Result<&'r T, ControlError> {
     let mut found = records
         .range::<str, _>((Bound::Included(reference), Bound::Unbounded))
-        .take_while(|(id, _)| !reference.is_empty() && id.as_str().starts_with(reference))
+        .take_while(|(id, _)| id.is_meant_by(reference))
         .map(|(_, record)| record);
     only_one(&mut found, reference, what)
 }

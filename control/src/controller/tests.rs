@@ -1,5 +1,6 @@
 //! Tests of the controller over a packet path in memory.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::thread;
 
@@ -502,21 +503,24 @@ fn a_failed_port_frees_its_endpoint_and_leaves_the_sandbox() {
 #[test]
 fn references_are_names_or_unambiguous_beginnings_of_ids() {
     let rig = rig();
-    // Seventeen ids cannot all begin with different digits.
-    for n in 0..17 {
-        rig.create(CreateNetwork {
-            l2_only: true,
-            ..network(&format!("net-{n}"))
-        });
-    }
-    let networks = rig.controller.networks();
-    let digit = |n: usize| &networks[n].id.as_str()[..1];
-    let shared = (0..17)
-        .find(|n| (0..17).any(|m| m != *n && digit(m) == digit(*n)))
+    // After some hundreds, two begin with the same four digits.
+    let mut beginnings = BTreeSet::new();
+    let shared = (0..)
+        .find_map(|n| {
+            let request = CreateNetwork {
+                l2_only: true,
+                ..network(&format!("net-{n}"))
+            };
+            let id = rig.controller.create_network(request).unwrap().id;
+            let beginning = id.as_str()[..4].to_owned();
+            (!beginnings.insert(beginning.clone())).then_some(beginning)
+        })
         .unwrap();
-    let error = rig.controller.network(digit(shared)).unwrap_err();
+    let networks = rig.controller.networks();
+    let error = rig.controller.network(&shared).unwrap_err();
     assert!(matches!(error, ControlError::Ambiguous { .. }), "{error}");
-    for reference in ["", "zzz", "net-"] {
+    let too_short = &networks[0].id.as_str()[..3];
+    for reference in ["", "zzz", "net-", too_short] {
         let error = rig.controller.network(reference).unwrap_err();
         assert!(matches!(error, ControlError::NoSuch { .. }), "{error}");
     }

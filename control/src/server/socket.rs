@@ -10,7 +10,7 @@
 
 use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixStream as BlockingStream;
 use std::path::{Path, PathBuf};
 
@@ -178,6 +178,8 @@ fn take_lock(lock_path: &Path, socket: &Path) -> Result<File, BindError> {
         .create(true)
         .truncate(false)
         .write(true)
+        // Whoever may open it may hold it.
+        .mode(0o600)
         .open(lock_path)
         .map_err(failed("open", lock_path))?;
     match lock.try_lock() {
