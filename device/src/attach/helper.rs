@@ -6,6 +6,10 @@
 //! namespace it loads no code, resolves no name and opens no path but `/dev/net/tun`, which is the
 //! host's: the mount namespace is not entered.
 //!
+//! From the moment when it is in a foreign user namespace, root of that namespace has `CAP_SYS_PTRACE`
+//! over it, and could make it open files of the daemon's mount namespace. So before, it makes itself
+//! undumpable: then that capability is asked for in the daemon's user namespace.
+//!
 //! Whatever fails, the descriptors of the interface are closed and it is gone. The loopback interface
 //! comes last, since it would stay up.
 
@@ -17,6 +21,7 @@ use std::process::ExitCode;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tapweave_net::VnetHdr;
 
@@ -93,6 +98,7 @@ fn attach(socket: BorrowedFd<'_>) -> Result<Made, Failure> {
     let [namespace] = fds.as_slice() else {
         return Err(Step::ReadRequest.failed()(Errno::BADMSG));
     };
+    set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(Step::Shield.failed())?;
     enter(namespace.as_fd())?;
     let mut made = create(&spec)?;
     configure(&spec, &mut made)?;

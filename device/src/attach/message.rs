@@ -55,6 +55,8 @@ pub(super) enum Segmentation {
 pub enum Step {
     /// Understanding the request.
     ReadRequest,
+    /// Keeping the processes of the namespace away from the helper.
+    Shield,
     /// Finding the user namespace that owns the network namespace.
     FindOwner,
     /// Entering that user namespace.
@@ -87,6 +89,7 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::ReadRequest => f.write_str("read the request"),
+            Self::Shield => f.write_str("keep the sandbox's processes away from the helper"),
             Self::FindOwner => f.write_str("find the user namespace that owns the namespace"),
             Self::EnterUserNamespace => f.write_str("enter the sandbox's user namespace"),
             Self::EnterNetNamespace => f.write_str("enter the sandbox's network namespace"),

@@ -175,7 +175,7 @@ impl Attacher {
         drop(ours);
         match answer {
             Ok(Some((reply, fds))) => {
-                reap(helper);
+                end(helper);
                 understand(reply, fds, spec)
             }
             Ok(None) => {
@@ -279,16 +279,19 @@ fn failure(step: Step, errno: i32, spec: &InterfaceSpec) -> AttachError {
     }
 }
 
-/// Collects a helper that has answered and is about to exit.
-fn reap(mut helper: Child) {
+/// Ends a helper that has answered and has nothing left to do.
+fn end(mut helper: Child) {
+    // It is about to exit by itself, but root of the sandbox may have stopped it (`SIGSTOP`).
+    let _already_gone = helper.kill();
     // There is nobody to tell: the answer is here.
     let _status = helper.wait();
 }
 
-/// Kills a helper and lets a thread wait for its end, which the kernel may delay.
+/// Kills a helper that has not answered, and lets a thread wait for its end, which the kernel may
+/// delay.
 fn stop(mut helper: Child) {
     let _already_gone = helper.kill();
     let reaper = thread::Builder::new().name("reap".to_owned());
     // Without a thread it stays a zombie until the daemon ends.
-    let _no_thread = reaper.spawn(move || reap(helper));
+    let _no_thread = reaper.spawn(move || end(helper));
 }

@@ -75,6 +75,11 @@ pub(crate) const TESTS: &[Test] = &[
         run: a_helper_that_hangs_is_stopped,
     },
     Test {
+        name: "a_helper_that_stays_after_its_answer_is_ended",
+        place: Place::Outside,
+        run: a_helper_that_stays_after_its_answer_is_ended,
+    },
+    Test {
         name: "a_program_that_is_no_helper_is_an_error",
         place: Place::Outside,
         run: a_program_that_is_no_helper_is_an_error,
@@ -278,6 +283,16 @@ fn a_helper_that_hangs_is_stopped() {
         matches!(error, Err(AttachError::Timeout { .. })),
         "{error:?}"
     );
+}
+
+fn a_helper_that_stays_after_its_answer_is_ended() {
+    let sandbox = Sandbox::with_user_namespace();
+    let dir = tempfile::tempdir().unwrap();
+    let helper = std::env::current_exe().unwrap();
+    let text = format!("#!/bin/sh\n{} $1\nexec sleep 600\n", helper.display());
+    let attached =
+        Attacher::new(script(dir.path(), &text)).attach(&sandbox.namespace(), &spec("10.9.0.2/24"));
+    assert_eq!(attached.unwrap().ifname, "eth0");
 }
 
 fn a_program_that_is_no_helper_is_an_error() {
