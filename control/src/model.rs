@@ -318,6 +318,16 @@ impl Model {
         self.ports.get(&port).and_then(|id| self.endpoints.get(id))
     }
 
+    /// Returns the sandboxes that have an endpoint without a port yet.
+    pub(crate) fn joining_sandboxes(&self) -> Vec<Name> {
+        let planned = |endpoint: &&EndpointRecord| endpoint.place == Place::Planned;
+        self.endpoints
+            .values()
+            .filter(planned)
+            .map(|endpoint| endpoint.sandbox_name.clone())
+            .collect()
+    }
+
     /// Finds the endpoint of a sandbox in a network.
     pub(crate) fn endpoint_between(
         &self,

@@ -116,11 +116,14 @@ impl Controller {
     /// Called by the packet path from a thread that may block, as [`Controller::sandbox_ended`].
     /// Ports that are not known are ignored.
     pub fn port_failed(&self, port: PortNo) {
-        let found = {
-            let model = self.model();
-            let endpoint = model.endpoint_at(port);
-            endpoint.map(|endpoint| (endpoint.id.clone(), endpoint.sandbox_name.clone()))
-        };
+        let found = self.endpoint_at(port).or_else(|| {
+            // The interface may go before its endpoint is seated, which is done when the turn ends.
+            let joining = self.model().joining_sandboxes();
+            joining.iter().find_map(|name| {
+                let _turn = self.turns.take(name);
+                self.endpoint_at(port)
+            })
+        });
         let Some((id, name)) = found else {
             return;
         };
@@ -152,6 +155,13 @@ impl Controller {
             .endpoint(reference)?
             .view()
             .ok_or_else(|| no_such(reference))
+    }
+
+    /// Returns the endpoint that is seated at a port, and its sandbox.
+    fn endpoint_at(&self, port: PortNo) -> Option<(Id, Name)> {
+        let model = self.model();
+        let endpoint = model.endpoint_at(port)?;
+        Some((endpoint.id.clone(), endpoint.sandbox_name.clone()))
     }
 
     /// Makes the port of a planned endpoint. The caller has the sandbox's turn.

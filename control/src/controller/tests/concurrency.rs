@@ -124,3 +124,24 @@ fn a_sandbox_that_ends_while_it_is_connected_leaves_nothing() {
         rig.controller.remove_network("two").unwrap();
     }
 }
+
+#[test]
+fn a_port_that_fails_while_it_is_made_leaves_no_endpoint() {
+    for round in 0..500 {
+        let rig = rig();
+        rig.create(network("net"));
+        thread::scope(|scope| {
+            scope.spawn(|| rig.controller.connect("net", with_pid("web", 7)).unwrap());
+            scope.spawn(|| {
+                let port = loop {
+                    if let Some(&port) = rig.datapath.ports().first() {
+                        break port;
+                    }
+                };
+                rig.controller.port_failed(port);
+            });
+        });
+        assert!(rig.controller.endpoints().is_empty(), "round {round}");
+        assert_eq!(rig.datapath.population().ports, 0);
+    }
+}
