@@ -5,6 +5,9 @@
 //! was done, last first. Going: the switch forgets the port, then every worker lets go of it and runs
 //! on the new configuration, then the FDB is purged once more of what a worker may have learned in
 //! between, and only then its number may be used again.
+//!
+//! The last descriptor of an interface is never closed by a worker: the kernel then removes the
+//! interface, which takes 5 to 30 ms during which a worker would carry no frame.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,7 +32,15 @@ pub(crate) struct SwitchDatapath {
     workers: Workers,
     sandboxes: Arc<Sandboxes>,
     attacher: Attacher,
-    readers: Mutex<BTreeMap<PortNo, Readers>>,
+    ports: Mutex<BTreeMap<PortNo, Port>>,
+}
+
+/// A port that the workers know.
+#[derive(Debug)]
+struct Port {
+    readers: Readers,
+    /// Kept until the workers have let go of theirs.
+    queues: Vec<Arc<dyn PortQueue>>,
 }
 
 impl SwitchDatapath {
@@ -40,27 +51,27 @@ impl SwitchDatapath {
         sandboxes: Arc<Sandboxes>,
         attacher: Attacher,
     ) -> Self {
-        let readers = Mutex::default();
+        let ports = Mutex::default();
         Self {
             switch,
             clock,
             workers,
             sandboxes,
             attacher,
-            readers,
+            ports,
         }
     }
 
     /// Removes every port, so that the interfaces in the sandboxes are gone.
     pub(crate) fn shut_down(&self) {
-        let ports: Vec<PortNo> = self.readers().keys().copied().collect();
+        let ports: Vec<PortNo> = self.ports().keys().copied().collect();
         for port in ports {
             self.remove_port(port);
         }
     }
 
-    fn readers(&self) -> MutexGuard<'_, BTreeMap<PortNo, Readers>> {
-        self.readers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn ports(&self) -> MutexGuard<'_, BTreeMap<PortNo, Port>> {
+        self.ports.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -127,7 +138,7 @@ impl Datapath for SwitchDatapath {
             .collect();
         match self.workers.add_port(port, &queues) {
             Ok(readers) => {
-                self.readers().insert(port, readers);
+                self.ports().insert(port, Port { readers, queues });
                 Ok(AttachedPort {
                     port,
                     ifname: made.ifname,
@@ -144,13 +155,14 @@ impl Datapath for SwitchDatapath {
     }
 
     fn remove_port(&self, port: PortNo) {
-        let Some(readers) = self.readers().remove(&port) else {
+        let Some(Port { readers, queues }) = self.ports().remove(&port) else {
             return;
         };
-        // It is known: whoever takes it out of `readers` first is the only one to come here.
+        // It is known: whoever takes it out of `ports` first is the only one to come here.
         let _ignored = self.switch.remove_port(port);
         self.workers.remove_port(port, &readers);
         self.switch.purge_port(port);
+        drop(queues);
     }
 
     fn port_stats(&self, port: PortNo) -> Option<PortStats> {
