@@ -19,7 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{info, warn};
 
 use crate::clock::Clock;
@@ -36,6 +36,9 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Slots looked at in one sweep: all of some tables of the default size, a part of a large one.
 const SWEEP_BUDGET: usize = 1 << 17;
+
+/// How long clients may take to finish their requests, and to read the answers, once the daemon stops.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// Control requests that run at the same time; more wait their turn.
 const BLOCKING_THREADS: usize = 16;
@@ -133,7 +136,7 @@ async fn run_until_stopped(
 
     let socket_path = socket.path().to_owned();
     let (stop, stopped) = oneshot::channel::<()>();
-    let server = tokio::spawn(serve(controller, socket, async {
+    let mut server = tokio::spawn(serve(controller, socket, async {
         // An error means that the sender is gone, which is a reason to stop too.
         let _ignored = stopped.await;
     }));
@@ -148,7 +151,12 @@ async fn run_until_stopped(
     tell_manager("STOPPING=1");
     // The server is there until here, so there is somebody to tell.
     let _ignored = stop.send(());
-    server.await.context("the control server failed")??;
+    if let Ok(served) = timeout(GRACE, &mut server).await {
+        served.context("the control server failed")??;
+    } else {
+        warn!("a client did not finish its request and is not waited for");
+        server.abort();
+    }
     drop(watch);
     report.abort();
     sweep.abort();

@@ -9,7 +9,9 @@
 #[cfg(test)]
 mod everywhere {
     use std::fs;
+    use std::io::Write as _;
     use std::os::unix::fs::FileTypeExt;
+    use std::os::unix::net::UnixStream;
     use std::time::Duration;
 
     use anyhow::Result;
@@ -161,6 +163,19 @@ mod everywhere {
                     "how to start one: {message}"
                 );
             }
+            Ok(())
+        })
+    }
+
+    #[test]
+    fn a_client_that_never_finishes_its_request_does_not_keep_the_daemon() -> Result<()> {
+        Lab::run(|lab| {
+            let segment = Segment::new(lab, SUBNET, 1)?;
+            let mut client = UnixStream::connect(segment.daemon.socket())?;
+            client.write_all(b"GET /v1/networks HTTP/1.1\r\n")?;
+            segment.cli().ok("network ls")?;
+            segment.daemon.stop()?;
+            assert_eq!(segment.sandboxes[0].ifnames()?, ["lo"]);
             Ok(())
         })
     }
