@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use rustix::process::geteuid;
+use rustix::process::{Resource, Rlimit, geteuid, getrlimit, setrlimit};
 use tapweave_control::datapath::Datapath;
 use tapweave_control::server::{ControlSocket, serve};
 use tapweave_control::{Controller, SocketPath};
@@ -98,6 +98,7 @@ async fn run_until_stopped(
     let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
     let socket = ControlSocket::bind(&options.socket, geteuid().as_raw())?;
+    raise_descriptor_limit();
     for limit in Capabilities::detect().limits() {
         warn!("{limit}");
     }
@@ -163,6 +164,19 @@ async fn run_until_stopped(
     spawn_blocking(move || datapath.shut_down())
         .await
         .context("cannot take the ports down")
+}
+
+/// Takes as many descriptors as the hard limit allows: a sandbox with one port needs four, and the
+/// usual soft limit of 1,024 is made for programs that use `select`.
+fn raise_descriptor_limit() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        warn!(%error, "the number of descriptors stays as limited as it was");
+    }
 }
 
 fn new_switch(worker_count: usize) -> Result<Switch> {
