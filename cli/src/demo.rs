@@ -2,8 +2,12 @@
 //!
 //! One host, two networks, two sandboxes each. What it says it has seen, it has seen: every step checks
 //! what came out, and the demo fails if one did not work. Needs nothing but the kernel.
+//!
+//! However the demo ends, its daemon and its sandboxes see their stdin end, and end too; so there is
+//! no signal to handle here.
 
 mod agent;
+mod daemon;
 mod lab;
 mod page;
 mod story;
@@ -15,6 +19,7 @@ use anyhow::ensure;
 use clap::Args;
 
 pub(crate) use self::agent::run_agent_if_requested;
+pub(crate) use self::daemon::run_daemon_if_requested;
 use self::lab::Lab;
 use crate::output::{Form, Output};
 

@@ -33,11 +33,14 @@ use crate::context::Context;
 use crate::output::{Output, UsageError, is_broken_pipe};
 
 fn main() -> ExitCode {
-    // Before anything else: both enter namespaces, which a process with threads cannot.
+    // Before anything else: the first two enter namespaces, which a process with threads cannot.
     if let Some(status) = tapweave_device::run_helper_if_requested() {
         return status;
     }
     if let Some(status) = demo::run_agent_if_requested() {
+        return status;
+    }
+    if let Some(status) = demo::run_daemon_if_requested() {
         return status;
     }
     let cli = match Cli::try_parse() {

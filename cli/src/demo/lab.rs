@@ -1,13 +1,9 @@
 //! What the demo runs on: a private daemon, two networks, four sandboxes.
 
-use std::fs;
-use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
-use rustix::process::{Pid, Signal, geteuid, kill_process};
+use anyhow::{Context, Result};
+use rustix::process::geteuid;
 use tapweave_control::api::{Connect, CreateNetwork, Endpoint, NetworkInspect};
 use tapweave_control::client::{Client, ClientError};
 use tapweave_control::datapath::NamespaceRef;
@@ -15,6 +11,7 @@ use tapweave_daemon::Clock;
 use tokio::runtime::{self, Runtime};
 
 use super::agent::{Agent, Reply, Request};
+use super::daemon::Daemon;
 
 /// Network and name of each sandbox.
 const SANDBOXES: [(&str, &str); 4] = [
@@ -31,8 +28,7 @@ pub(super) struct Lab {
     pub(super) sandboxes: Vec<Sandbox>,
     runtime: Runtime,
     client: Client,
-    daemon: Child,
-    folder: PathBuf,
+    daemon: Daemon,
 }
 
 /// A sandbox and where it is connected.
@@ -49,19 +45,15 @@ impl Lab {
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let folder = private_folder()?;
-        let socket = folder.join("tapweave.sock");
-        let daemon = start_daemon(&socket)?;
-        let client = Client::new(socket, geteuid().as_raw());
+        let daemon = Daemon::start()?;
+        let client = Client::new(daemon.socket(), geteuid().as_raw());
         let mut lab = Self {
             networks: Vec::new(),
             sandboxes: Vec::new(),
             runtime,
             client,
             daemon,
-            folder,
         };
-        lab.wait_until_ready()?;
         for name in ["blue", "red"] {
             let request = CreateNetwork::new(name.parse()?);
             let network = lab.call(lab.client.create_network(&request))?;
@@ -103,35 +95,7 @@ impl Lab {
     /// Stops the daemon and every sandbox, and makes sure that nothing is left.
     pub(super) fn stop(mut self) -> Result<()> {
         self.sandboxes.clear();
-        let pid = Pid::from_child(&self.daemon);
-        kill_process(pid, Signal::TERM).context("cannot stop the daemon")?;
-        let status = self.daemon.wait()?;
-        ensure!(status.success(), "the daemon ended with {status}");
-        let socket = self.client.socket();
-        ensure!(
-            !socket.exists(),
-            "the daemon left its socket {}",
-            socket.display()
-        );
-        fs::remove_dir_all(&self.folder).context("cannot remove the demo's folder")
-    }
-
-    fn wait_until_ready(&mut self) -> Result<()> {
-        let stdout = self
-            .daemon
-            .stdout
-            .take()
-            .context("the daemon has no stdout")?;
-        let mut line = String::new();
-        BufReader::new(stdout).read_line(&mut line)?;
-        if line == "ready\n" {
-            return Ok(());
-        }
-        let mut message = String::new();
-        if let Some(mut stderr) = self.daemon.stderr.take() {
-            stderr.read_to_string(&mut message)?;
-        }
-        bail!("the daemon did not start: {}", message.trim())
+        self.daemon.stop()
     }
 
     fn add_sandbox(&mut self, network: &str, name: &str) -> Result<()> {
@@ -148,15 +112,6 @@ impl Lab {
             agent: Some(agent),
         });
         Ok(())
-    }
-}
-
-impl Drop for Lab {
-    fn drop(&mut self) {
-        // After `stop` there is nothing left of these; before, this is the way out of a failure.
-        let _ignored = self.daemon.kill();
-        let _ignored = self.daemon.wait();
-        let _ignored = fs::remove_dir_all(&self.folder);
     }
 }
 
@@ -178,20 +133,4 @@ impl Sandbox {
     pub(super) fn end(&mut self) {
         self.agent = None;
     }
-}
-
-fn private_folder() -> Result<PathBuf> {
-    let folder = tempfile::Builder::new().prefix("tapweave-demo-").tempdir();
-    Ok(folder.context("cannot make a folder for the demo")?.keep())
-}
-
-fn start_daemon(socket: &Path) -> Result<Child> {
-    Command::new("/proc/self/exe")
-        .args(["--quiet", "daemon", "--socket"])
-        .arg(socket)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .context("cannot start a daemon")
 }
