@@ -31,20 +31,22 @@ impl Daemon {
         Self::start_with(Command::new(binary()?), socket, log)
     }
 
+    /// As [`Daemon::start`] with options of `tapweave daemon`, separated by spaces.
+    ///
+    /// # Errors
+    ///
+    /// As [`Daemon::start`].
+    pub fn with_options(options: &str, socket: &Path, log: &Path) -> Result<Self> {
+        Self::launch(Command::new(binary()?), options, socket, log)
+    }
+
     /// Starts a daemon by `command`, to which the arguments of the daemon are added.
     ///
     /// # Errors
     ///
     /// As [`Daemon::start`].
-    pub fn start_with(mut command: Command, socket: &Path, log: &Path) -> Result<Self> {
-        command.arg("--socket").arg(socket).arg("daemon");
-        let mut process = Background::start(&mut command, log)?;
-        let line = process.line("ready")?;
-        ensure!(line == "ready", "the daemon said {line:?}, not \"ready\"");
-        Ok(Self {
-            process,
-            cli: Cli::new(socket)?,
-        })
+    pub fn start_with(command: Command, socket: &Path, log: &Path) -> Result<Self> {
+        Self::launch(command, "", socket, log)
     }
 
     /// Returns the command line that talks to it.
@@ -80,6 +82,15 @@ impl Daemon {
         self.process.is_running()
     }
 
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    ///
+    /// When it is gone.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        self.process.signal(signal)
+    }
+
     /// Ends it with SIGTERM; its exit status must be 0.
     ///
     /// # Errors
@@ -108,5 +119,17 @@ impl Daemon {
     /// When the kernel refuses.
     pub fn kill(mut self) -> Result<()> {
         self.process.kill()
+    }
+
+    fn launch(mut command: Command, options: &str, socket: &Path, log: &Path) -> Result<Self> {
+        command.arg("--socket").arg(socket).arg("daemon");
+        command.args(options.split_whitespace());
+        let mut process = Background::start(&mut command, log)?;
+        let line = process.line("ready")?;
+        ensure!(line == "ready", "the daemon said {line:?}, not \"ready\"");
+        Ok(Self {
+            process,
+            cli: Cli::new(socket)?,
+        })
     }
 }

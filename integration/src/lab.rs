@@ -79,6 +79,19 @@ impl Lab {
         Sandbox::of_process(name, self.mode, &self.file(format!("{name}.holder.log")))
     }
 
+    /// Makes a sandbox in a user namespace of its own, found by the id of a process.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be made.
+    pub fn foreign_sandbox(&self, name: &str) -> Result<Sandbox> {
+        Sandbox::of_process(
+            name,
+            Mode::Outside,
+            &self.file(format!("{name}.holder.log")),
+        )
+    }
+
     /// Starts a daemon with a socket in the test's directory and waits until it serves.
     ///
     /// # Errors
@@ -86,6 +99,16 @@ impl Lab {
     /// When it does not come up.
     pub fn daemon(&self) -> Result<Daemon> {
         Daemon::start(&self.file("daemon.sock"), &self.file("daemon.log"))
+    }
+
+    /// As [`Lab::daemon`] with options of `tapweave daemon`, separated by spaces.
+    ///
+    /// # Errors
+    ///
+    /// When it does not come up.
+    pub fn daemon_with(&self, options: &str) -> Result<Daemon> {
+        let (socket, log) = (self.file("daemon.sock"), self.file("daemon.log"));
+        Daemon::with_options(options, &socket, &log)
     }
 
     /// Starts to record what comes in at an interface.

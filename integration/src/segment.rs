@@ -41,7 +41,20 @@ impl Segment {
     ///
     /// As [`Segment::new`].
     pub fn with(lab: &Lab, network_options: &str, connect_options: &[&str]) -> Result<Self> {
-        let daemon = lab.daemon()?;
+        Self::on(lab.daemon()?, lab, network_options, connect_options)
+    }
+
+    /// As [`Segment::with`] on a daemon that runs already.
+    ///
+    /// # Errors
+    ///
+    /// As [`Segment::new`].
+    pub fn on(
+        daemon: Daemon,
+        lab: &Lab,
+        network_options: &str,
+        connect_options: &[&str],
+    ) -> Result<Self> {
         daemon
             .cli()
             .ok(&format!("network create {NETWORK} {network_options}"))?;
