@@ -13,7 +13,7 @@
 mod everywhere {
     use std::net::IpAddr;
 
-    use anyhow::Result;
+    use anyhow::{Result, ensure};
     use tapweave_integration::capture::{self, Checksums, Verified, Wanted};
     use tapweave_integration::traffic::{self, Datagrams};
     use tapweave_integration::{Lab, Segment};
@@ -25,6 +25,41 @@ mod everywhere {
 
     /// Largest frame of an MTU of 1500.
     const MAX_LEN: usize = 1514;
+
+    /// Datagrams that [`traffic::udp`] sends, without the last one, which ends it.
+    const DATAGRAM_COUNT: u64 = 512;
+
+    /// Payload of each, in bytes; the frame of one that was cut has 42 more with IPv4, 62 with IPv6.
+    const DATAGRAM_LEN: usize = 1400;
+
+    /// Returns what the kernel can do at a port.
+    fn offloads(segment: &Segment, port: &str) -> Result<Vec<String>> {
+        let port = segment.cli().json(&format!("port show {port}"))?;
+        Ok(serde_json::from_value(port["offloads"].clone())?)
+    }
+
+    /// Lets `a` send segmented datagrams to `b` and returns how many frames came in from `a`, and how
+    /// many went out to `b`.
+    fn segmented(lab: &Lab, segment: &Segment, address: IpAddr) -> Result<(u64, u64)> {
+        let [a, b] = &segment.sandboxes[..] else {
+            unreachable!()
+        };
+        let counters = || -> Result<_> {
+            let cli = segment.cli();
+            Ok((
+                cli.counters("red/a")?.rx_frames,
+                cli.counters("red/b")?.tx_frames,
+            ))
+        };
+        let before = counters()?;
+        traffic::udp(lab, a, b, address, DATAGRAM_LEN, Datagrams::Segmented)?;
+        let after = counters()?;
+        ensure!(
+            after.0 > before.0 && after.1 > before.1,
+            "no frame was counted"
+        );
+        Ok((after.0 - before.0, after.1 - before.1))
+    }
 
     fn both_directions(lab: &Lab, first: &str, second: &str) -> Result<()> {
         let segment = Segment::with(lab, DUAL, &[first, second])?;
@@ -118,18 +153,62 @@ mod everywhere {
     fn the_offloads_of_a_port_are_told() -> Result<()> {
         Lab::run(|lab| {
             let segment = Segment::with(lab, DUAL, &["", "--offload=false"])?;
-            let offloads = |port: &str| -> Result<Vec<String>> {
-                let port = segment.cli().json(&format!("port show {port}"))?;
-                Ok(serde_json::from_value(port["offloads"].clone())?)
-            };
-            let on = offloads("red/a")?;
+            let on = offloads(&segment, "red/a")?;
             for offload in ["csum", "tso4", "tso6"] {
                 assert!(
                     on.iter().any(|name| name == offload),
                     "{on:?} lacks {offload}"
                 );
             }
-            assert!(offloads("red/b")?.is_empty());
+            assert!(offloads(&segment, "red/b")?.is_empty());
+            Ok(())
+        })
+    }
+
+    /// A kernel before Linux 6.2 does not offer these offloads, and cuts before the switch.
+    #[test]
+    fn segmented_datagrams_cross_whole_where_the_ports_offer_it() -> Result<()> {
+        Lab::run(|lab| {
+            let segment = Segment::with(lab, DUAL, &["", ""])?;
+            traffic::ping_soon(&segment.sandboxes[0], segment.ipv6(1)?)?;
+            let offered = offloads(&segment, "red/a")?;
+            assert_eq!(offered, offloads(&segment, "red/b")?);
+            for (offload, address) in [("uso4", segment.ipv4(1)?), ("uso6", segment.ipv6(1)?)] {
+                let (from_a, to_b) = segmented(lab, &segment, address)?;
+                let are_whole = from_a < DATAGRAM_COUNT / 2 && to_b < DATAGRAM_COUNT / 2;
+                let is_offered = offered.iter().any(|name| name == offload);
+                assert_eq!(are_whole, is_offered, "{offload}: {from_a} in, {to_b} out");
+            }
+            Ok(())
+        })
+    }
+
+    #[test]
+    fn segmented_datagrams_are_cut_into_exactly_those_that_were_sent() -> Result<()> {
+        Lab::run(|lab| {
+            let segment = Segment::with(lab, DUAL, &["", "--offload=false"])?;
+            traffic::ping_soon(&segment.sandboxes[0], segment.ipv6(1)?)?;
+            let offered = offloads(&segment, "red/a")?;
+            for (offload, address, headers_len) in [
+                ("uso4", segment.ipv4(1)?, 42),
+                ("uso6", segment.ipv6(1)?, 62),
+            ] {
+                let recorded = lab.capture(&segment.sandboxes[1], "eth0", Wanted::Everything)?;
+                let (from_a, _) = segmented(lab, &segment, address)?;
+                if offered.iter().any(|name| name == offload) {
+                    assert!(from_a < DATAGRAM_COUNT / 2, "{offload}: {from_a} in");
+                }
+                let cut = Verified {
+                    len: headers_len + DATAGRAM_LEN,
+                    checksums: Checksums::Good,
+                };
+                let filter = format!("udp.length == {}", 8 + DATAGRAM_LEN);
+                let datagrams = capture::verify(&recorded.stop()?, &filter)?;
+                assert_eq!(u64::try_from(datagrams.len())?, DATAGRAM_COUNT, "{offload}");
+                for seen in datagrams {
+                    assert_eq!(seen, cut, "{offload}");
+                }
+            }
             Ok(())
         })
     }
