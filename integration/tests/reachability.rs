@@ -216,4 +216,25 @@ mod everywhere {
             )
         })
     }
+
+    #[test]
+    fn sandboxes_in_user_namespaces_of_their_own_reach_each_other_and_the_default_kind()
+    -> Result<()> {
+        Lab::run(|lab| {
+            let segment = Segment::new(lab, DUAL, 1)?;
+            let (first, second) = (
+                lab.foreign_sandbox("first")?,
+                lab.foreign_sandbox("second")?,
+            );
+            let to_first = segment.cli().connect("red", &first, "")?.ipv4()?;
+            let to_second = segment.cli().connect("red", &second, "")?.ipv4()?;
+            traffic::ping(&segment.sandboxes[0], to_first, 3)?;
+            traffic::ping(&first, to_second, 3)?;
+            traffic::tcp(lab, &second, &first, to_first, 4 << 20)?;
+            segment.daemon.stop()?;
+            assert_eq!(first.ifnames()?, ["lo"]);
+            assert_eq!(second.ifnames()?, ["lo"]);
+            Ok(())
+        })
+    }
 }
