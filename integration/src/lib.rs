@@ -31,6 +31,7 @@ pub mod pcap;
 pub mod process;
 pub mod sandbox;
 pub mod segment;
+pub mod sequence;
 pub mod traffic;
 pub mod wait;
 

@@ -23,7 +23,7 @@ const TCP: &str = include_str!("../tools/tcp.py");
 const UDP: &str = include_str!("../tools/udp.py");
 
 /// Where the servers listen.
-const L4_PORT: &str = "5201";
+pub(crate) const L4_PORT: &str = "5201";
 
 /// Pings `count` times, quickly; every request must be answered once.
 ///
