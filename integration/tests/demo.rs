@@ -1,35 +1,44 @@
-//! The demo, ended before its time: nothing of it may stay.
+//! The demo: it works, says so, and leaves nothing.
 
 #[cfg(test)]
 mod everywhere {
-    use std::fs;
-    use std::process::Command;
-
-    use anyhow::Result;
-    use rustix::process::Signal;
-    use tapweave_integration::process::Background;
-    use tapweave_integration::{Lab, kernel, wait};
+    use anyhow::{Context, Result};
+    use serde_json::Value;
+    use tapweave_integration::process::expect_success;
+    use tapweave_integration::{Family, Lab, listing};
 
     #[test]
-    fn a_demo_that_is_ended_by_any_signal_takes_everything_along() -> Result<()> {
-        Lab::run(|lab| {
-            for signal in [Signal::INT, Signal::TERM, Signal::KILL] {
-                let folder = lab.file(format!("{signal:?}"));
-                fs::create_dir(&folder)?;
-                let mut command = Command::new(tapweave_integration::cli::binary()?);
-                command.args(["demo", "--keep"]).env("TMPDIR", &folder);
-                let mut demo = Background::start(&mut command, &lab.file("demo.log"))?;
-                demo.line("Press Enter")?;
-                let children = kernel::children(demo.pid())?;
-                assert_eq!(children.len(), 5, "a daemon and four sandboxes");
-                assert_eq!(fs::read_dir(&folder)?.count(), 1);
-                demo.signal(signal)?;
-                demo.exit(wait::SOON)?;
-                wait::until_true("the demo's processes to end", wait::SOON, || {
-                    Ok(!children.iter().any(|pid| kernel::is_alive(*pid)))
-                })?;
-                assert_eq!(fs::read_dir(&folder)?.count(), 0, "{signal:?}");
+    fn every_step_of_the_demo_works_and_nothing_is_left() -> Result<()> {
+        Lab::run(|_| {
+            let family = Family::new()?;
+            let said = expect_success(family.command()?.args(["demo", "--json"]), "")?;
+            let report: Value = serde_json::from_str(&said).with_context(|| said.clone())?;
+            let mut steps = Vec::new();
+            for step in listing::rows(&report["steps"])? {
+                assert_eq!(step["ok"], true, "{step}");
+                steps.push((listing::text(step, "what")?, listing::text(step, "way")?));
             }
+            assert_eq!(
+                steps,
+                [
+                    ("connect", ""),
+                    ("ICMP echo", "alice → bob"),
+                    ("ICMP echo", "carol → dave"),
+                    ("UDP, 1400 bytes", "bob → alice"),
+                    ("TCP transfer", "alice → bob"),
+                    ("TCP transfer", "dave → carol"),
+                    ("learning", ""),
+                    ("isolation", "alice → carol"),
+                    ("TCP, 1 stream", "alice → bob"),
+                    ("TCP, 4 streams", "alice → bob"),
+                    ("sandbox ends", "dave"),
+                    ("clean up", ""),
+                ]
+            );
+            assert_eq!(listing::rows(&report["networks"])?.len(), 2);
+            assert_eq!(listing::rows(&report["ports"])?.len(), 4);
+            assert_eq!(family.members()?, []);
+            assert!(family.files()?.is_empty(), "{:?}", family.files()?);
             Ok(())
         })
     }
