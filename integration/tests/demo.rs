@@ -1,11 +1,15 @@
-//! The demo: it works, says so, and leaves nothing.
+//! The demo: it works, says so, and leaves nothing, however it ends.
 
 #[cfg(test)]
 mod everywhere {
     use anyhow::{Context, Result};
+    use rustix::process::Signal;
     use serde_json::Value;
-    use tapweave_integration::process::expect_success;
-    use tapweave_integration::{Family, Lab, listing};
+    use tapweave_integration::process::{Background, expect_success};
+    use tapweave_integration::{Family, Lab, listing, wait};
+
+    /// The demo itself, its daemon, and an agent in each of its four sandboxes.
+    const MEMBER_COUNT: usize = 6;
 
     #[test]
     fn every_step_of_the_demo_works_and_nothing_is_left() -> Result<()> {
@@ -41,5 +45,46 @@ mod everywhere {
             assert!(family.files()?.is_empty(), "{:?}", family.files()?);
             Ok(())
         })
+    }
+
+    /// Interrupts a demo once all of it is there, and waits until no process of it is left.
+    fn interrupt(lab: &Lab, family: &Family, signal: Signal) -> Result<()> {
+        let log = lab.file("demo.log");
+        let mut demo = Background::start(family.command()?.arg("demo"), &log)?;
+        wait::until_true("the demo's processes and folder", wait::SOON, || {
+            Ok(family.members()?.len() >= MEMBER_COUNT && !family.files()?.is_empty())
+        })?;
+        demo.signal(signal)?;
+        let status = demo.exit(wait::SOON)?;
+        assert!(!status.success(), "the demo ended with {status}");
+        wait::until_true("the end of the demo's processes", wait::SOON, || {
+            Ok(family.members()?.is_empty())
+        })
+    }
+
+    #[test]
+    fn a_demo_that_is_interrupted_leaves_nothing() -> Result<()> {
+        Lab::run(|lab| {
+            let family = Family::new()?;
+            interrupt(lab, &family, Signal::INT)?;
+            assert!(family.files()?.is_empty(), "{:?}", family.files()?);
+            Ok(())
+        })
+    }
+
+    #[test]
+    fn a_demo_that_is_told_to_stop_leaves_nothing() -> Result<()> {
+        Lab::run(|lab| {
+            let family = Family::new()?;
+            interrupt(lab, &family, Signal::TERM)?;
+            assert!(family.files()?.is_empty(), "{:?}", family.files()?);
+            Ok(())
+        })
+    }
+
+    /// Nobody is left to remove its folder for sure.
+    #[test]
+    fn a_demo_that_is_killed_leaves_no_process() -> Result<()> {
+        Lab::run(|lab| interrupt(lab, &Family::new()?, Signal::KILL))
     }
 }
