@@ -57,27 +57,3 @@ pub fn tap_descriptor_count(pid: u32) -> Result<usize> {
         .filter(|target| target.ends_with("net/tun"))
         .count())
 }
-
-/// Returns the processes that a process has started and that have not been waited for.
-///
-/// # Errors
-///
-/// When there is no such process.
-pub fn children(pid: u32) -> Result<Vec<u32>> {
-    let mut children = Vec::new();
-    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
-        let text = fs::read_to_string(task?.path().join("children"))?;
-        for child in text.split_whitespace() {
-            children.push(child.parse()?);
-        }
-    }
-    Ok(children)
-}
-
-/// Tells whether a process runs: it is there and not a zombie that nobody has waited for.
-pub fn is_alive(pid: u32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The name in parentheses may hold anything.
-    let state = stat.rsplit_once(") ").map(|(_, fields)| fields);
-    state.is_some_and(|fields| !fields.starts_with(['Z', 'X']))
-}

@@ -181,6 +181,18 @@ mod everywhere {
     }
 
     #[test]
+    fn a_hangup_does_not_end_the_daemon() -> Result<()> {
+        Lab::run(|lab| {
+            let mut segment = Segment::new(lab, SUBNET, 2)?;
+            segment.daemon.signal(Signal::HUP)?;
+            segment.cli().ok("network ls")?;
+            traffic::ping(&segment.sandboxes[0], segment.ipv4(1)?, 3)?;
+            assert!(segment.daemon.is_running()?);
+            segment.daemon.stop()
+        })
+    }
+
+    #[test]
     fn a_second_daemon_on_the_same_socket_is_refused_and_the_first_goes_on() -> Result<()> {
         Lab::run(|lab| {
             let segment = Segment::new(lab, SUBNET, 2)?;
