@@ -2,7 +2,8 @@
 //!
 //! The checkers are proved on it, and what tapweave does can be compared with what the kernel does.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use serde_json::Value;
 use tapweave_net::MacAddr;
 
 use crate::frame;
@@ -68,6 +69,35 @@ impl Bridge {
         self.place
             .run("bridge", &format!("link set dev {port} {options}"))?;
         Ok(())
+    }
+
+    /// Keeps the host's packet filter away from what the bridge forwards, whatever the host does.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses.
+    pub fn bypass_packet_filter(&self) -> Result<()> {
+        // There is nothing to switch off where the module that would call it is not loaded.
+        self.place.run(
+            "sysctl",
+            "-q -e -w net.bridge.bridge-nf-call-iptables=0 net.bridge.bridge-nf-call-ip6tables=0",
+        )?;
+        Ok(())
+    }
+
+    /// Returns the bytes that have come in at a sandbox's port.
+    ///
+    /// # Errors
+    ///
+    /// When the sandbox is not connected.
+    pub fn received_len(&self, sandbox: &Sandbox) -> Result<u64> {
+        let answer = self
+            .place
+            .ip(&format!("-json -s link show dev {}", port(sandbox)))?;
+        let links: Value = serde_json::from_str(&answer)?;
+        links[0]["stats64"]["rx"]["bytes"]
+            .as_u64()
+            .with_context(|| format!("no counter in {answer}"))
     }
 }
 
