@@ -1,0 +1,95 @@
+//! `vde_switch` of Virtual Distributed Ethernet: the switch that people without root use today.
+//!
+//! It has no offloads: each frame of at most MTU size crosses a socket twice on its way.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use tapweave_integration::process::Background;
+use tapweave_integration::{Lab, Sandbox, wait};
+
+use super::Switch;
+
+const SERVER_IP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 193, 3, 2));
+
+/// A running `vde_switch` with a plug in each of two sandboxes. The fields are dropped in order: the
+/// plugs before the switch, whose end would make them complain.
+#[derive(Debug)]
+pub struct VdeSwitch {
+    _plugs: [Background; 2],
+    _switch: Background,
+    console: PathBuf,
+}
+
+impl VdeSwitch {
+    /// Tells whether VDE (Debian's package `vde2`) is installed.
+    pub fn is_installed() -> bool {
+        ["vde_switch", "vde_plug2tap"].into_iter().all(|program| {
+            let found = Command::new(program).arg("--version").output();
+            found.is_ok()
+        })
+    }
+
+    /// Joins two sandboxes; returns the second one's address.
+    ///
+    /// # Errors
+    ///
+    /// When one of the programs does not start.
+    pub fn join(lab: &Lab, client: &Sandbox, server: &Sandbox) -> Result<(Self, IpAddr)> {
+        let (sockets, console) = (lab.file("vde"), lab.file("vde.console"));
+        let mut command = Command::new("vde_switch");
+        command.arg("-s").arg(&sockets).arg("-M").arg(&console);
+        let switch = Background::start(&mut command, &lab.file("vde_switch.log"))?;
+        wait::until_true("the sockets of vde_switch", wait::SOON, || {
+            Ok(console.exists() && sockets.join("ctl").exists())
+        })?;
+        let plugs = [
+            plug(lab, &sockets, client, "10.193.3.1/24")?,
+            plug(lab, &sockets, server, &format!("{SERVER_IP}/24"))?,
+        ];
+        let joined = Self {
+            _plugs: plugs,
+            _switch: switch,
+            console,
+        };
+        Ok((joined, SERVER_IP))
+    }
+}
+
+/// Gives a sandbox a TAP that ends in the switch.
+fn plug(lab: &Lab, sockets: &Path, sandbox: &Sandbox, address: &str) -> Result<Background> {
+    let mut command = sandbox.command("vde_plug2tap");
+    command.arg("-s").arg(sockets).arg("eth0");
+    let log = lab.file(format!("vde_plug2tap-{}.log", sandbox.name()));
+    let plug = Background::start(&mut command, &log)?;
+    wait::until_true("the TAP of vde_plug2tap", wait::SOON, || {
+        Ok(sandbox.ifnames()?.iter().any(|ifname| ifname == "eth0"))
+    })?;
+    sandbox.ip(&format!("address add {address} dev eth0"))?;
+    sandbox.ip("link set eth0 mtu 1500 up")?;
+    Ok(plug)
+}
+
+impl Switch for VdeSwitch {
+    /// Ports have numbers in the order of plugging, so the client's is the first that is listed.
+    fn received_len(&self, _client: &Sandbox) -> Result<u64> {
+        let mut console = UnixStream::connect(&self.console)?;
+        let lines = BufReader::new(console.try_clone()?).lines();
+        console.write_all(b"port/allprint\n")?;
+        // " IN:  pkts     262573          bytes            397483416"
+        for line in lines {
+            let line = line?;
+            if let Some((_, len)) = line.split_once("bytes")
+                && line.trim_start().starts_with("IN:")
+            {
+                let len = len.trim().parse();
+                return len.with_context(|| format!("vde_switch said {line:?}"));
+            }
+        }
+        Err(anyhow::anyhow!("vde_switch does not list its ports"))
+    }
+}

@@ -1,0 +1,81 @@
+//! TCP throughput, measured by iperf3.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use tapweave_integration::process::{Background, expect_success};
+use tapweave_integration::{Lab, Sandbox};
+
+use crate::datapath::Joined;
+
+/// The congestion control of every run. A machine's default may be another, which changes what the
+/// kernel's own path reaches by half.
+pub const CONGESTION_CONTROL: &str = "cubic";
+
+/// A server that waits in a sandbox.
+#[derive(Debug)]
+pub struct Server {
+    _process: Background,
+}
+
+/// What one run gave.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Run {
+    /// Payload that arrived, in bits per second.
+    pub bits_per_sec: f64,
+    /// Payload that arrived, in bytes.
+    pub payload_len: u64,
+    /// Segments that were sent again.
+    pub retransmit_count: u64,
+}
+
+impl Server {
+    /// Starts a server at a datapath's far end.
+    ///
+    /// # Errors
+    ///
+    /// When iperf3 is not installed or does not start.
+    pub fn start(lab: &Lab, joined: &Joined) -> Result<Self> {
+        let mut command = joined.server.command("iperf3");
+        command.args(["-s", "-B", &joined.server_ip.to_string(), "--forceflush"]);
+        let log = lab.file(format!("iperf3-{}.log", joined.name));
+        let mut process = Background::start(&mut command, &log)?;
+        process.line("listening")?;
+        Ok(Self { _process: process })
+    }
+}
+
+/// Sends over `stream_count` connections for `secs` seconds.
+///
+/// # Errors
+///
+/// When iperf3 fails or took another congestion control.
+pub fn run(joined: &Joined, stream_count: u32, secs: u32) -> Result<Run> {
+    let report = send(
+        &joined.client,
+        &joined.server_ip.to_string(),
+        stream_count,
+        secs,
+    )?;
+    let end = &report["end"];
+    let control = &end["sender_tcp_congestion"];
+    ensure!(
+        control == CONGESTION_CONTROL,
+        "iperf3 used {control} for congestion control"
+    );
+    let read = || {
+        Some(Run {
+            bits_per_sec: end["sum_received"]["bits_per_second"].as_f64()?,
+            payload_len: end["sum_received"]["bytes"].as_u64()?,
+            retransmit_count: end["sum_sent"]["retransmits"].as_u64()?,
+        })
+    };
+    read().with_context(|| format!("iperf3 reported {end}"))
+}
+
+fn send(client: &Sandbox, server_ip: &str, stream_count: u32, secs: u32) -> Result<Value> {
+    let mut command = client.command("iperf3");
+    command.args(["-c", server_ip, "-C", CONGESTION_CONTROL, "--json"]);
+    command.args(["-P", &stream_count.to_string(), "-t", &secs.to_string()]);
+    let report = expect_success(&mut command, "")?;
+    serde_json::from_str(&report).with_context(|| format!("iperf3 said {report}"))
+}
