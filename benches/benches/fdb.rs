@@ -3,18 +3,19 @@
 //! Every frame asks the table twice: for its source, whether there is something to learn, and for its
 //! destination. *hit*: both are known. *miss*: the source is known, the destination is not. *learn*:
 //! the source is new (the table is flushed, outside of the measured part, when all stations have
-//! been seen), the destination is a group, which is not looked up. With two workers both work on the same table at the same time and each is timed; the
-//! mean is reported, so equal figures mean that they do not hinder each other.
+//! been seen), the destination is a group, which is not looked up. With two workers both work on the
+//! same table at the same time; equal figures mean that they do not hinder each other.
 
 mod support;
+mod workers;
 
-use std::thread;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tapweave_net::NetworkNo;
 
 use support::{BATCH_LEN, NOW, Numbers, Rig, frame, time_batches};
+use workers::run_workers;
 
 #[derive(Clone, Copy)]
 enum Action {
@@ -36,31 +37,15 @@ fn fdb(criterion: &mut Criterion) {
                 let rig = Rig::full(station_count, worker_count);
                 group.bench_function(format!("{size}-{worker_count}-workers"), |bencher| {
                     bencher.iter_custom(|batch_count| {
-                        run_workers(&rig, action, worker_count, batch_count)
+                        run_workers(worker_count, |worker| {
+                            run_worker(&rig, action, worker, batch_count)
+                        })
                     });
                 });
             }
         }
         group.finish();
     }
-}
-
-/// Returns the mean of the times that the workers took for `batch_count` batches each.
-#[expect(
-    clippy::needless_collect,
-    reason = "all workers must run before the first is waited for"
-)]
-fn run_workers(rig: &Rig, action: Action, worker_count: usize, batch_count: u64) -> Duration {
-    let total: Duration = thread::scope(|scope| {
-        let workers: Vec<_> = (0..worker_count)
-            .map(|worker| scope.spawn(move || run_worker(rig, action, worker, batch_count)))
-            .collect();
-        workers
-            .into_iter()
-            .filter_map(|worker| worker.join().ok())
-            .sum()
-    });
-    total / u32::try_from(worker_count).unwrap_or(1)
 }
 
 fn run_worker(rig: &Rig, action: Action, worker: usize, batch_count: u64) -> Duration {
