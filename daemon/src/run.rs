@@ -97,6 +97,7 @@ async fn run_until_stopped(
 ) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
+    let mut hangup = signal(SignalKind::hangup()).context("cannot handle SIGHUP")?;
     let socket = ControlSocket::bind(&options.socket, geteuid().as_raw())?;
     raise_descriptor_limit();
     for limit in Capabilities::detect().limits() {
@@ -144,9 +145,12 @@ async fn run_until_stopped(
     info!(socket = %socket_path.display(), workers = options.worker_count, "serving");
     on_ready().context("cannot say that the daemon is ready")?;
     tell_manager("READY=1");
-    tokio::select! {
-        _ = terminate.recv() => info!("stopping on SIGTERM"),
-        _ = interrupt.recv() => info!("stopping on SIGINT"),
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break info!("stopping on SIGTERM"),
+            _ = interrupt.recv() => break info!("stopping on SIGINT"),
+            _ = hangup.recv() => info!("nothing to reload on SIGHUP: there is no configuration"),
+        }
     }
 
     tell_manager("STOPPING=1");
