@@ -10,4 +10,6 @@ pub(crate) enum Event {
     SandboxEnded(SandboxNo),
     /// A port's interface is gone.
     PortFailed(PortNo),
+    /// The worker of this number has ended without being told to; its ports are dead.
+    WorkerFailed(usize),
 }

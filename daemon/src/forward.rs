@@ -64,6 +64,12 @@ impl Forwarder {
         self.pipeline.refresh();
     }
 
+    /// Reports that the worker of this number has ended without being told to.
+    pub(crate) fn report_end(&self, number: usize) {
+        // At shutdown nobody listens any more.
+        let _ignored = self.events.send(Event::WorkerFailed(number));
+    }
+
     pub(crate) fn count_wakeup(&self) {
         add(&self.counters.wakeups, 1);
     }

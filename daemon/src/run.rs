@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use rustix::process::{Resource, Rlimit, geteuid, getrlimit, setrlimit};
 use tapweave_control::datapath::Datapath;
 use tapweave_control::server::{ControlSocket, serve};
@@ -133,7 +133,7 @@ async fn run_until_stopped(
     let watch = sandboxes
         .watch(event_sender)
         .context("cannot watch namespaces")?;
-    let report = tokio::spawn(report_events(Arc::clone(&controller), events));
+    let mut report = tokio::spawn(report_events(Arc::clone(&controller), events));
     let sweep = tokio::spawn(sweep(switch, clock));
 
     let socket_path = socket.path().to_owned();
@@ -145,13 +145,21 @@ async fn run_until_stopped(
     info!(socket = %socket_path.display(), workers = options.worker_count, "serving");
     on_ready().context("cannot say that the daemon is ready")?;
     tell_manager("READY=1");
-    loop {
+    let outcome = loop {
         tokio::select! {
-            _ = terminate.recv() => break info!("stopping on SIGTERM"),
-            _ = interrupt.recv() => break info!("stopping on SIGINT"),
+            _ = terminate.recv() => {
+                info!("stopping on SIGTERM");
+                break Ok(());
+            }
+            _ = interrupt.recv() => {
+                info!("stopping on SIGINT");
+                break Ok(());
+            }
             _ = hangup.recv() => info!("nothing to reload on SIGHUP: there is no configuration"),
+            // Half a switch helps nobody: a service manager starts a whole one.
+            _ = &mut report => break Err(anyhow!("a worker failed; the log above says how")),
         }
-    }
+    };
 
     tell_manager("STOPPING=1");
     // The server is there until here, so there is somebody to tell.
@@ -167,7 +175,8 @@ async fn run_until_stopped(
     sweep.abort();
     spawn_blocking(move || datapath.shut_down())
         .await
-        .context("cannot take the ports down")
+        .context("cannot take the ports down")?;
+    outcome
 }
 
 /// Takes as many descriptors as the hard limit allows: a sandbox with one port needs four, and the
@@ -192,15 +201,23 @@ fn new_switch(worker_count: usize) -> Result<Switch> {
     }))
 }
 
-/// Tells the controller what happened.
-async fn report_events(controller: Arc<Controller>, mut events: UnboundedReceiver<Event>) {
-    while let Some(event) = events.recv().await {
+/// Tells the controller what happened, until a worker fails; returns its number.
+async fn report_events(
+    controller: Arc<Controller>,
+    mut events: UnboundedReceiver<Event>,
+) -> Option<usize> {
+    loop {
         let controller = Arc::clone(&controller);
         // Not waited for: the end of one sandbox does not have to wait for that of another.
-        spawn_blocking(move || match event {
-            Event::SandboxEnded(sandbox) => controller.sandbox_ended(sandbox),
-            Event::PortFailed(port) => controller.port_failed(port),
-        });
+        match events.recv().await? {
+            Event::SandboxEnded(sandbox) => {
+                spawn_blocking(move || controller.sandbox_ended(sandbox));
+            }
+            Event::PortFailed(port) => {
+                spawn_blocking(move || controller.port_failed(port));
+            }
+            Event::WorkerFailed(number) => return Some(number),
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 //! configuration without it.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::{Builder, JoinHandle};
@@ -124,20 +125,37 @@ impl Drop for Worker {
     fn drop(&mut self) {
         let _ignored = self.commands.send(Command::Stop);
         self.waker.wake();
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            error!("a worker panicked");
+        if let Some(thread) = self.thread.take() {
+            // A panic has been reported when it happened.
+            let _ignored = thread.join();
         }
     }
 }
 
+/// Runs a worker until it is told to stop, and reports if it ends otherwise.
 fn run(
     number: usize,
     mut backend: Box<dyn Backend>,
     mut forwarder: Forwarder,
     inbox: &Receiver<Command>,
 ) {
+    // Nothing of a worker that panicked is used again but the way to report it.
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        work(backend.as_mut(), &mut forwarder, inbox)
+    }));
+    match outcome {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => error!(worker = number, %error, "the event loop failed"),
+        Err(_message_was_printed) => error!(worker = number, "the worker panicked"),
+    }
+    forwarder.report_end(number);
+}
+
+fn work(
+    backend: &mut dyn Backend,
+    forwarder: &mut Forwarder,
+    inbox: &Receiver<Command>,
+) -> io::Result<()> {
     loop {
         while let Ok(command) = inbox.try_recv() {
             match command {
@@ -156,13 +174,10 @@ fn run(
                     backend.remove_port(port);
                     let _ignored = answer.send(());
                 }
-                Command::Stop => return,
+                Command::Stop => return Ok(()),
             }
         }
-        if let Err(error) = backend.turn(None, &mut forwarder) {
-            error!(worker = number, %error, "the event loop failed; its ports are dead");
-            return;
-        }
+        backend.turn(None, forwarder)?;
         forwarder.count_wakeup();
     }
 }

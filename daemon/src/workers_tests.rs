@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use tapweave_device::{EpollBackend, MemoryPort, RECV_BUF_LEN, Received};
+use tapweave_device::{BatchHandler, EpollBackend, MemoryPort, RECV_BUF_LEN, Received, Waker};
 use tapweave_net::{Frame, NetworkNo, Offload, OffloadSet};
 use tapweave_switch::{Isolation, NetworkConfig, PortConfig, SwitchConfig};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -183,4 +183,51 @@ fn a_port_whose_device_fails_is_reported() {
         rig.events.blocking_recv(),
         Some(Event::PortFailed(wire.port))
     );
+}
+
+/// A backend whose first turn goes wrong.
+struct Broken {
+    waker: Waker,
+    go_wrong: fn() -> io::Result<()>,
+}
+
+impl Backend for Broken {
+    fn name(&self) -> &'static str {
+        "broken"
+    }
+
+    fn add_port(&mut self, _: PortNo, _: Arc<dyn PortQueue>, _: Reading) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn remove_port(&mut self, _: PortNo) {}
+
+    fn turn(&mut self, _: Option<Duration>, _: &mut dyn BatchHandler) -> io::Result<()> {
+        (self.go_wrong)()
+    }
+
+    fn waker(&self) -> Waker {
+        self.waker.clone()
+    }
+}
+
+#[test]
+fn a_worker_that_ends_without_being_told_is_reported() {
+    let ends: [fn() -> io::Result<()>; 2] = [|| Err(io::Error::other("no")), || panic!("no")];
+    for go_wrong in ends {
+        let switch = Arc::new(Switch::new(SwitchConfig {
+            worker_count: 1,
+            seed: 1,
+        }));
+        let (event_sender, mut events) = unbounded_channel();
+        let backend = || {
+            let waker = Waker::new()?;
+            Ok(Box::new(Broken { waker, go_wrong }) as Box<dyn Backend>)
+        };
+        let workers = Workers::start(1, &switch, Clock::new(), &event_sender, backend).unwrap();
+        assert_eq!(events.blocking_recv(), Some(Event::WorkerFailed(0)));
+        let (near, _far) = MemoryPort::pair(1, OffloadSet::ALL).unwrap();
+        let added = workers.add_port(PortNo::new(0, 0), &[Arc::new(near)]);
+        assert_eq!(added.unwrap_err().to_string(), "the worker has stopped");
+    }
 }

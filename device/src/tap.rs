@@ -7,12 +7,17 @@
 //! What the kernel answers (`drivers/net/tun.c`): a write to an interface that is down gives `EIO`, a
 //! full socket buffer `EAGAIN`, a header or length that it does not believe `EINVAL`; after the
 //! interface was deleted everything gives `EBADFD`.
+//!
+//! Root of the sandbox can join an interface of several queues and make the header longer for all of
+//! them. Kernels of today write zeroes for the rest of it; older ones may *skip* it, and what an earlier
+//! frame, maybe one of another network, left in the buffer would be taken for the frame. So the place
+//! of its addresses is cleared before each read: such a frame has no source and is dropped.
 
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
-use tapweave_net::{Frame, Offload, OffloadSet, VnetHdr};
+use tapweave_net::{Frame, MacAddr, Offload, OffloadSet, VnetHdr};
 
 use crate::queue::{HEADROOM, PortQueue, Received, SendError};
 
@@ -69,6 +74,9 @@ impl PortQueue for TapQueue {
             Framing::VnetHdr(_) => VnetHdr::LEN,
         };
         let start = HEADROOM - header_len;
+        if let Some(addresses) = buf.get_mut(HEADROOM..HEADROOM + 2 * MacAddr::LEN) {
+            addresses.fill(0);
+        }
         let space = buf.get_mut(start..).unwrap_or_default();
         let len = match rustix::io::read(&self.file, space) {
             Ok(len) => len,

@@ -117,12 +117,13 @@ impl NamespaceWatcher {
     ///
     /// What the kernel said; nothing is lost then.
     pub fn take_ended(&mut self) -> io::Result<Vec<WatchId>> {
-        let mut ended = self.take_ended_processes()?;
-        // Always, whatever was reported: a wait on *our* descriptor already makes the kernel note
-        // that the change of the mount table was seen.
+        // First, since what has been taken below would be lost if this failed. Always, whatever was
+        // reported: a wait on *our* descriptor already makes the kernel note that the change of the
+        // mount table was seen.
         if let Some(files) = &self.files {
             files.drain()?;
         }
+        let mut ended = self.take_ended_processes()?;
         let mut at = 0;
         while let Some(watched) = self.watched.get(at) {
             if watched.by.is_lost_file() {
