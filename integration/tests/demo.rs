@@ -47,44 +47,67 @@ mod everywhere {
         })
     }
 
-    /// Interrupts a demo once all of it is there, and waits until no process of it is left.
-    fn interrupt(lab: &Lab, family: &Family, signal: Signal) -> Result<()> {
-        let log = lab.file("demo.log");
-        let mut demo = Background::start(family.command()?.arg("demo"), &log)?;
+    /// Starts a demo and waits until `line`, if there is one, and all of its processes are there.
+    fn start(
+        lab: &Lab,
+        family: &Family,
+        options: &[&str],
+        line: Option<&str>,
+    ) -> Result<Background> {
+        let mut command = family.command()?;
+        command.arg("demo").args(options);
+        let mut demo = Background::start(&mut command, &lab.file("demo.log"))?;
+        if let Some(line) = line {
+            demo.line(line)?;
+        }
         wait::until_true("the demo's processes and folder", wait::SOON, || {
             Ok(family.members()?.len() >= MEMBER_COUNT && !family.files()?.is_empty())
         })?;
+        Ok(demo)
+    }
+
+    /// Sends a signal to the demo alone; then nothing of it may be left.
+    fn end(mut demo: Background, family: &Family, signal: Signal) -> Result<()> {
         demo.signal(signal)?;
         let status = demo.exit(wait::SOON)?;
-        assert!(!status.success(), "the demo ended with {status}");
+        assert!(!status.success(), "{signal:?}: {status}");
         wait::until_true("the end of the demo's processes", wait::SOON, || {
             Ok(family.members()?.is_empty())
+        })?;
+        let left = family.files()?;
+        assert!(left.is_empty(), "{signal:?}: {left:?}");
+        Ok(())
+    }
+
+    fn leaves_nothing(signal: Signal) -> Result<()> {
+        Lab::run(|lab| {
+            let family = Family::new()?;
+            let demo = start(lab, &family, &[], None)?;
+            end(demo, &family, signal)
         })
     }
 
     #[test]
     fn a_demo_that_is_interrupted_leaves_nothing() -> Result<()> {
-        Lab::run(|lab| {
-            let family = Family::new()?;
-            interrupt(lab, &family, Signal::INT)?;
-            assert!(family.files()?.is_empty(), "{:?}", family.files()?);
-            Ok(())
-        })
+        leaves_nothing(Signal::INT)
     }
 
     #[test]
     fn a_demo_that_is_told_to_stop_leaves_nothing() -> Result<()> {
-        Lab::run(|lab| {
-            let family = Family::new()?;
-            interrupt(lab, &family, Signal::TERM)?;
-            assert!(family.files()?.is_empty(), "{:?}", family.files()?);
-            Ok(())
-        })
+        leaves_nothing(Signal::TERM)
     }
 
-    /// Nobody is left to remove its folder for sure.
     #[test]
-    fn a_demo_that_is_killed_leaves_no_process() -> Result<()> {
-        Lab::run(|lab| interrupt(lab, &Family::new()?, Signal::KILL))
+    fn a_demo_that_is_killed_leaves_nothing() -> Result<()> {
+        leaves_nothing(Signal::KILL)
+    }
+
+    #[test]
+    fn a_demo_that_is_kept_and_then_killed_leaves_nothing() -> Result<()> {
+        Lab::run(|lab| {
+            let family = Family::new()?;
+            let demo = start(lab, &family, &["--keep"], Some("Press Enter"))?;
+            end(demo, &family, Signal::KILL)
+        })
     }
 }
