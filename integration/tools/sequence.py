@@ -10,7 +10,7 @@ import sys
 import time
 
 NUMBER = struct.Struct("!HQ")
-BURST = 8
+BURST = 2
 PAUSE = 0.001
 
 
@@ -21,7 +21,9 @@ def serve(address):
         nonlocal received, late
         flow, number = NUMBER.unpack_from(here.recv(2048, flags))
         received += 1
-        late += number <= last.get(flow, 0)
+        if number <= last.get(flow, 0):
+            late += 1
+            print(f"flow {flow}: {number} behind {last[flow]}", flush=True)
         last[flow] = number
 
     with socket.socket(family(address), socket.SOCK_DGRAM) as here:
