@@ -1,5 +1,6 @@
 //! The machine that is measured on: what it is, what it does besides, how busy it was.
 
+use std::env;
 use std::fs;
 use std::process::Command;
 use std::thread;
@@ -22,7 +23,7 @@ const TICKS_PER_SEC: f64 = 100.0;
 pub struct Machine {
     /// Day of the measurement, UTC.
     pub date: String,
-    /// Commit that was measured, if the sources are a repository.
+    /// Commit that was measured: known if the benchmark built the program, from a repository.
     pub commit: Option<String>,
     /// Name of the processor.
     pub processor: String,
@@ -52,7 +53,11 @@ impl Machine {
         let governor = fs::read_to_string("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
         Ok(Self {
             date: first_line("date", &["-u", "+%F"]).context("no date")?,
-            commit: first_line("git", &["describe", "--always", "--dirty", "--abbrev=12"]),
+            commit: match env::var_os("TAPWEAVE_BIN") {
+                // Built by somebody else, from whatever sources.
+                Some(_) => None,
+                None => first_line("git", &["describe", "--always", "--dirty", "--abbrev=12"]),
+            },
             processor: processor.to_owned(),
             core_count: thread::available_parallelism()?.get(),
             kernel: fs::read_to_string("/proc/sys/kernel/osrelease")?
