@@ -7,7 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tapweave_device::{BatchHandler, Egress, MAX_BATCH, SendError};
+use tapweave_device::{BatchHandler, Egress, MAX_BATCH, SendError, Sent};
 use tapweave_net::{Frame, PortNo, VnetHdrError};
 use tapweave_switch::{DropReason, Pipeline, Verdict};
 use tokio::sync::mpsc::UnboundedSender;
@@ -76,12 +76,17 @@ impl Forwarder {
 }
 
 impl BatchHandler for Forwarder {
-    fn handle_batch(&mut self, ingress: PortNo, frames: &mut [Frame<'_>], egress: &mut dyn Egress) {
-        add(&self.counters.batches, 1);
-        add(&self.counters.frames, frames.len() as u64);
+    fn handle_batch(
+        &mut self,
+        ingress: PortNo,
+        frames: &mut [Frame<'_>],
+        egress: &mut dyn Egress,
+    ) -> usize {
         self.verdicts.clear();
         self.pipeline
             .handle_batch(self.clock.now(), ingress, frames, &mut self.verdicts);
+        add(&self.counters.batches, 1);
+        add(&self.counters.frames, self.verdicts.len() as u64);
         for (frame, verdict) in frames.iter_mut().zip(&self.verdicts) {
             match *verdict {
                 Verdict::Forward(to) => send(&self.pipeline, egress, to, frame),
@@ -91,6 +96,23 @@ impl BatchHandler for Forwarder {
                     }
                 }
                 Verdict::Drop(_counted_by_the_engine) => {}
+            }
+        }
+        self.verdicts.len()
+    }
+
+    fn handle_completion(
+        &mut self,
+        port: PortNo,
+        frame_count: usize,
+        byte_count: usize,
+        outcome: Result<(), SendError>,
+    ) {
+        match outcome {
+            Ok(()) => self.pipeline.count_sent(port, frame_count, byte_count),
+            Err(error) => {
+                self.pipeline
+                    .count_egress_drop(port, drop_reason(&error), frame_count);
             }
         }
     }
@@ -110,8 +132,9 @@ impl BatchHandler for Forwarder {
 fn send(pipeline: &Pipeline, egress: &mut dyn Egress, to: PortNo, frame: &mut Frame<'_>) {
     let bytes = frame.data().len();
     match egress.send(to, frame) {
-        Ok(()) => pipeline.count_sent(to, bytes),
-        Err(error) => pipeline.count_egress_drop(to, drop_reason(&error)),
+        Ok(Sent::Now) => pipeline.count_sent(to, 1, bytes),
+        Ok(Sent::Later) => {}
+        Err(error) => pipeline.count_egress_drop(to, drop_reason(&error), 1),
     }
 }
 

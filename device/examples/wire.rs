@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use tapweave_device::{
     Attacher, Backend, BatchHandler, Egress, EpollBackend, InterfaceSpec, NetNamespace, Offloading,
-    Reading, run_helper_if_requested,
+    Reading, SendError, run_helper_if_requested,
 };
 use tapweave_net::{Frame, MacAddr, PortNo, VnetHdrError};
 
@@ -31,14 +31,32 @@ struct Wire {
 }
 
 impl BatchHandler for Wire {
-    fn handle_batch(&mut self, ingress: PortNo, frames: &mut [Frame<'_>], egress: &mut dyn Egress) {
+    fn handle_batch(
+        &mut self,
+        ingress: PortNo,
+        frames: &mut [Frame<'_>],
+        egress: &mut dyn Egress,
+    ) -> usize {
         let to = PORTS[usize::from(ingress == PORTS[0])];
         self.batch_count += 1;
-        for frame in frames {
+        for frame in &mut *frames {
             self.frame_count += 1;
             if egress.send(to, frame).is_err() {
                 self.lost_count += 1;
             }
+        }
+        frames.len()
+    }
+
+    fn handle_completion(
+        &mut self,
+        _: PortNo,
+        frame_count: usize,
+        _: usize,
+        outcome: Result<(), SendError>,
+    ) {
+        if outcome.is_err() {
+            self.lost_count += frame_count as u64;
         }
     }
 

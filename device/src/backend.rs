@@ -66,7 +66,26 @@ pub enum Reading {
 /// What a worker does with what was read.
 pub trait BatchHandler {
     /// Handles frames that were read from one port, in order, and sends what has to be sent.
-    fn handle_batch(&mut self, ingress: PortNo, frames: &mut [Frame<'_>], egress: &mut dyn Egress);
+    ///
+    /// Returns how many it handled, at least one: it may stop when the first of them have been work
+    /// enough, such as copies for a thousand ports. The back end keeps the rest, gives other ports
+    /// their turn and presents the rest again, before newer frames of the same queue.
+    fn handle_batch(
+        &mut self,
+        ingress: PortNo,
+        frames: &mut [Frame<'_>],
+        egress: &mut dyn Egress,
+    ) -> usize;
+
+    /// The outcome of frames for `port` that were accepted with [`Sent::Later`], together
+    /// `byte_count` bytes. Calls for one port come in the order of the sends.
+    fn handle_completion(
+        &mut self,
+        port: PortNo,
+        frame_count: usize,
+        byte_count: usize,
+        outcome: Result<(), SendError>,
+    );
 
     /// A frame with an unusable header was read and dropped.
     fn handle_malformed(&mut self, ingress: PortNo, error: VnetHdrError);
@@ -79,10 +98,23 @@ pub trait BatchHandler {
 pub trait Egress {
     /// Sends `frame` to `to`; cuts and checksums it first if the port cannot.
     ///
+    /// After [`Sent::Later`] the bytes of the frame must stay as they are for the rest of the batch;
+    /// it may be sent to further ports.
+    ///
     /// # Errors
     ///
     /// Why the frame was lost. A frame cut into segments counts as lost when its first segment is.
-    fn send(&mut self, to: PortNo, frame: &mut Frame<'_>) -> Result<(), SendError>;
+    fn send(&mut self, to: PortNo, frame: &mut Frame<'_>) -> Result<Sent, SendError>;
+}
+
+/// How far a frame is that was not refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sent {
+    /// The device has it; the caller counts it.
+    Now,
+    /// It waits for the end of the batch, alone or merged with others, and
+    /// [`BatchHandler::handle_completion`] will tell what became of it.
+    Later,
 }
 
 /// Ends the wait of one worker's [`Backend::turn`], from any thread.

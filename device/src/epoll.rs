@@ -1,8 +1,8 @@
 //! The event loop on `epoll`: one `read` and one `write` for each frame.
 //!
 //! The fallback that works everywhere. Level-triggered: a port that still has frames after its batch
-//! is simply reported again, behind the others, so that no port starves another and nothing has to be
-//! remembered between turns. In a steady state a turn allocates nothing.
+//! is simply reported again, behind the others, so that no port starves another. What a handler leaves
+//! of a batch is remembered ([`Parked`]); nothing else is. In a steady state a turn allocates nothing.
 //!
 //! Thread safety: the loop belongs to one worker. Ports are shared with other workers only for
 //! writing, which the kernel serialises.
@@ -18,7 +18,8 @@ use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 use tapweave_net::{Frame, Offload, PortNo};
 
-use crate::backend::{Backend, BatchHandler, Egress, MAX_BATCH, Reading, Waker};
+use crate::backend::{Backend, BatchHandler, Egress, MAX_BATCH, Reading, Sent, Waker};
+use crate::parked::Parked;
 use crate::port_table::{Port, PortTable};
 use crate::queue::{PortQueue, RECV_BUF_LEN, Received, SendError};
 use crate::transmit::Transmitter;
@@ -45,6 +46,7 @@ pub struct EpollBackend {
     waker: Waker,
     ports: PortTable,
     transmitter: Transmitter,
+    parked: Parked,
     /// One receive buffer per frame of a batch. Zeroed memory from the kernel: pages that no frame
     /// reaches are never touched.
     buffers: Box<[u8]>,
@@ -66,12 +68,16 @@ impl EpollBackend {
             waker,
             ports: PortTable::default(),
             transmitter: Transmitter::default(),
+            parked: Parked::default(),
             buffers: vec![0; MAX_BATCH * RECV_BUF_LEN].into_boxed_slice(),
         })
     }
 
     /// Reads one batch from one queue and has it handled.
     fn read_batch(&mut self, number: PortNo, place: usize, handler: &mut dyn BatchHandler) {
+        if self.parked.holds((number, place)) {
+            return;
+        }
         // A handler cannot remove ports, but an event may be older than a removal.
         let Some(queue) = self
             .ports
@@ -111,7 +117,9 @@ impl EpollBackend {
                 ports: &self.ports,
                 transmitter: &mut self.transmitter,
             };
-            handler.handle_batch(number, frames, &mut egress);
+            let handled_count = handler.handle_batch(number, frames, &mut egress).max(1);
+            let rest = frames.get(handled_count..).unwrap_or_default();
+            self.parked.keep((number, place), rest);
         }
         if let Some(error) = failure {
             // Cannot fail for a descriptor that just reported an event; if it did, the port would
@@ -155,6 +163,7 @@ impl Backend for EpollBackend {
     fn remove_port(&mut self, port: PortNo) {
         if let Some(port) = self.ports.remove(port) {
             self.forget(&port);
+            self.parked.forget(port.number);
         }
     }
 
@@ -163,6 +172,16 @@ impl Backend for EpollBackend {
         timeout: Option<Duration>,
         handler: &mut dyn BatchHandler,
     ) -> io::Result<()> {
+        let timeout = if self.parked.is_empty() {
+            timeout
+        } else {
+            let mut egress = PortEgress {
+                ports: &self.ports,
+                transmitter: &mut self.transmitter,
+            };
+            self.parked.present(handler, &mut egress);
+            Some(Duration::ZERO)
+        };
         // A timeout beyond what the kernel can count is as good as none.
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         let mut events = [MaybeUninit::uninit(); EVENT_COUNT];
@@ -195,12 +214,13 @@ struct PortEgress<'a> {
 }
 
 impl Egress for PortEgress<'_> {
-    fn send(&mut self, to: PortNo, frame: &mut Frame<'_>) -> Result<(), SendError> {
+    fn send(&mut self, to: PortNo, frame: &mut Frame<'_>) -> Result<Sent, SendError> {
         let queue = self.ports.port(to).and_then(|port| port.queues.first());
         let Some(queue) = queue else {
             return Err(SendError::Failed(io::ErrorKind::NotFound.into()));
         };
-        self.transmitter.transmit(queue.as_ref(), frame)
+        self.transmitter.transmit(queue.as_ref(), frame)?;
+        Ok(Sent::Now)
     }
 }
 

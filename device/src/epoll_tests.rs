@@ -15,19 +15,32 @@ struct Wire {
     to: Option<PortNo>,
     batches: Vec<(PortNo, usize)>,
     lost: usize,
+    /// Frames that are handled of a batch; none: all.
+    work: Option<usize>,
     failed: Vec<PortNo>,
 }
 
 impl BatchHandler for Wire {
-    fn handle_batch(&mut self, ingress: PortNo, frames: &mut [Frame<'_>], egress: &mut dyn Egress) {
+    fn handle_batch(
+        &mut self,
+        ingress: PortNo,
+        frames: &mut [Frame<'_>],
+        egress: &mut dyn Egress,
+    ) -> usize {
         self.batches.push((ingress, frames.len()));
-        for frame in frames {
+        let work = self.work.unwrap_or(usize::MAX).min(frames.len());
+        for frame in &mut frames[..work] {
             if let Some(to) = self.to
                 && egress.send(to, frame).is_err()
             {
                 self.lost += 1;
             }
         }
+        work
+    }
+
+    fn handle_completion(&mut self, _: PortNo, _: usize, _: usize, _: Result<(), SendError>) {
+        panic!("nothing is sent later");
     }
 
     fn handle_malformed(&mut self, _: PortNo, error: VnetHdrError) {
@@ -123,6 +136,51 @@ fn a_busy_port_waits_for_its_turn_like_all_others() {
         wire.batches,
         [(port(0), MAX_BATCH), (port(1), 1), (port(2), 1)]
     );
+}
+
+#[test]
+fn what_a_handler_leaves_is_presented_again_in_order_after_other_ports_had_their_turn() {
+    let (mut backend, far) = backend_with(3);
+    let mut wire = Wire {
+        to: Some(port(2)),
+        work: Some(2),
+        ..Wire::default()
+    };
+    for number in 0..5 {
+        let mut bytes = [number; 60];
+        far[0]
+            .send(&mut Frame::new(&mut bytes, 0, Offload::NONE))
+            .unwrap();
+    }
+    backend.turn(SOON, &mut wire).unwrap();
+    assert_eq!(wire.batches, [(port(0), 5)]);
+    send(&far[0], 60, 1);
+    send(&far[1], 60, 1);
+    backend.turn(SOON, &mut wire).unwrap();
+    assert_eq!(wire.batches[1..], [(port(0), 3), (port(1), 1)]);
+    // Ends at once although nothing is readable: one frame is left.
+    backend.turn(None, &mut wire).unwrap();
+    assert_eq!(wire.batches[3..], [(port(0), 1), (port(0), 1)]);
+    let mut buf = vec![0; RECV_BUF_LEN];
+    let mut order = Vec::new();
+    while let Ok(Received::Frame(frame)) = far[2].recv(&mut buf) {
+        order.push(frame.data()[0]);
+    }
+    assert_eq!(order, [0, 1, 2, 3, 7, 4, 7]);
+}
+
+#[test]
+fn what_is_left_of_a_port_goes_with_it() {
+    let (mut backend, far) = backend_with(2);
+    let mut wire = Wire {
+        work: Some(1),
+        ..Wire::default()
+    };
+    send(&far[0], 60, 3);
+    backend.turn(SOON, &mut wire).unwrap();
+    backend.remove_port(port(0));
+    backend.turn(SOON, &mut wire).unwrap();
+    assert_eq!(wire.batches, [(port(0), 3)]);
 }
 
 #[test]

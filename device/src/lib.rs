@@ -21,6 +21,7 @@ mod fresh_namespace;
 mod host_prefixes;
 mod memory;
 mod namespace;
+mod parked;
 mod port_table;
 mod queue;
 mod sys;
@@ -32,7 +33,7 @@ pub use attach::{
     AttachError, Attacher, Interface, InterfaceSpec, Offloading, SpecError, Step,
     run_helper_if_requested,
 };
-pub use backend::{Backend, BatchHandler, Egress, MAX_BATCH, Reading, Waker};
+pub use backend::{Backend, BatchHandler, Egress, MAX_BATCH, Reading, Sent, Waker};
 pub use capability::{Capabilities, OwnNamespaces, TunDevice, UserNamespaces};
 pub use epoll::EpollBackend;
 pub use fault::{Faults, FaultyPort, Probability};

@@ -56,7 +56,12 @@ pub(crate) struct Shard {
 impl Shard {
     /// Counts a dropped frame.
     pub(crate) fn count_drop(&self, reason: DropReason) {
-        self.drops[reason.index()].add(1);
+        self.count_drops(reason, 1);
+    }
+
+    /// Counts dropped frames.
+    pub(crate) fn count_drops(&self, reason: DropReason, count: u64) {
+        self.drops[reason.index()].add(count);
     }
 }
 

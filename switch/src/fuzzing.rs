@@ -346,7 +346,7 @@ impl Harness {
                 Verdict::Drop(_) => Vec::new(),
             };
             for port in &egress {
-                pipeline.count_sent(*port, len);
+                pipeline.count_sent(*port, 1, len);
                 self.reference.count_sent(*port, len);
             }
             (verdict, egress)

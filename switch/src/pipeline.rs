@@ -15,6 +15,12 @@ use crate::{DropReason, Switch, Verdict};
 /// Frames that are prepared together: enough to keep all outstanding memory reads of a core busy.
 const GROUP_LEN: usize = 32;
 
+/// Copies after which a batch ends although more frames were given.
+///
+/// A copy is a write to a device, about 1 us: a batch keeps the other ports of its worker waiting for
+/// one millisecond and one frame, even where each of its frames is flooded to a thousand ports.
+const COPY_BUDGET: usize = 1024;
+
 /// The packet side of a [`Switch`] for one worker thread.
 ///
 /// Made by [`Switch::pipeline`]. Nothing here waits for another thread or, once `verdicts` has the
@@ -45,8 +51,10 @@ impl Pipeline {
 
     /// Decides on frames that came in from one port, learns from them and counts them.
     ///
-    /// `verdicts` is emptied and gets one verdict a frame, in their order. Each frame is decided in
-    /// the state that the frames before it left. The newest snapshot is taken first, so a verdict's
+    /// `verdicts` is emptied and gets one verdict a frame, in their order. There are fewer verdicts than
+    /// frames, but at least one, when flooding the first frames is work enough; the frames without a
+    /// verdict were not looked at and have to be given again. Each frame is decided in the state that
+    /// the frames before it left. The newest snapshot is taken first, so a verdict's
     /// ports and [`Pipeline::flood_set`] agree until the next batch.
     pub fn handle_batch(
         &mut self,
@@ -64,7 +72,8 @@ impl Pipeline {
         let shard = port.counters.shard(self.worker);
         let fdb = &*port.network.fdb;
         let mut byte_count = 0;
-        for group in frames.chunks(GROUP_LEN) {
+        let mut copy_count = 0;
+        'batch: for group in frames.chunks(GROUP_LEN) {
             let mut prepared = [Prepared::NONE; GROUP_LEN];
             let prepared = &mut prepared[..group.len()];
             let mut touched = 0;
@@ -73,12 +82,19 @@ impl Pipeline {
                 touched ^= prepared.touch(fdb);
             }
             black_box(touched);
-            verdicts.extend(group.iter().zip(prepared).map(|(frame, prepared)| {
+            for (frame, prepared) in group.iter().zip(prepared) {
+                if copy_count >= COPY_BUDGET {
+                    break 'batch;
+                }
                 byte_count += frame.data().len() as u64;
-                handle_frame(&self.snapshot, port, shard, now, frame, prepared)
-            }));
+                let verdict = handle_frame(&self.snapshot, port, shard, now, frame, prepared);
+                if verdict == Verdict::Flood {
+                    copy_count += port.network.members.len();
+                }
+                verdicts.push(verdict);
+            }
         }
-        shard.rx_frames.add(frames.len() as u64);
+        shard.rx_frames.add(verdicts.len() as u64);
         shard.rx_bytes.add(byte_count);
     }
 
@@ -89,18 +105,18 @@ impl Pipeline {
         port.into_iter().flat_map(Port::flood_set)
     }
 
-    /// Counts a frame of `byte_count` bytes that was given to the device of `port`.
-    pub fn count_sent(&self, port: PortNo, byte_count: usize) {
+    /// Counts frames, `byte_count` bytes together, that were given to the device of `port`.
+    pub fn count_sent(&self, port: PortNo, frame_count: usize, byte_count: usize) {
         if let Some(shard) = self.shard(port) {
-            shard.tx_frames.add(1);
+            shard.tx_frames.add(frame_count as u64);
             shard.tx_bytes.add(byte_count as u64);
         }
     }
 
-    /// Counts a frame that the device of `port` did not take.
-    pub fn count_egress_drop(&self, port: PortNo, reason: DropReason) {
+    /// Counts frames that the device of `port` did not take.
+    pub fn count_egress_drop(&self, port: PortNo, reason: DropReason, frame_count: usize) {
         if let Some(shard) = self.shard(port) {
-            shard.count_drop(reason);
+            shard.count_drops(reason, frame_count as u64);
         }
     }
 

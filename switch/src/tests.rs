@@ -162,7 +162,7 @@ fn a_removed_port_is_gone_for_workers_that_refresh_and_its_number_stays_away() {
     assert_eq!(send(&mut pipeline, NOW, b, mac(1), mac(2)), Verdict::Flood);
     let gone = send(&mut pipeline, NOW, a, mac(2), mac(1));
     assert_eq!(gone, Verdict::Drop(DropReason::PortGone));
-    pipeline.count_sent(a, 60);
+    pipeline.count_sent(a, 1, 60);
 
     let c = switch.add_port(network, OPEN).unwrap();
     assert_ne!(c.index(), a.index());
@@ -210,6 +210,32 @@ fn a_network_that_does_not_age_is_a_hub() {
 }
 
 #[test]
+fn a_batch_ends_when_flooding_has_been_work_enough() {
+    let switch = switch();
+    let network = switch.add_network(NETWORK);
+    let ports: Vec<_> = (0..600)
+        .map(|_| switch.add_port(network, OPEN).unwrap())
+        .collect();
+    let mut pipeline = switch.pipeline(0);
+    send(&mut pipeline, NOW, ports[1], mac(1), mac(2));
+    let mut verdicts = Vec::new();
+    let mut data = [[0; 60]; 6];
+    for (data, to) in data.iter_mut().zip([2, 9, 2, 9, 9, 2]) {
+        *data = bytes(mac(to), mac(1));
+    }
+    let frames = data
+        .each_mut()
+        .map(|data| Frame::new(data, 0, Offload::NONE));
+    pipeline.handle_batch(NOW, ports[0], &frames, &mut verdicts);
+    let known = Verdict::Forward(ports[1]);
+    assert_eq!(verdicts, [known, Verdict::Flood, known, Verdict::Flood]);
+    let handled = switch.port_stats(ports[0]).unwrap();
+    assert_eq!((handled.rx_frames, handled.rx_bytes), (4, 240));
+    pipeline.handle_batch(NOW, ports[0], &frames[4..], &mut verdicts);
+    assert_eq!(verdicts, [Verdict::Flood, known]);
+}
+
+#[test]
 fn outcomes_are_counted_where_they_belong_and_added_up_over_workers() {
     let switch = switch();
     let network = switch.add_network(NETWORK);
@@ -217,8 +243,8 @@ fn outcomes_are_counted_where_they_belong_and_added_up_over_workers() {
     for worker in 0..2 {
         let mut pipeline = switch.pipeline(worker);
         send(&mut pipeline, NOW, port, mac(1), mac(1));
-        pipeline.count_sent(port, 100);
-        pipeline.count_egress_drop(port, DropReason::QueueFull);
+        pipeline.count_sent(port, 1, 100);
+        pipeline.count_egress_drop(port, DropReason::QueueFull, 1);
         pipeline.count_ingress_drop(port, DropReason::BadOffload, 10);
     }
     let stats = switch.port_stats(port).unwrap();
@@ -287,7 +313,7 @@ fn a_warm_pipeline_does_not_allocate() {
             let now = NOW + Duration::from_secs(second * 7 % 1_000);
             pipeline.handle_batch(now, a, &frames, &mut verdicts);
             for port in pipeline.flood_set(a) {
-                pipeline.count_sent(port, 60);
+                pipeline.count_sent(port, 1, 60);
             }
         }
     });

@@ -69,7 +69,11 @@ fn a_frame_to_an_interface_that_is_down_is_refused_until_it_is_up() {
 struct Failures(Vec<PortNo>);
 
 impl BatchHandler for Failures {
-    fn handle_batch(&mut self, _: PortNo, _: &mut [Frame<'_>], _: &mut dyn Egress) {}
+    fn handle_batch(&mut self, _: PortNo, frames: &mut [Frame<'_>], _: &mut dyn Egress) -> usize {
+        frames.len()
+    }
+
+    fn handle_completion(&mut self, _: PortNo, _: usize, _: usize, _: Result<(), SendError>) {}
 
     fn handle_malformed(&mut self, _: PortNo, error: VnetHdrError) {
         panic!("{error}");

@@ -44,13 +44,31 @@ struct Wire {
 const PORTS: [PortNo; 2] = [PortNo::new(0, 0), PortNo::new(1, 0)];
 
 impl BatchHandler for Wire {
-    fn handle_batch(&mut self, ingress: PortNo, frames: &mut [Frame<'_>], egress: &mut dyn Egress) {
+    fn handle_batch(
+        &mut self,
+        ingress: PortNo,
+        frames: &mut [Frame<'_>],
+        egress: &mut dyn Egress,
+    ) -> usize {
         let to = PORTS[usize::from(ingress == PORTS[0])];
-        for frame in frames {
+        for frame in &mut *frames {
             self.longest = self.longest.max(frame.data().len());
             if let Err(SendError::Unsupported | SendError::Failed(_)) = egress.send(to, frame) {
                 self.unsupported += 1;
             }
+        }
+        frames.len()
+    }
+
+    fn handle_completion(
+        &mut self,
+        _: PortNo,
+        frame_count: usize,
+        _: usize,
+        outcome: Result<(), SendError>,
+    ) {
+        if let Err(SendError::Unsupported | SendError::Failed(_)) = outcome {
+            self.unsupported += frame_count;
         }
     }
 
