@@ -13,8 +13,9 @@
 use crate::checksum::{Verification, complete, verify_transport};
 use crate::{
     ArpPacket, ChecksumOffload, EthernetMut, EthernetView, Fragment, Icmpv4Mut, Icmpv4View,
-    Icmpv6Mut, Icmpv6View, Ipv4Mut, Ipv4View, Ipv6Mut, Ipv6View, NdMessage, Offload, ParsedFrame,
-    Splitter, TcpMut, TcpView, UdpMut, UdpView, VnetHdr,
+    Icmpv6Mut, Icmpv6View, IgmpMessage, Ipv4Mut, Ipv4View, Ipv6Mut, Ipv6Options, Ipv6View,
+    MldMessage, NdMessage, Offload, ParsedFrame, Splitter, TcpMut, TcpView, UdpMut, UdpView,
+    VnetHdr,
 };
 
 #[cfg(test)]
@@ -70,6 +71,9 @@ fn read_everything_as_everything(frame: &[u8]) {
         }
         if let Ok(view) = Ipv6View::parse_quoted(data) {
             assert!(view.extensions().count() <= Ipv6View::MAX_EXTENSIONS + 1);
+            for extension in view.extensions().flatten() {
+                assert!(Ipv6Options::new(extension).count() <= extension.bytes.len());
+            }
             text(&view);
             Ipv6Mut::parse(data_mut).expect("what is viewed can be changed");
         }
@@ -93,6 +97,18 @@ fn read_everything_as_everything(frame: &[u8]) {
                 assert!(message.options().count() <= data.len());
                 text(&message);
             }
+            if let Ok(message) = MldMessage::parse(&view) {
+                if let MldMessage::ReportV2 { records } = &message {
+                    assert!(records.clone().count() <= data.len() / 20 + 1);
+                }
+                text(&message);
+            }
+        }
+        if let Ok(message) = IgmpMessage::parse(data) {
+            if let IgmpMessage::ReportV3 { records } = &message {
+                assert!(records.clone().count() <= data.len() / 8 + 1);
+            }
+            text(&message);
         }
         assert_eq!(
             EthernetMut::parse(data_mut).is_ok(),

@@ -55,9 +55,11 @@ pub use header::{
 
 // What IP carries.
 pub use header::{
-    Icmpv4Mut, Icmpv4Type, Icmpv4View, Icmpv6Mut, Icmpv6Type, Icmpv6View, NdMessage, NdOption,
-    NdOptions, NeighborFlags, PrefixInformation, RouterAdvertisement, TcpFlags, TcpMut, TcpOption,
-    TcpView, UdpMut, UdpView,
+    GroupRecord, GroupRecords, Icmpv4Mut, Icmpv4Type, Icmpv4View, Icmpv6Mut, Icmpv6Type,
+    Icmpv6View, IgmpMessage, IgmpQuery, IgmpRecords, IgmpVersion, Ipv6Options, MldMessage,
+    MldQuery, MldRecords, MldVersion, NdMessage, NdOption, NdOptions, NeighborFlags,
+    PrefixInformation, RecordKind, RouterAdvertisement, TcpFlags, TcpMut, TcpOption, TcpView,
+    UdpMut, UdpView,
 };
 
 // Numbers and time.

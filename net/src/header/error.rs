@@ -85,12 +85,18 @@ pub enum HeaderName {
     Ipv6,
     /// An IPv6 extension header.
     Ipv6Extension,
+    /// An option of an IPv6 extension header.
+    Ipv6Option,
     /// TCP.
     Tcp,
     /// A TCP option.
     TcpOption,
     /// UDP.
     Udp,
+    /// IGMP.
+    Igmp,
+    /// MLD.
+    Mld,
     /// ICMP for IPv4.
     Icmpv4,
     /// ICMP for IPv6.
@@ -111,9 +117,12 @@ impl fmt::Display for HeaderName {
             Self::Ipv4Option => "IPv4 option",
             Self::Ipv6 => "IPv6",
             Self::Ipv6Extension => "IPv6 extension header",
+            Self::Ipv6Option => "IPv6 option",
             Self::Tcp => "TCP",
             Self::TcpOption => "TCP option",
             Self::Udp => "UDP",
+            Self::Igmp => "IGMP",
+            Self::Mld => "MLD",
             Self::Icmpv4 => "ICMPv4",
             Self::Icmpv6 => "ICMPv6",
             Self::Nd => "Neighbor Discovery",

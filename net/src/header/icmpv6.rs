@@ -49,6 +49,14 @@ impl Icmpv6Type {
     pub const ECHO_REQUEST: Self = Self(128);
     /// Answer to an echo request.
     pub const ECHO_REPLY: Self = Self(129);
+    /// A router asks who listens to groups (RFC 3810 §5.1).
+    pub const MLD_QUERY: Self = Self(130);
+    /// A host listens to a group (RFC 2710 §3).
+    pub const MLD_REPORT_V1: Self = Self(131);
+    /// A host does not listen to a group any more (RFC 2710 §3).
+    pub const MLD_DONE: Self = Self(132);
+    /// A host says what it listens to (RFC 3810 §5.2).
+    pub const MLD_REPORT_V2: Self = Self(143);
     /// A host looks for routers (RFC 4861 §4.1).
     pub const ROUTER_SOLICITATION: Self = Self(133);
     /// A router tells of itself (RFC 4861 §4.2).
@@ -69,6 +77,11 @@ impl Icmpv6Type {
     /// Tells whether the message is an echo request or reply, told apart by an identifier.
     pub const fn is_query(self) -> bool {
         matches!(self, Self::ECHO_REQUEST | Self::ECHO_REPLY)
+    }
+
+    /// Tells whether the message is one of Multicast Listener Discovery (RFC 2710, RFC 3810).
+    pub const fn is_listener_discovery(self) -> bool {
+        matches!(self.0, 130..=132 | 143)
     }
 
     /// Tells whether the message is one of Neighbor Discovery (RFC 4861 §4).

@@ -1,4 +1,4 @@
-//! The wire formats against two independent implementations, smoltcp and etherparse, and against
+//! The wire formats against independent implementations, smoltcp, etherparse and scapy, and against
 //! properties that hold for every frame.
 
 #[cfg(test)]
@@ -7,6 +7,8 @@ mod checksums;
 mod differential;
 #[cfg(test)]
 mod frames;
+#[cfg(test)]
+mod listeners;
 #[cfg(test)]
 mod splitting;
 #[cfg(test)]
