@@ -47,10 +47,15 @@ impl Cli {
     ///
     /// When there is no binary.
     pub fn new(socket: &Path) -> Result<Self> {
-        Ok(Self {
-            binary: binary()?,
+        Ok(Self::of_binary(&binary()?, socket))
+    }
+
+    /// As [`Cli::new`] with the program that is named.
+    pub fn of_binary(binary: &Path, socket: &Path) -> Self {
+        Self {
+            binary: binary.to_owned(),
             socket: socket.to_owned(),
-        })
+        }
     }
 
     /// Returns the path of the daemon's socket.

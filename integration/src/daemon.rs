@@ -37,7 +37,17 @@ impl Daemon {
     ///
     /// As [`Daemon::start`].
     pub fn with_options(options: &str, socket: &Path, log: &Path) -> Result<Self> {
-        Self::launch(Command::new(binary()?), options, socket, log)
+        Self::of_binary(&binary()?, options, socket, log)
+    }
+
+    /// As [`Daemon::with_options`] with the program that is named.
+    ///
+    /// # Errors
+    ///
+    /// As [`Daemon::start`].
+    pub fn of_binary(binary: &Path, options: &str, socket: &Path, log: &Path) -> Result<Self> {
+        let cli = Cli::of_binary(binary, socket);
+        Self::launch(Command::new(binary), options, cli, log)
     }
 
     /// Starts a daemon by `command`, to which the arguments of the daemon are added.
@@ -46,7 +56,7 @@ impl Daemon {
     ///
     /// As [`Daemon::start`].
     pub fn start_with(command: Command, socket: &Path, log: &Path) -> Result<Self> {
-        Self::launch(command, "", socket, log)
+        Self::launch(command, "", Cli::new(socket)?, log)
     }
 
     /// Returns the command line that talks to it.
@@ -121,15 +131,12 @@ impl Daemon {
         self.process.kill()
     }
 
-    fn launch(mut command: Command, options: &str, socket: &Path, log: &Path) -> Result<Self> {
-        command.arg("--socket").arg(socket).arg("daemon");
+    fn launch(mut command: Command, options: &str, cli: Cli, log: &Path) -> Result<Self> {
+        command.arg("--socket").arg(cli.socket()).arg("daemon");
         command.args(options.split_whitespace());
         let mut process = Background::start(&mut command, log)?;
         let line = process.line("ready")?;
         ensure!(line == "ready", "the daemon said {line:?}, not \"ready\"");
-        Ok(Self {
-            process,
-            cli: Cli::new(socket)?,
-        })
+        Ok(Self { process, cli })
     }
 }
