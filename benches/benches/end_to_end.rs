@@ -1,29 +1,41 @@
-//! tapweave between real namespaces, beside the kernel's bridge and VDE's switch.
+//! tapweave between real namespaces, beside the kernel's bridge and other switches.
 //!
 //! `cargo bench --bench end_to_end -- --help` tells the options. It builds tapweave, goes into namespaces
-//! of its own (as root, or as an ordinary user who may make user namespaces), measures for about three
-//! minutes and prints a page or, with `--json`, the same as data. `--test` runs everything once and
-//! as shortly as possible, to prove that it works; its figures mean nothing.
+//! of its own (as root, or as an ordinary user who may make user namespaces), measures for about five
+//! minutes and prints a page of Markdown or, with `--json`, the same as data. `--test` runs everything
+//! once and as shortly as possible, to prove that it works; its figures mean nothing.
 //!
 //! Needed besides Rust: iproute2, iperf3, ping, util-linux and a usable `/dev/net/tun`.
 
 use std::env;
 use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use clap::Parser;
-use tapweave_benches::datapath::Joined;
+use clap::{Parser, ValueEnum as _};
+use tapweave_benches::datapath::Kind;
 use tapweave_benches::machine::Machine;
+use tapweave_benches::mix::Mix;
+use tapweave_benches::plan::{Case, Plan};
 use tapweave_benches::report::Report;
-use tapweave_benches::rounds::{Plan, Rounds};
-use tapweave_benches::{idle, namespaces, ping_pong};
+use tapweave_benches::rounds::Rounds;
+use tapweave_benches::{frames, generator, idle, namespaces, ping_pong, tcp};
 use tapweave_integration::Lab;
 
-/// Measures tapweave between namespaces, beside the kernel's bridge and VDE's switch.
+/// Measures tapweave between namespaces, beside the kernel's bridge and other switches.
 #[derive(Debug, Parser)]
 struct Args {
+    /// Measure only this (may be repeated)
+    #[arg(long, value_name = "NAME")]
+    only: Vec<Case>,
+    /// Measure only this datapath (may be repeated); ratios are to the first
+    #[arg(long, value_name = "NAME")]
+    datapath: Vec<Kind>,
+    /// Measure this build of tapweave as well
+    #[arg(long, value_name = "PATH")]
+    tapweave: Option<PathBuf>,
     /// Run everything once, as shortly as possible; the figures mean nothing
     #[arg(long)]
     test: bool,
@@ -31,10 +43,10 @@ struct Args {
     #[arg(long)]
     json: bool,
     /// Rounds, each with one run of every datapath
-    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// Seconds of one TCP run
-    #[arg(long, value_name = "SECONDS", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..))]
     seconds: u32,
     /// Begin runs without waiting until the machine has nothing else to do
     #[arg(long)]
@@ -46,42 +58,60 @@ struct Args {
 
 impl Args {
     fn plan(&self) -> Plan {
+        let cases = if self.only.is_empty() {
+            Case::value_variants().to_vec()
+        } else {
+            self.only.clone()
+        };
         if self.test {
             return Plan {
+                cases,
                 round_count: 1,
                 tcp_secs: 1,
-                stream_counts: vec![1],
-                round_trip_count: 100,
+                frames_ms: 100,
+                ping_pong_ms: 100,
                 idle_secs: 1,
                 waits_for_quiet: false,
             };
         }
         Plan {
+            cases,
             round_count: self.rounds,
             tcp_secs: self.seconds,
-            stream_counts: vec![1, 4],
-            round_trip_count: 5_000,
+            frames_ms: 1_000,
+            ping_pong_ms: 1_000,
             idle_secs: 10,
             waits_for_quiet: !self.no_wait,
         }
+    }
+
+    fn datapaths(&self) -> Vec<Kind> {
+        if !self.datapath.is_empty() {
+            return self.datapath.clone();
+        }
+        let all = Kind::value_variants().iter().copied();
+        all.filter(|kind| *kind != Kind::Other || self.tapweave.is_some())
+            .collect()
     }
 }
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    if let Some((ping_pong::ARGUMENT, rest)) = arguments
-        .split_first()
-        .map(|(first, rest)| (first.as_str(), rest))
-    {
-        let result = ping_pong::run_inside(rest, print)?;
-        return print(&result);
+    match arguments.split_first() {
+        Some((first, rest)) if first == ping_pong::ARGUMENT => {
+            return print(&ping_pong::run_inside(rest, print)?);
+        }
+        Some((first, rest)) if first == generator::ARGUMENT => {
+            return generator::run_inside(rest, print);
+        }
+        _ => {}
     }
     let args = Args::parse();
     if !namespaces::is_inside() {
         build_tapweave()?;
         return namespaces::enter_own(&arguments);
     }
-    let report = measure(&args.plan())?;
+    let report = measure(&args)?;
     if args.json {
         print(&serde_json::to_string_pretty(&report)?)
     } else {
@@ -89,35 +119,59 @@ fn main() -> Result<()> {
     }
 }
 
-fn measure(plan: &Plan) -> Result<Report> {
-    let machine = Machine::describe()?;
-    let mut idle = None;
+fn measure(args: &Args) -> Result<Report> {
+    let plan = args.plan();
+    let mut report = Report {
+        machine: Machine::describe()?,
+        plan: plan.clone(),
+        missing: Vec::new(),
+        noisy_run_count: 0,
+        tcp: Vec::new(),
+        frames: Vec::new(),
+        ping_pong: Vec::new(),
+        idle: None,
+    };
+    if plan.has(Case::Idle) {
+        Lab::run(|lab| {
+            let watched = Duration::from_secs(plan.idle_secs.into());
+            report.idle = Some(idle::measure(lab, watched)?);
+            Ok(())
+        })?;
+    }
     Lab::run(|lab| {
-        idle = Some(idle::measure(
-            lab,
-            Duration::from_secs(plan.idle_secs.into()),
-        )?);
+        let mut datapaths = Vec::new();
+        for kind in args.datapaths() {
+            match kind.join(lab, args.tapweave.as_ref())? {
+                Some(joined) => datapaths.push(joined),
+                None => report.missing.push(kind.name()),
+            }
+        }
+        let mut rounds = Rounds::new(&plan, &datapaths);
+        for case in &plan.cases {
+            match case {
+                Case::Tcp1 => report.tcp.extend(tcp::measure(&mut rounds, lab, 1)?),
+                Case::Tcp4 => report.tcp.extend(tcp::measure(&mut rounds, lab, 4)?),
+                Case::Frames1 => {
+                    let results = frames::measure(&mut rounds, lab, Mix::OneFlow)?;
+                    report.frames.extend(results);
+                }
+                Case::Frames64 => {
+                    let results = frames::measure(&mut rounds, lab, Mix::ManyFlows)?;
+                    report.frames.extend(results);
+                }
+                Case::Imix => {
+                    let results = frames::measure(&mut rounds, lab, Mix::Imix)?;
+                    report.frames.extend(results);
+                }
+                Case::RoundTrip => report.ping_pong = ping_pong::measure(&mut rounds, lab)?,
+                // Measured before, when nothing else was there.
+                Case::Idle => {}
+            }
+        }
+        report.noisy_run_count = rounds.noisy_run_count();
         Ok(())
     })?;
-    let mut report = None;
-    Lab::run(|lab| {
-        let mut datapaths = vec![Joined::by_kernel(lab)?, Joined::by_tapweave(lab)?];
-        let vde = Joined::by_vde(lab)?;
-        let missing = vde.is_none().then_some("vde_switch");
-        datapaths.extend(vde);
-        let mut rounds = Rounds::new(plan, &datapaths);
-        report = Some(Report {
-            machine,
-            plan: plan.clone(),
-            tcp: rounds.tcp(lab)?,
-            ping_pong: rounds.ping_pong(lab)?,
-            noisy_run_count: rounds.noisy_run_count(),
-            missing: missing.into_iter().collect(),
-            idle: idle.context("the idle daemon was not measured")?,
-        });
-        Ok(())
-    })?;
-    report.context("nothing was measured")
+    Ok(report)
 }
 
 /// Builds the program that is measured, which `cargo bench` of this package alone would not do.

@@ -6,19 +6,34 @@ mod vde;
 
 use std::fmt;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
-use anyhow::{Result, ensure};
-use tapweave_integration::{Lab, Sandbox, traffic};
+use anyhow::{Context, Result, ensure};
+use clap::ValueEnum;
+use tapweave_integration::{Lab, Sandbox, cli, traffic};
 
-pub use kernel::KernelBridge;
-pub use tapweave::Tapweave;
-pub use vde::VdeSwitch;
+use kernel::KernelBridge;
+use tapweave::Tapweave;
+use vde::VdeSwitch;
+
+/// A datapath that can be chosen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Kind {
+    /// The kernel's bridge with veth pairs, which everything is measured against
+    Kernel,
+    /// A tapweave daemon as it is started without options
+    Tapweave,
+    /// Another build of tapweave, of `--tapweave`
+    Other,
+    /// `vde_switch` of Virtual Distributed Ethernet
+    Vde,
+}
 
 /// Two sandboxes and what is between them.
 #[derive(Debug)]
 pub struct Joined {
     /// Name of the switch, as the report has it.
-    pub name: &'static str,
+    pub name: String,
     /// Where traffic starts.
     pub client: Sandbox,
     /// Where it goes.
@@ -36,43 +51,67 @@ pub trait Switch: fmt::Debug {
     ///
     /// When the switch does not answer.
     fn received_len(&self, client: &Sandbox) -> Result<u64>;
+
+    /// Returns the processes that the switch consists of: none for the kernel.
+    fn pids(&self) -> Vec<u32>;
+}
+
+impl Kind {
+    /// Joins two new sandboxes; returns nothing where the switch is not installed. `other` is the
+    /// program of [`Kind::Other`].
+    ///
+    /// # Errors
+    ///
+    /// When the switch is installed and does not work.
+    pub fn join(self, lab: &Lab, other: Option<&PathBuf>) -> Result<Option<Joined>> {
+        if self == Self::Vde && !VdeSwitch::is_installed() {
+            return Ok(None);
+        }
+        let name = self.name();
+        let [client, server] = ["a", "b"].map(|end| lab.sandbox(&format!("{name}-{end}")));
+        let (client, server) = (client?, server?);
+        let tapweave = |binary| {
+            let (switch, server_ip) = Tapweave::join(lab, name, binary, &client, &server)?;
+            let name = format!("{name} ({})", switch.backend()?);
+            anyhow::Ok((name, Box::new(switch) as Box<dyn Switch>, server_ip))
+        };
+        let (name, switch, server_ip): (_, Box<dyn Switch>, _) = match self {
+            Self::Kernel => {
+                let (switch, server_ip) = KernelBridge::join(lab, &client, &server)?;
+                (name.to_owned(), Box::new(switch), server_ip)
+            }
+            Self::Tapweave => tapweave(&cli::binary()?)?,
+            Self::Other => tapweave(other.context("which other tapweave?")?)?,
+            Self::Vde => {
+                let (switch, server_ip) = VdeSwitch::join(lab, &client, &server)?;
+                (name.to_owned(), Box::new(switch), server_ip)
+            }
+        };
+        traffic::ping(&client, server_ip, 2)?;
+        Ok(Some(Joined {
+            name,
+            client,
+            server,
+            server_ip,
+            switch,
+        }))
+    }
+
+    /// Returns the name of the switch.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Kernel => "kernel",
+            Self::Tapweave => "tapweave",
+            Self::Other => "other",
+            Self::Vde => "vde_switch",
+        }
+    }
 }
 
 impl Joined {
-    /// Joins two new sandboxes by the kernel's bridge, which everything is measured against.
-    ///
-    /// # Errors
-    ///
-    /// When the kernel refuses.
-    pub fn by_kernel(lab: &Lab) -> Result<Self> {
-        let [client, server] = sandboxes(lab, "kernel")?;
-        let (switch, server_ip) = KernelBridge::join(lab, &client, &server)?;
-        Self::new("kernel", client, server, server_ip, Box::new(switch))
-    }
-
-    /// Joins two new sandboxes by a tapweave daemon as it is started without options.
-    ///
-    /// # Errors
-    ///
-    /// When the daemon does not start or refuses.
-    pub fn by_tapweave(lab: &Lab) -> Result<Self> {
-        let [client, server] = sandboxes(lab, "tapweave")?;
-        let (switch, server_ip) = Tapweave::join(lab, &client, &server)?;
-        Self::new("tapweave", client, server, server_ip, Box::new(switch))
-    }
-
-    /// Joins two new sandboxes by VDE's switch; nothing where it is not installed.
-    ///
-    /// # Errors
-    ///
-    /// When it is installed and does not work.
-    pub fn by_vde(lab: &Lab) -> Result<Option<Self>> {
-        if !VdeSwitch::is_installed() {
-            return Ok(None);
-        }
-        let [client, server] = sandboxes(lab, "vde")?;
-        let (switch, server_ip) = VdeSwitch::join(lab, &client, &server)?;
-        Self::new("vde_switch", client, server, server_ip, Box::new(switch)).map(Some)
+    /// Returns what is between the sandboxes.
+    pub fn switch(&self) -> &dyn Switch {
+        self.switch.as_ref()
     }
 
     /// Runs `work` and requires that the switch received at least the payload from the client that
@@ -91,34 +130,10 @@ impl Joined {
         let received = self.switch.received_len(&self.client)? - before;
         let payload_len = payload_len(&result);
         ensure!(
-            received >= payload_len,
+            received >= payload_len && payload_len > 0,
             "{} received {received} bytes while {payload_len} bytes of payload arrived",
             self.name
         );
         Ok(result)
     }
-
-    fn new(
-        name: &'static str,
-        client: Sandbox,
-        server: Sandbox,
-        server_ip: IpAddr,
-        switch: Box<dyn Switch>,
-    ) -> Result<Self> {
-        traffic::ping(&client, server_ip, 2)?;
-        Ok(Self {
-            name,
-            client,
-            server,
-            server_ip,
-            switch,
-        })
-    }
-}
-
-fn sandboxes(lab: &Lab, name: &str) -> Result<[Sandbox; 2]> {
-    Ok([
-        lab.sandbox(&format!("{name}-a"))?,
-        lab.sandbox(&format!("{name}-b"))?,
-    ])
 }

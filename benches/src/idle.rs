@@ -7,13 +7,11 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use tapweave_integration::{Lab, Sandbox};
 
+use crate::machine::TICKS_PER_SEC;
 use crate::series::Summary;
 
 /// Ports of the daemon that is looked at.
 pub const PORT_COUNT: usize = 10;
-
-/// Clock ticks of `/proc/PID/stat` in a second.
-const TICKS_PER_SEC: f64 = 100.0;
 
 /// The costs of an idle daemon.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]

@@ -6,6 +6,7 @@ use tapweave_integration::process::{Background, expect_success};
 use tapweave_integration::{Lab, Sandbox};
 
 use crate::datapath::Joined;
+use crate::rate::BitRate;
 
 /// The congestion control of every run. A machine's default may be another, which changes what the
 /// kernel's own path reaches by half.
@@ -20,8 +21,8 @@ pub struct Server {
 /// What one run gave.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Run {
-    /// Payload that arrived, in bits per second.
-    pub bits_per_sec: f64,
+    /// Payload that arrived.
+    pub rate: BitRate,
     /// Payload that arrived, in bytes.
     pub payload_len: u64,
     /// Segments that were sent again.
@@ -64,7 +65,7 @@ pub fn run(joined: &Joined, stream_count: u32, secs: u32) -> Result<Run> {
     );
     let read = || {
         Some(Run {
-            bits_per_sec: end["sum_received"]["bits_per_second"].as_f64()?,
+            rate: BitRate::from_bits_per_sec(end["sum_received"]["bits_per_second"].as_f64()?),
             payload_len: end["sum_received"]["bytes"].as_u64()?,
             retransmit_count: end["sum_sent"]["retransmits"].as_u64()?,
         })

@@ -6,12 +6,21 @@
 //! the rounds with its spread ([`series`]). Every run proves by the datapath's own counters that the
 //! payload went through it.
 
+pub mod arrivals;
+pub mod cost;
 pub mod datapath;
+pub mod frames;
+pub mod generator;
 pub mod idle;
 pub mod iperf;
 pub mod machine;
+pub mod mix;
 pub mod namespaces;
+pub mod packet_socket;
 pub mod ping_pong;
+pub mod plan;
+pub mod rate;
 pub mod report;
 pub mod rounds;
 pub mod series;
+pub mod tcp;

@@ -13,8 +13,10 @@ use tapweave_integration::Lab;
 use tapweave_integration::process::{Background, expect_success};
 
 use crate::datapath::Joined;
+use crate::rounds::Rounds;
+use crate::series::Summary;
 
-/// The hidden argument; `serve` or `send`, the address and for `send` a count follow.
+/// The hidden argument; `serve ADDRESS` or `send ADDRESS MILLISECONDS` follow.
 pub const ARGUMENT: &str = "--ping-pong";
 
 const L4_PORT: u16 = 5300;
@@ -25,6 +27,19 @@ const WARM_UP_COUNT: u32 = 200;
 
 /// After this a datagram counts as lost, and the run as failed.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Round trips over one datapath.
+#[derive(Clone, Debug, Serialize)]
+pub struct PingPongResult {
+    /// Name of the datapath.
+    pub datapath: String,
+    /// Medians of the runs, in microseconds.
+    pub p50_us: Summary,
+    /// What the medians are of that of the first datapath in the same round.
+    pub p50_ratio: Summary,
+    /// 99th percentiles of the runs, in microseconds.
+    pub p99_us: Summary,
+}
 
 /// Times of the round trips of one run.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
@@ -37,12 +52,31 @@ pub struct RoundTrips {
     pub payload_len: u64,
 }
 
-/// Makes `count` round trips between the sandboxes of a datapath.
+/// Measures round trips over all datapaths.
 ///
 /// # Errors
 ///
-/// When a datagram is lost.
-pub fn run(lab: &Lab, joined: &Joined, count: u32) -> Result<RoundTrips> {
+/// When a datagram is lost or went another way.
+pub fn measure(rounds: &mut Rounds<'_>, lab: &Lab) -> Result<Vec<PingPongResult>> {
+    let ms = rounds.plan().ping_pong_ms;
+    let series = rounds.take(|joined| {
+        let work = || run(lab, joined, ms);
+        joined.prove_carried(work, |trips| trips.payload_len)
+    })?;
+    let result = |(place, joined): (usize, &Joined)| {
+        Some(PingPongResult {
+            datapath: joined.name.clone(),
+            p50_us: series.summary(place, |run| run.p50_us)?,
+            p50_ratio: series.ratio(place, |run| run.p50_us)?,
+            p99_us: series.summary(place, |run| run.p99_us)?,
+        })
+    };
+    let datapaths = rounds.datapaths().iter().enumerate();
+    Ok(datapaths.filter_map(result).collect())
+}
+
+/// Makes round trips between the sandboxes of a datapath for `ms` milliseconds.
+fn run(lab: &Lab, joined: &Joined, ms: u32) -> Result<RoundTrips> {
     let program = env::current_exe()?;
     let program = program
         .to_str()
@@ -54,7 +88,7 @@ pub fn run(lab: &Lab, joined: &Joined, count: u32) -> Result<RoundTrips> {
     let mut server = Background::start(&mut server, &log)?;
     server.line("ready")?;
     let mut client = joined.client.command(program);
-    client.args([ARGUMENT, "send", &address, &count.to_string()]);
+    client.args([ARGUMENT, "send", &address, &ms.to_string()]);
     let answer = expect_success(&mut client, "")?;
     serde_json::from_str(&answer).with_context(|| format!("the sender said {answer}"))
 }
@@ -72,14 +106,17 @@ pub fn run_inside(arguments: &[String], say: impl FnOnce(&str) -> Result<()>) ->
             say("ready")?;
             serve(&socket)
         }
-        [role, address, count] if role == "send" => {
+        [role, address, ms] if role == "send" => {
             let address: SocketAddr = address.parse()?;
             let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
             socket.connect(address)?;
             socket.set_read_timeout(Some(PATIENCE))?;
-            Ok(serde_json::to_string(&send(&socket, count.parse()?)?)?)
+            Ok(serde_json::to_string(&send(
+                &socket,
+                Duration::from_millis(ms.parse()?),
+            )?)?)
         }
-        _ => bail!("{ARGUMENT} serve ADDRESS | send ADDRESS COUNT"),
+        _ => bail!("{ARGUMENT} serve ADDRESS | send ADDRESS MILLISECONDS"),
     }
 }
 
@@ -96,11 +133,15 @@ fn serve(socket: &UdpSocket) -> Result<String> {
     clippy::disallowed_methods,
     reason = "a benchmark measures with the real clock"
 )]
-fn send(socket: &UdpSocket, count: u32) -> Result<RoundTrips> {
-    let mut times = Vec::with_capacity(count as usize);
-    for number in 0..WARM_UP_COUNT + count {
+fn send(socket: &UdpSocket, duration: Duration) -> Result<RoundTrips> {
+    let mut times = Vec::new();
+    let end = Instant::now() + duration;
+    for number in 0.. {
+        if number > WARM_UP_COUNT && Instant::now() > end {
+            break;
+        }
         let mut datagram = [0xa5; PAYLOAD_LEN];
-        datagram[..4].copy_from_slice(&number.to_be_bytes());
+        datagram[..4].copy_from_slice(&u32::to_be_bytes(number));
         let mut answer = [0; PAYLOAD_LEN];
         let start = Instant::now();
         socket.send(&datagram)?;
@@ -118,11 +159,11 @@ fn send(socket: &UdpSocket, count: u32) -> Result<RoundTrips> {
     let percentile = |percent: usize| {
         let time = times.get(times.len() * percent / 100);
         time.map(|time| time.as_secs_f64() * 1e6)
-            .context("no round trip was asked for")
+            .context("no round trip was made")
     };
     Ok(RoundTrips {
         p50_us: percentile(50)?,
         p99_us: percentile(99)?,
-        payload_len: u64::from(count) * PAYLOAD_LEN as u64,
+        payload_len: (times.len() * PAYLOAD_LEN) as u64,
     })
 }

@@ -1,14 +1,18 @@
-//! The result of a run, as JSON and as a page for people.
+//! The result of a run, as JSON and as a page of Markdown.
 
 use std::fmt;
 
 use serde::Serialize;
 
+use crate::frames::FramesResult;
 use crate::idle::Idle;
 use crate::iperf::CONGESTION_CONTROL;
 use crate::machine::Machine;
-use crate::rounds::{PingPongResult, Plan, TcpResult};
+use crate::mix::Mix;
+use crate::ping_pong::PingPongResult;
+use crate::plan::Plan;
 use crate::series::Summary;
+use crate::tcp::TcpResult;
 
 /// Everything that one run measured, and under which conditions.
 #[derive(Clone, Debug, Serialize)]
@@ -23,47 +27,20 @@ pub struct Report {
     pub noisy_run_count: u32,
     /// TCP, by number of streams and datapath.
     pub tcp: Vec<TcpResult>,
+    /// Frames, by mix and datapath.
+    pub frames: Vec<FramesResult>,
     /// Round trips, by datapath.
     pub ping_pong: Vec<PingPongResult>,
     /// The idle daemon.
-    pub idle: Idle,
+    pub idle: Option<Idle>,
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.conditions(f)?;
-        writeln!(
-            f,
-            "\nTCP between two namespaces, MTU 1500, {CONGESTION_CONTROL}, runs of {} s\n",
-            self.plan.tcp_secs
-        )?;
-        writeln!(
-            f,
-            "{:>7}  {:<11} {:>21}  {:>18}  {:>20}  {:>11}",
-            "streams", "datapath", "Gb/s", "of the first", "CPU s per GB", "retransmits"
-        )?;
-        for row in &self.tcp {
-            writeln!(
-                f,
-                "{:>7}  {:<11} {:>21}  {:>18}  {:>20}  {:>11}",
-                row.stream_count,
-                row.datapath,
-                spread(row.gbits_per_sec, 1),
-                spread(row.ratio, 2),
-                spread(row.cpu_secs_per_gbyte, 2),
-                row.retransmit_count.median
-            )?;
-        }
-        writeln!(
-            f,
-            "\nUDP round trip, 64 bytes, {} in a run, in microseconds\n",
-            self.plan.round_trip_count
-        )?;
-        writeln!(f, "{:<11} {:>21}  {:>21}", "datapath", "p50", "p99")?;
-        for row in &self.ping_pong {
-            let (p50, p99) = (spread(row.p50_us, 0), spread(row.p99_us, 0));
-            writeln!(f, "{:<11} {p50:>21}  {p99:>21}", row.datapath)?;
-        }
+        self.tcp(f)?;
+        self.frames(f)?;
+        self.ping_pong(f)?;
         self.idle(f)
     }
 }
@@ -73,7 +50,9 @@ impl Report {
         let machine = &self.machine;
         writeln!(
             f,
-            "{} UTC, commit {}, {}, {} cores, Linux {}, governor {}, load average {}",
+            "{} UTC, commit {}, {}, {} cores, Linux {}, governor {}, load average {} at the start.\n\
+             {} interleaved rounds; medians, with the smallest and the largest value; ratios are taken \
+             within a round. Runs that began while the machine was busy with something else: {}.",
             machine.date,
             machine.commit.as_deref().unwrap_or("unknown"),
             machine.processor,
@@ -81,32 +60,122 @@ impl Report {
             machine.kernel,
             machine.governor.as_deref().unwrap_or("not visible"),
             machine.load_average,
+            self.plan.round_count,
+            self.noisy_run_count,
         )?;
+        for name in &self.missing {
+            writeln!(f, "Not installed and not measured: {name}.")?;
+        }
+        Ok(())
+    }
+
+    fn tcp(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.tcp.is_empty() {
+            return Ok(());
+        }
         writeln!(
             f,
-            "{} interleaved rounds; medians, with the smallest and the largest value; ratios are taken \
-             within a round",
-            self.plan.round_count
+            "\nTCP between two namespaces, MTU 1500, {CONGESTION_CONTROL}, runs of {} s:\n",
+            self.plan.tcp_secs
         )?;
-        if self.noisy_run_count > 0 {
+        heading(
+            f,
+            &[
+                "streams",
+                "datapath",
+                "Gb/s",
+                "ratio",
+                "switch CPU s per GB",
+                "machine CPU s per GB",
+                "retransmits",
+            ],
+        )?;
+        for row in &self.tcp {
             writeln!(
                 f,
-                "{} runs began while the machine was busy with something else",
-                self.noisy_run_count
+                "| {} | {} | {} | {} | {} | {} | {} |",
+                row.stream_count,
+                row.datapath,
+                spread(row.gbits_per_sec, 1),
+                spread(row.ratio, 2),
+                optional(row.switch_secs_per_gbyte, 2),
+                spread(row.machine_secs_per_gbyte, 2),
+                row.retransmit_count.median,
             )?;
         }
-        for name in &self.missing {
-            writeln!(f, "{name} is not installed: not measured")?;
+        Ok(())
+    }
+
+    fn frames(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.frames.is_empty() {
+            return Ok(());
+        }
+        writeln!(
+            f,
+            "\nUDP frames from a packet socket, counted by the receiving namespace's UDP for {} ms:\n",
+            self.plan.frames_ms
+        )?;
+        heading(
+            f,
+            &[
+                "frames",
+                "datapath",
+                "million a second",
+                "ratio",
+                "Gb/s",
+                "datagrams a packet",
+                "switch CPU s per million",
+                "machine CPU s per million",
+            ],
+        )?;
+        for row in &self.frames {
+            writeln!(
+                f,
+                "| {} | {} | {} | {} | {} | {:.1} | {} | {} |",
+                title(row.mix),
+                row.datapath,
+                spread(row.mframes_per_sec, 3),
+                spread(row.ratio, 2),
+                spread(row.gbits_per_sec, 2),
+                row.datagrams_per_packet.median,
+                optional(row.switch_secs_per_mframe, 2),
+                spread(row.machine_secs_per_mframe, 2),
+            )?;
+        }
+        Ok(())
+    }
+
+    fn ping_pong(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.ping_pong.is_empty() {
+            return Ok(());
+        }
+        writeln!(
+            f,
+            "\nUDP round trips of 64 bytes, one at a time for {} ms, in microseconds:\n",
+            self.plan.ping_pong_ms
+        )?;
+        heading(f, &["datapath", "p50", "ratio", "p99"])?;
+        for row in &self.ping_pong {
+            writeln!(
+                f,
+                "| {} | {} | {} | {} |",
+                row.datapath,
+                spread(row.p50_us, 0),
+                spread(row.p50_ratio, 2),
+                spread(row.p99_us, 0)
+            )?;
         }
         Ok(())
     }
 
     fn idle(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let idle = &self.idle;
+        let Some(idle) = &self.idle else {
+            return Ok(());
+        };
         writeln!(
             f,
-            "\nidle with {} ports: {:.1} MB resident, {} threads, {:.2} % of a processor over {:.0} s; \
-             connect takes {} ms",
+            "\nIdle with {} ports: {:.1} MB resident, {} threads, {:.2} % of a processor over {:.0} s; \
+             a connect takes {} ms.",
             idle.port_count,
             megabytes(idle.resident_len),
             idle.thread_count,
@@ -117,10 +186,28 @@ impl Report {
     }
 }
 
+const fn title(mix: Mix) -> &'static str {
+    match mix {
+        Mix::OneFlow => "64 bytes, 1 flow",
+        Mix::ManyFlows => "64 bytes, 64 flows",
+        Mix::Imix => "IMIX, 64 flows",
+    }
+}
+
+/// The first two lines of a table.
+fn heading(f: &mut fmt::Formatter<'_>, columns: &[&str]) -> fmt::Result {
+    writeln!(f, "| {} |", columns.join(" | "))?;
+    writeln!(f, "|{}", "---|".repeat(columns.len()))
+}
+
 /// `24.1 (22.0-25.9)`
 fn spread(summary: Summary, digits: usize) -> String {
     let Summary { median, min, max } = summary;
     format!("{median:.digits$} ({min:.digits$}-{max:.digits$})")
+}
+
+fn optional(summary: Option<Summary>, digits: usize) -> String {
+    summary.map_or_else(|| "-".to_owned(), |summary| spread(summary, digits))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "no process has 2^53 bytes")]

@@ -12,7 +12,7 @@ const SERVER_IP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 193, 1, 2));
 
 /// The kernel's bridge.
 #[derive(Debug)]
-pub struct KernelBridge(Bridge);
+pub(super) struct KernelBridge(Bridge);
 
 impl KernelBridge {
     /// Joins two sandboxes; returns the second one's address.
@@ -20,7 +20,7 @@ impl KernelBridge {
     /// # Errors
     ///
     /// When the kernel refuses.
-    pub fn join(lab: &Lab, client: &Sandbox, server: &Sandbox) -> Result<(Self, IpAddr)> {
+    pub(super) fn join(lab: &Lab, client: &Sandbox, server: &Sandbox) -> Result<(Self, IpAddr)> {
         let bridge = Bridge::new(lab)?;
         bridge.bypass_packet_filter()?;
         bridge.connect(client, 1, "10.193.1.1/24")?;
@@ -32,5 +32,9 @@ impl KernelBridge {
 impl Switch for KernelBridge {
     fn received_len(&self, client: &Sandbox) -> Result<u64> {
         self.0.received_len(client)
+    }
+
+    fn pids(&self) -> Vec<u32> {
+        Vec::new()
     }
 }

@@ -1,8 +1,9 @@
 //! tapweave, as a user starts it.
 
 use std::net::IpAddr;
+use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use tapweave_integration::listing::number;
 use tapweave_integration::{Daemon, Lab, Sandbox};
 
@@ -12,23 +13,43 @@ const NETWORK: &str = "bench";
 
 /// A tapweave daemon with one network.
 #[derive(Debug)]
-pub struct Tapweave {
+pub(super) struct Tapweave {
     daemon: Daemon,
 }
 
 impl Tapweave {
-    /// Joins two sandboxes; returns the second one's address.
+    /// Joins two sandboxes by a daemon of the program `binary`; returns the second one's address. Files
+    /// of the daemon are named after `name`.
     ///
     /// # Errors
     ///
     /// When the daemon does not start or refuses.
-    pub fn join(lab: &Lab, client: &Sandbox, server: &Sandbox) -> Result<(Self, IpAddr)> {
-        let daemon = lab.daemon()?;
+    pub(super) fn join(
+        lab: &Lab,
+        name: &str,
+        binary: &Path,
+        client: &Sandbox,
+        server: &Sandbox,
+    ) -> Result<(Self, IpAddr)> {
+        let socket = lab.file(format!("{name}.sock"));
+        let log = lab.file(format!("{name}.log"));
+        let daemon = Daemon::of_binary(binary, "", &socket, &log)?;
         let cli = daemon.cli();
         cli.ok(&format!("network create {NETWORK} --subnet 10.193.2.0/24"))?;
         cli.connect(NETWORK, client, "")?;
         let server_ip = cli.connect(NETWORK, server, "")?.ipv4()?;
         Ok((Self { daemon }, server_ip))
+    }
+
+    /// Returns the name of the event loop that moves the frames.
+    ///
+    /// # Errors
+    ///
+    /// When the daemon does not answer.
+    pub(super) fn backend(&self) -> Result<String> {
+        let stats = self.daemon.cli().json("stats")?;
+        let backend = stats["workers"][0]["backend"].as_str();
+        Ok(backend.context("no backend in `stats`")?.to_owned())
     }
 }
 
@@ -37,5 +58,9 @@ impl Switch for Tapweave {
         let cli = self.daemon.cli();
         let port = cli.json(&format!("port show {NETWORK}/{}", client.name()))?;
         number(&port["counters"], "rx_bytes")
+    }
+
+    fn pids(&self) -> Vec<u32> {
+        vec![self.daemon.pid()]
     }
 }

@@ -19,15 +19,15 @@ const SERVER_IP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 193, 3, 2));
 /// A running `vde_switch` with a plug in each of two sandboxes. The fields are dropped in order: the
 /// plugs before the switch, whose end would make them complain.
 #[derive(Debug)]
-pub struct VdeSwitch {
-    _plugs: [Background; 2],
-    _switch: Background,
+pub(super) struct VdeSwitch {
+    plugs: [Background; 2],
+    switch: Background,
     console: PathBuf,
 }
 
 impl VdeSwitch {
     /// Tells whether VDE (Debian's package `vde2`) is installed.
-    pub fn is_installed() -> bool {
+    pub(super) fn is_installed() -> bool {
         ["vde_switch", "vde_plug2tap"].into_iter().all(|program| {
             let found = Command::new(program).arg("--version").output();
             found.is_ok()
@@ -39,7 +39,7 @@ impl VdeSwitch {
     /// # Errors
     ///
     /// When one of the programs does not start.
-    pub fn join(lab: &Lab, client: &Sandbox, server: &Sandbox) -> Result<(Self, IpAddr)> {
+    pub(super) fn join(lab: &Lab, client: &Sandbox, server: &Sandbox) -> Result<(Self, IpAddr)> {
         let (sockets, console) = (lab.file("vde"), lab.file("vde.console"));
         let mut command = Command::new("vde_switch");
         command.arg("-s").arg(&sockets).arg("-M").arg(&console);
@@ -52,8 +52,8 @@ impl VdeSwitch {
             plug(lab, &sockets, server, &format!("{SERVER_IP}/24"))?,
         ];
         let joined = Self {
-            _plugs: plugs,
-            _switch: switch,
+            plugs,
+            switch,
             console,
         };
         Ok((joined, SERVER_IP))
@@ -91,5 +91,10 @@ impl Switch for VdeSwitch {
             }
         }
         Err(anyhow::anyhow!("vde_switch does not list its ports"))
+    }
+
+    fn pids(&self) -> Vec<u32> {
+        let plugs = self.plugs.iter().map(Background::pid);
+        plugs.chain([self.switch.pid()]).collect()
     }
 }

@@ -1,0 +1,50 @@
+//! What a run of the benchmark measures, and how much of it.
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+/// One thing that is measured.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Case {
+    /// TCP throughput of one connection
+    Tcp1,
+    /// TCP throughput of four connections at once
+    Tcp4,
+    /// 64-byte frames a second, one flow
+    Frames1,
+    /// 64-byte frames a second, 64 flows
+    Frames64,
+    /// Frames of mixed lengths (7 : 4 : 1 of 64, 594 and 1,518 bytes), 64 flows
+    Imix,
+    /// The time of a UDP round trip
+    RoundTrip,
+    /// Memory and processor time of an idle daemon
+    Idle,
+}
+
+/// How much is measured.
+#[derive(Clone, Debug, Serialize)]
+pub struct Plan {
+    /// What is measured.
+    pub cases: Vec<Case>,
+    /// Rounds, each with one run of every datapath.
+    pub round_count: u32,
+    /// Seconds of one TCP run.
+    pub tcp_secs: u32,
+    /// Milliseconds in which frames are counted.
+    pub frames_ms: u32,
+    /// Milliseconds of one ping-pong run.
+    pub ping_pong_ms: u32,
+    /// Seconds for which an idle daemon is watched.
+    pub idle_secs: u32,
+    /// Whether a run waits until the machine has nothing else to do.
+    pub waits_for_quiet: bool,
+}
+
+impl Plan {
+    /// Tells whether it is measured.
+    pub fn has(&self, case: Case) -> bool {
+        self.cases.contains(&case)
+    }
+}
