@@ -19,6 +19,24 @@ pub enum DropReason {
     SourceGroup,
     /// Ingress: the source address is all zeroes.
     SourceZero,
+    /// Guard: the source address is not the endpoint's MAC.
+    GuardMac,
+    /// Guard: neither ARP nor IPv4 nor IPv6, or more than two VLAN tags before it.
+    GuardEthertype,
+    /// Guard: ARP that says something about another station, or is not for IPv4 over Ethernet.
+    GuardArp,
+    /// Guard: the IPv4 source is not the endpoint's.
+    GuardIpv4,
+    /// Guard: the IPv6 source is not the endpoint's.
+    GuardIpv6,
+    /// Guard: Neighbor Discovery that says something about another station, or comes in a fragment.
+    GuardNd,
+    /// Guard: what only a router may send (RFC 6105).
+    GuardRouter,
+    /// Guard: what only a DHCP server or relay may send.
+    GuardDhcp,
+    /// Guard: headers that cannot be followed to their end, or that an offload would rewrite.
+    GuardMalformed,
     /// Ingress: the destination is one of 01-80-C2-00-00-00 to -0F (IEEE 802.1Q-2018 §8.6.3).
     ReservedDestination,
     /// Ingress: the destination is on the port that the frame came from.
@@ -40,12 +58,21 @@ pub enum DropReason {
 
 impl DropReason {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 22] = [
         Self::Runt,
         Self::Oversize,
         Self::BadOffload,
         Self::SourceGroup,
         Self::SourceZero,
+        Self::GuardMac,
+        Self::GuardEthertype,
+        Self::GuardArp,
+        Self::GuardIpv4,
+        Self::GuardIpv6,
+        Self::GuardNd,
+        Self::GuardRouter,
+        Self::GuardDhcp,
+        Self::GuardMalformed,
         Self::ReservedDestination,
         Self::SamePort,
         Self::Isolated,
@@ -71,6 +98,15 @@ impl DropReason {
             Self::BadOffload => "bad_offload",
             Self::SourceGroup => "source_group",
             Self::SourceZero => "source_zero",
+            Self::GuardMac => "guard_mac",
+            Self::GuardEthertype => "guard_ethertype",
+            Self::GuardArp => "guard_arp",
+            Self::GuardIpv4 => "guard_ipv4",
+            Self::GuardIpv6 => "guard_ipv6",
+            Self::GuardNd => "guard_nd",
+            Self::GuardRouter => "guard_router",
+            Self::GuardDhcp => "guard_dhcp",
+            Self::GuardMalformed => "guard_malformed",
             Self::ReservedDestination => "reserved_destination",
             Self::SamePort => "same_port",
             Self::Isolated => "isolated",
