@@ -1,9 +1,9 @@
-//! The body of the fuzz target `frame_parser`, callable without a fuzzer.
+//! The bodies of the fuzz targets, callable without a fuzzer: `frame_parser` here, `coalescer` beside.
 //!
-//! It reads one input with everything that this crate has and asserts what must hold for every input:
-//! slices lie inside the frame, layers are in order, a completed checksum verifies, segments add up to
-//! the payload and stay inside their buffers. The ordinary tests run it over generated and stored
-//! inputs; `fuzz/` runs it under libFuzzer.
+//! `frame_parser` reads one input with everything that this crate has and asserts what must hold for
+//! every input: slices lie inside the frame, layers are in order, a completed checksum verifies,
+//! segments add up to the payload and stay inside their buffers. The ordinary tests run it over
+//! generated and stored inputs; `fuzz/` runs it under libFuzzer.
 
 #![expect(
     clippy::expect_used,
@@ -18,8 +18,11 @@ use crate::{
     VnetHdr,
 };
 
+mod coalescer;
 #[cfg(test)]
 mod smoke;
+
+pub use coalescer::coalescer;
 
 /// Segments of one super-frame that are looked at: the first ones and the last one.
 const SEGMENTS_CHECKED: usize = 8;

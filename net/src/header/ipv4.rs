@@ -39,6 +39,7 @@ pub struct Ipv4View<'a> {
     payload: &'a [u8],
 }
 
+const RESERVED: u16 = 0x8000;
 const DONT_FRAGMENT: u16 = 0x4000;
 const MORE_FRAGMENTS: u16 = 0x2000;
 const FRAGMENT_OFFSET: u16 = 0x1fff;
@@ -149,6 +150,11 @@ impl<'a> Ipv4View<'a> {
     /// Tells whether the packet must not be fragmented.
     pub fn dont_fragment(&self) -> bool {
         u16_at::<6, _>(self.header) & DONT_FRAGMENT != 0
+    }
+
+    /// Tells whether the flag that must be zero is not (RFC 791 §3.1).
+    pub fn reserved_flag(&self) -> bool {
+        u16_at::<6, _>(self.header) & RESERVED != 0
     }
 
     /// Tells whether further fragments follow this one.

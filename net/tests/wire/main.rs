@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod checksums;
 #[cfg(test)]
+mod coalescing;
+#[cfg(test)]
 mod differential;
 #[cfg(test)]
 mod frames;
