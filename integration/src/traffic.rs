@@ -225,7 +225,7 @@ pub enum Datagrams {
     Segmented,
 }
 
-/// Sends bursts of eight datagrams, each burst confirmed, and compares count and SHA-256 at both ends.
+/// Sends 64 bursts of eight datagrams (of one, above 8 KiB), each burst confirmed, and compares count and SHA-256 at both ends.
 ///
 /// # Errors
 ///

@@ -1,15 +1,19 @@
 """UDP datagrams, none lost: `serve IP PORT` confirms every burst and prints count and SHA-256;
 `send IP PORT BURSTS SIZE SEED [gso]` sends bursts of datagrams and waits for each confirmation.
-With `gso` a burst is one call with UDP_SEGMENT, so that it may cross the switch as one super-frame."""
+With `gso` a burst is one call with UDP_SEGMENT, so that it may cross the switch as one super-frame.
+A burst is eight datagrams, or one of those that are so large that eight would overflow a socket."""
 import hashlib
 import random
 import socket
 import struct
 import sys
 
-BURST = 8
 UDP_SEGMENT = 103
 END = b"end"
+
+
+def burst_of(size):
+    return 8 if size <= 8192 else 1
 
 
 def report(count, digest):
@@ -29,7 +33,7 @@ def serve(address):
                 break
             count += 1
             digest.update(struct.pack("!I", len(data)) + data)
-            if count % BURST == 0:
+            if count % burst_of(len(data)) == 0:
                 here.sendto(struct.pack("!I", count), peer)
     report(count, digest)
 
@@ -42,12 +46,12 @@ def send(address, bursts, size, seed, gso):
         if gso:
             peer.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, size)
         for _ in range(bursts):
-            datagrams = [source.randbytes(size) for _ in range(BURST)]
+            datagrams = [source.randbytes(size) for _ in range(burst_of(size))]
             for data in datagrams:
                 digest.update(struct.pack("!I", len(data)) + data)
             for data in [b"".join(datagrams)] if gso else datagrams:
                 peer.send(data)
-            count += BURST
+            count += len(datagrams)
             confirmed = struct.unpack("!I", peer.recv(64))[0]
             if confirmed != count:
                 sys.exit(f"{count} datagrams were sent, {confirmed} confirmed")
