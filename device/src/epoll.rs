@@ -2,7 +2,8 @@
 //!
 //! The fallback that works everywhere. Level-triggered: a port that still has frames after its batch
 //! is simply reported again, behind the others, so that no port starves another. What a handler leaves
-//! of a batch is remembered ([`Parked`]); nothing else is. In a steady state a turn allocates nothing.
+//! of a batch is remembered ([`Parked`]); nothing else is. Datagrams are merged within a batch
+//! ([`Coalescer`]). In a steady state a turn allocates nothing.
 //!
 //! Thread safety: the loop belongs to one worker. Ports are shared with other workers only for
 //! writing, which the kernel serialises.
@@ -16,9 +17,11 @@ use std::time::Duration;
 
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
+use tapweave_net::coalesce::Offered;
 use tapweave_net::{Frame, Offload, PortNo};
 
 use crate::backend::{Backend, BatchHandler, Egress, MAX_BATCH, Reading, Sent, Waker};
+use crate::coalesce::Coalescer;
 use crate::parked::Parked;
 use crate::port_table::{Port, PortTable};
 use crate::queue::{PortQueue, RECV_BUF_LEN, Received, SendError};
@@ -46,6 +49,7 @@ pub struct EpollBackend {
     waker: Waker,
     ports: PortTable,
     transmitter: Transmitter,
+    coalescer: Coalescer,
     parked: Parked,
     /// One receive buffer per frame of a batch. Zeroed memory from the kernel: pages that no frame
     /// reaches are never touched.
@@ -68,6 +72,7 @@ impl EpollBackend {
             waker,
             ports: PortTable::default(),
             transmitter: Transmitter::default(),
+            coalescer: Coalescer::new(),
             parked: Parked::default(),
             buffers: vec![0; MAX_BATCH * RECV_BUF_LEN].into_boxed_slice(),
         })
@@ -113,11 +118,14 @@ impl EpollBackend {
         if let Some(frames) = frames.get_mut(..count)
             && count > 0
         {
+            self.coalescer.begin_batch(count);
             let mut egress = PortEgress {
                 ports: &self.ports,
                 transmitter: &mut self.transmitter,
+                coalescer: &mut self.coalescer,
             };
             let handled_count = handler.handle_batch(number, frames, &mut egress).max(1);
+            egress.end_batch(handler);
             let rest = frames.get(handled_count..).unwrap_or_default();
             self.parked.keep((number, place), rest);
         }
@@ -175,11 +183,15 @@ impl Backend for EpollBackend {
         let timeout = if self.parked.is_empty() {
             timeout
         } else {
+            // Several rests count as one batch; none of them is worth a look for its own sake.
+            self.coalescer.begin_batch(0);
             let mut egress = PortEgress {
                 ports: &self.ports,
                 transmitter: &mut self.transmitter,
+                coalescer: &mut self.coalescer,
             };
             self.parked.present(handler, &mut egress);
+            egress.end_batch(handler);
             Some(Duration::ZERO)
         };
         // A timeout beyond what the kernel can count is as good as none.
@@ -211,17 +223,47 @@ impl Backend for EpollBackend {
 struct PortEgress<'a> {
     ports: &'a PortTable,
     transmitter: &'a mut Transmitter,
+    coalescer: &'a mut Coalescer,
+}
+
+impl PortEgress<'_> {
+    /// Sends what was gathered and reports it.
+    fn end_batch(self, handler: &mut dyn BatchHandler) {
+        let Self {
+            ports,
+            transmitter,
+            coalescer,
+        } = self;
+        coalescer.end_batch(handler, &mut |to, frame| {
+            transmitter.transmit(queue_of(ports, to)?, frame)
+        });
+    }
 }
 
 impl Egress for PortEgress<'_> {
     fn send(&mut self, to: PortNo, frame: &mut Frame<'_>) -> Result<Sent, SendError> {
-        let queue = self.ports.port(to).and_then(|port| port.queues.first());
-        let Some(queue) = queue else {
-            return Err(SendError::Failed(io::ErrorKind::NotFound.into()));
-        };
-        self.transmitter.transmit(queue.as_ref(), frame)?;
+        let Self {
+            ports,
+            transmitter,
+            coalescer,
+        } = self;
+        let queue = queue_of(ports, to)?;
+        let mut send =
+            |to, frame: &mut Frame<'_>| transmitter.transmit(queue_of(ports, to)?, frame);
+        if coalescer.offer(to, queue.offloads(), frame, &mut send) == Offered::Kept {
+            return Ok(Sent::Later);
+        }
+        transmitter.transmit(queue, frame)?;
         Ok(Sent::Now)
     }
+}
+
+/// Returns the queue that frames to a port go to.
+#[inline]
+fn queue_of(ports: &PortTable, to: PortNo) -> Result<&dyn PortQueue, SendError> {
+    let port = ports.port(to).and_then(|port| port.queues.first());
+    port.map(Arc::as_ref)
+        .ok_or_else(|| SendError::Failed(io::ErrorKind::NotFound.into()))
 }
 
 fn event_data(port: PortNo, place: usize) -> io::Result<u64> {

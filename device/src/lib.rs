@@ -15,6 +15,7 @@
 mod attach;
 mod backend;
 mod capability;
+mod coalesce;
 mod epoll;
 mod fault;
 mod fresh_namespace;

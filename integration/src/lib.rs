@@ -21,6 +21,7 @@ pub mod capture;
 pub mod checker;
 pub mod cli;
 pub mod daemon;
+pub mod datagrams;
 pub mod family;
 pub mod flood;
 pub mod frame;

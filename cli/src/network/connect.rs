@@ -43,7 +43,7 @@ pub(crate) struct ConnectArgs {
     /// Queues of the interface, 1 to 16
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=16))]
     queues: u16,
-    /// Whether checksum and segmentation offloads are used [default: true]
+    /// Whether checksum and segmentation offloads are used, and datagrams merged [default: true]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     offload: Option<bool>,
     /// Keep the port from the other isolated ports of the network
