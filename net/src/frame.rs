@@ -1,6 +1,10 @@
 //! A frame in a buffer, with room in front and with what is left to do on it.
 
+mod tag;
+
 use core::fmt;
+
+pub use tag::{TagAction, TagError};
 
 use crate::Offload;
 

@@ -40,4 +40,4 @@ pub use options::{RawOption, RawOptions};
 pub use protocol::IpProtocol;
 pub use tcp::{TcpFlags, TcpMut, TcpOption, TcpView};
 pub use udp::{UdpMut, UdpView};
-pub use vlan::{Vid, VidError, VlanTag};
+pub use vlan::{Vid, VidError, VidParseError, VlanTag};

@@ -28,10 +28,11 @@ mod mac;
 mod offload;
 mod parsed;
 mod time;
+mod vid_set;
 mod vnet;
 
 // Frames and what travels with them.
-pub use frame::Frame;
+pub use frame::{Frame, TagAction, TagError};
 pub use gso::{Segment, SegmentError, SplitError, Splitter};
 pub use offload::{ChecksumOffload, Gso, GsoKind, Offload, OffloadSet};
 pub use vnet::{VnetHdr, VnetHdrError};
@@ -44,9 +45,10 @@ pub use parsed::{Network, ParsedFrame, Transport};
 // The link layer.
 pub use ethertype::EtherType;
 pub use header::{
-    ArpOperation, ArpPacket, EthernetMut, EthernetView, Tags, Vid, VidError, VlanTag,
+    ArpOperation, ArpPacket, EthernetMut, EthernetView, Tags, Vid, VidError, VidParseError, VlanTag,
 };
 pub use mac::{MacAddr, MacParseError};
+pub use vid_set::{VidSet, VidSetError};
 
 // The network layer.
 pub use header::{
