@@ -271,6 +271,7 @@ impl Datapath for MemoryDatapath {
         };
         let entry = |(mac, port): (&MacAddr, &PortNo)| FdbEntry {
             mac: *mac,
+            vid: None,
             port: *port,
             origin: FdbOrigin::Static,
             age: Duration::ZERO,

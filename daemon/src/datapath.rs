@@ -18,7 +18,7 @@ use tapweave_control::datapath::{
 };
 use tapweave_device::{AttachError, Attacher, InterfaceSpec, NamespaceError, PortQueue};
 use tapweave_net::{MacAddr, NetworkNo, PortNo};
-use tapweave_switch::{FdbEntry, NetworkConfig, PortConfig, PortStats, Switch};
+use tapweave_switch::{FdbEntry, NetworkConfig, PortConfig, PortStats, PortVlans, Switch};
 
 use crate::clock::Clock;
 use crate::sandboxes::{AddError, Sandboxes};
@@ -129,7 +129,13 @@ impl Datapath for SwitchDatapath {
             .map_err(attach_error)?;
         let port = self
             .switch
-            .add_port(network, PortConfig { isolation })
+            .add_port(
+                network,
+                PortConfig {
+                    isolation,
+                    vlans: PortVlans::Transparent,
+                },
+            )
             .map_err(|error| DatapathError::new(Kind::Exhausted, error))?;
         let queues: Vec<Arc<dyn PortQueue>> = made
             .queues
@@ -175,12 +181,12 @@ impl Datapath for SwitchDatapath {
 
     fn fdb_add(&self, network: NetworkNo, mac: MacAddr, port: PortNo) -> Result<(), DatapathError> {
         self.switch
-            .fdb_add(network, mac, port, self.clock.now())
+            .fdb_add(network, mac, None, port, self.clock.now())
             .map_err(|error| DatapathError::new(Kind::Invalid, error))
     }
 
     fn fdb_del(&self, network: NetworkNo, mac: MacAddr) -> bool {
-        self.switch.fdb_del(network, mac)
+        self.switch.fdb_del(network, mac, None)
     }
 
     fn fdb_flush(&self, network: NetworkNo) -> usize {

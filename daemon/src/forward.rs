@@ -9,11 +9,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tapweave_device::{BatchHandler, Egress, MAX_BATCH, SendError, Sent};
 use tapweave_net::{Frame, PortNo, VnetHdrError};
-use tapweave_switch::{DropReason, Pipeline, Verdict};
+use tapweave_switch::{DropReason, EgressPort, FrameVlan, Pipeline, Verdict};
 use tokio::sync::mpsc::UnboundedSender;
 use tracing::warn;
 
 use crate::clock::Clock;
+use crate::copies::Copies;
 use crate::event::Event;
 
 /// What one worker did, written by it alone and read by anybody.
@@ -39,6 +40,7 @@ pub(crate) struct Forwarder {
     pipeline: Pipeline,
     clock: Clock,
     verdicts: Vec<Verdict>,
+    copies: Copies,
     counters: Arc<WorkerCounters>,
     events: UnboundedSender<Event>,
 }
@@ -54,6 +56,7 @@ impl Forwarder {
             pipeline,
             clock,
             verdicts: Vec::with_capacity(MAX_BATCH),
+            copies: Copies::default(),
             counters,
             events,
         }
@@ -83,17 +86,17 @@ impl BatchHandler for Forwarder {
         egress: &mut dyn Egress,
     ) -> usize {
         self.verdicts.clear();
+        self.copies.begin_batch();
         self.pipeline
             .handle_batch(self.clock.now(), ingress, frames, &mut self.verdicts);
         add(&self.counters.batches, 1);
         add(&self.counters.frames, self.verdicts.len() as u64);
         for (frame, verdict) in frames.iter_mut().zip(&self.verdicts) {
             match *verdict {
-                Verdict::Forward(to) => send(&self.pipeline, egress, to, frame),
-                Verdict::Flood => {
-                    for to in self.pipeline.flood_set(ingress) {
-                        send(&self.pipeline, egress, to, frame);
-                    }
+                Verdict::Forward(to) => forward(&self.pipeline, egress, to, frame),
+                Verdict::Flood(vlan) => {
+                    let copies = &mut self.copies;
+                    flood(&self.pipeline, copies, egress, ingress, vlan, frame);
                 }
                 Verdict::Drop(_counted_by_the_engine) => {}
             }
@@ -129,13 +132,62 @@ impl BatchHandler for Forwarder {
     }
 }
 
-fn send(pipeline: &Pipeline, egress: &mut dyn Egress, to: PortNo, frame: &mut Frame<'_>) {
+fn forward(pipeline: &Pipeline, egress: &mut dyn Egress, to: EgressPort, frame: &mut Frame<'_>) {
+    match frame.apply_tag(to.tag) {
+        Ok(()) => {
+            send(pipeline, egress, to.port, frame);
+        }
+        Err(_malformed) => pipeline.count_egress_drop(to.port, DropReason::TagFailed, 1),
+    }
+}
+
+/// Sends a frame to all ports of its VLAN: first to those that take it as it is, then in another form to
+/// the others. It is changed in place, unless a device still needs it as it is.
+fn flood(
+    pipeline: &Pipeline,
+    copies: &mut Copies,
+    egress: &mut dyn Egress,
+    ingress: PortNo,
+    vlan: FrameVlan,
+    frame: &mut Frame<'_>,
+) {
+    let mut is_held = false;
+    for action in vlan.tag_actions() {
+        let ports = pipeline.flood_set(ingress, vlan);
+        let mut ports = ports.filter(|to| to.tag == action).peekable();
+        if ports.peek().is_none() {
+            continue;
+        }
+        let must_stay = is_held;
+        let send_all = |frame: &mut Frame<'_>| {
+            let changed = frame.apply_tag(action);
+            for to in ports {
+                match changed {
+                    Ok(()) => is_held |= send(pipeline, egress, to.port, frame) == Sent::Later,
+                    Err(_malformed) => {
+                        pipeline.count_egress_drop(to.port, DropReason::TagFailed, 1);
+                    }
+                }
+            }
+        };
+        if must_stay {
+            send_all(&mut copies.copy(frame));
+        } else {
+            send_all(frame);
+        }
+    }
+}
+
+/// Sends a frame to one port and counts what is known at once. Tells whether the device still needs the
+/// frame as it is.
+fn send(pipeline: &Pipeline, egress: &mut dyn Egress, to: PortNo, frame: &mut Frame<'_>) -> Sent {
     let bytes = frame.data().len();
     match egress.send(to, frame) {
+        Ok(Sent::Later) => return Sent::Later,
         Ok(Sent::Now) => pipeline.count_sent(to, 1, bytes),
-        Ok(Sent::Later) => {}
         Err(error) => pipeline.count_egress_drop(to, drop_reason(&error), 1),
     }
+    Sent::Now
 }
 
 fn drop_reason(error: &SendError) -> DropReason {
@@ -147,3 +199,7 @@ fn drop_reason(error: &SendError) -> DropReason {
         SendError::Failed(_) | _ => DropReason::DeviceError,
     }
 }
+
+#[cfg(test)]
+#[path = "forward_tests.rs"]
+mod tests;

@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod clock;
+mod copies;
 mod datapath;
 mod event;
 mod forward;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tapweave_device::{BatchHandler, EpollBackend, MemoryPort, RECV_BUF_LEN, Received, Waker};
 use tapweave_net::{Frame, NetworkNo, Offload, OffloadSet};
-use tapweave_switch::{Isolation, NetworkConfig, PortConfig, SwitchConfig};
+use tapweave_switch::{Isolation, NetworkConfig, PortConfig, PortVlans, SwitchConfig};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::*;
@@ -60,6 +60,7 @@ impl Rig {
         let queue: Arc<dyn PortQueue> = Arc::new(near);
         let config = PortConfig {
             isolation: Isolation::Open,
+            vlans: PortVlans::Transparent,
         };
         let port = self.switch.add_port(self.network, config).unwrap();
         let readers = self
@@ -166,6 +167,7 @@ fn a_port_with_several_queues_is_read_by_several_workers() {
     let queues = wires.map(|(near, _far)| Arc::new(near) as Arc<dyn PortQueue>);
     let config = PortConfig {
         isolation: Isolation::Open,
+        vlans: PortVlans::Transparent,
     };
     let port = rig.switch.add_port(rig.network, config).unwrap();
     let readers = rig.workers.add_port(port, &queues).unwrap();

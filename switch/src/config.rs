@@ -2,6 +2,8 @@
 
 use core::time::Duration;
 
+use crate::PortVlans;
+
 /// Most entries that one FDB may have; a larger limit is taken as this one.
 ///
 /// A table takes 64 bytes an entry of its limit, so this is 64 MiB.
@@ -30,10 +32,12 @@ pub struct NetworkConfig {
 }
 
 /// How a port is made.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PortConfig {
     /// Whether the port is kept from other isolated ports.
     pub isolation: Isolation,
+    /// How the port takes part in VLANs.
+    pub vlans: PortVlans,
 }
 
 /// Whether a port may exchange frames with other isolated ports of its network.

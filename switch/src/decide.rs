@@ -2,32 +2,40 @@
 //!
 //! It reads the snapshot and the FDB and changes nothing, so the pipeline and `explain` run the same
 //! code: the pipeline then does what the decision says is to be learned, `explain` does not. The
-//! stages, and what each may end with:
+//! stages, a file each, and what each may end with:
 //!
 //! 1. *size*: runt, oversize, or an offload that the frame cannot bear;
-//! 2. *source*: no station has this address. A frame that got this far is learned from, even when it
+//! 2. *vlan*: a tag, or none, that the port does not take;
+//! 3. *source*: no station has this address. A frame that got this far is learned from, even when it
 //!    is dropped below, as IEEE 802.1Q-2018 §8.7 and Linux have it (01-80-C2-00-00-0x included);
-//! 3. *destination*: reserved, the sender itself, a group, unknown, or a port;
-//! 4. *egress*: the same port, or an isolated one.
+//! 4. *destination*: reserved, the sender itself, a group, unknown, or a port;
+//! 5. *egress*: the same port, or an isolated one.
 //!
 //! The destination is looked up in the table as it was before the frame: what the frame itself changes
 //! there matters from the next one on.
 
+mod destination;
+mod egress;
+mod size;
+mod source;
+mod vlan;
+
 use tapweave_net::{Frame, Timestamp};
 
-use crate::explain::{Destination, Learning, Stage};
+use crate::explain::Stage;
 use crate::fdb::{Assessment, Fdb, Probe};
 use crate::head::Head;
 use crate::snapshot::{Port, Snapshot};
-use crate::{DropReason, Verdict};
+use crate::{DropReason, FrameVlan, Verdict};
 
-/// A frame, and what can be found out about it without the state of the switch.
+/// A frame, and what can be found out about it without looking into a table.
 ///
 /// Apart from the decision, so that the pipeline can do this for a batch first and have the buckets
 /// of all its frames on their way from memory before it needs the first.
 #[derive(Clone, Copy)]
 pub(crate) struct Prepared {
     head: Option<Head>,
+    vlan: Result<FrameVlan, DropReason>,
     source: Probe,
     destination: Probe,
 }
@@ -36,20 +44,25 @@ impl Prepared {
     /// A frame without a head, to fill arrays with.
     pub(crate) const NONE: Self = Self {
         head: None,
+        vlan: Err(DropReason::Runt),
         source: Probe::NONE,
         destination: Probe::NONE,
     };
 
-    /// Prepares a frame for a network with the table `fdb`.
+    /// Prepares a frame that came in from `ingress`.
     #[inline]
-    pub(crate) fn new(data: &[u8], fdb: &Fdb) -> Self {
+    pub(crate) fn new(data: &[u8], ingress: &Port) -> Self {
         let Some(head) = Head::parse(data) else {
             return Self::NONE;
         };
+        let vlan = ingress.vlans.classify(head.tag);
+        let vid = vlan.ok().and_then(|vlan| vlan.vid);
+        let fdb = &ingress.network.fdb;
         Self {
             head: Some(head),
-            source: fdb.probe(head.source),
-            destination: fdb.probe(head.destination),
+            vlan,
+            source: fdb.probe(vid, head.source),
+            destination: fdb.probe(vid, head.destination),
         }
     }
 
@@ -101,105 +114,32 @@ pub(crate) fn decide<'a>(
     prepared: &Prepared,
     trace: &mut impl Trace,
 ) -> Decision<'a> {
-    let head = match check_size(ingress, frame, prepared, trace) {
-        Ok(head) => head,
-        Err(reason) => return Decision::drop_early(reason),
-    };
-
-    if !head.source.is_station() {
-        trace.stage(|| Stage::Source {
-            mac: head.source,
-            learning: Learning::NoStation,
-        });
-        return Decision::drop_early(if head.source.is_zero() {
-            DropReason::SourceZero
-        } else {
-            DropReason::SourceGroup
-        });
-    }
-    let assessment = ingress.network.fdb.assess(prepared.source, ingress.no, now);
-    trace.stage(|| Stage::Source {
-        mac: head.source,
-        learning: Learning::from(assessment),
-    });
-
-    let destination = find_destination(snapshot, ingress, now, prepared.destination, &head);
-    trace.stage(|| Stage::Destination {
-        mac: head.destination,
-        destination,
-    });
-    let verdict = match destination {
-        Destination::Reserved => Verdict::Drop(DropReason::ReservedDestination),
-        Destination::Sender => Verdict::Drop(DropReason::SamePort),
-        Destination::Group | Destination::Unknown => Verdict::Flood,
-        Destination::Port { port, .. } if port == ingress.no => Verdict::Drop(DropReason::SamePort),
-        Destination::Port { isolation, .. } if !ingress.isolation.permits(isolation) => {
-            Verdict::Drop(DropReason::Isolated)
-        }
-        Destination::Port { port, .. } => Verdict::Forward(port),
-    };
-    Decision {
-        verdict,
-        lesson: Some(assessment),
-    }
-}
-
-impl Decision<'_> {
-    const fn drop_early(reason: DropReason) -> Self {
-        Self {
+    match admit(ingress, now, frame, prepared, trace) {
+        Err(reason) => Decision {
             verdict: Verdict::Drop(reason),
             lesson: None,
+        },
+        Ok((head, vlan, assessment)) => {
+            let target = destination::find(snapshot, ingress, now, &head, vlan, prepared, trace);
+            Decision {
+                verdict: egress::permit(ingress, vlan, target),
+                lesson: Some(assessment),
+            }
         }
     }
 }
 
+/// The stages up to the source: what they drop is not learned from.
 #[inline]
-fn check_size(
-    ingress: &Port,
+fn admit<'a>(
+    ingress: &'a Port,
+    now: Timestamp,
     frame: &Frame<'_>,
     prepared: &Prepared,
     trace: &mut impl Trace,
-) -> Result<Head, DropReason> {
-    let (data, mtu) = (frame.data(), ingress.network.mtu);
-    let head = prepared.head.ok_or(DropReason::Runt);
-    let packet_len = head.and_then(|head| head.packet_len(data, frame.offload()));
-    trace.stage(|| Stage::Size {
-        frame_len: data.len(),
-        packet_len: packet_len.ok(),
-        mtu,
-    });
-    if packet_len? > usize::from(mtu) {
-        return Err(DropReason::Oversize);
-    }
-    head
-}
-
-#[inline]
-fn find_destination(
-    snapshot: &Snapshot,
-    ingress: &Port,
-    now: Timestamp,
-    probe: Probe,
-    head: &Head,
-) -> Destination {
-    let mac = head.destination;
-    if mac.is_bridge_reserved() {
-        return Destination::Reserved;
-    }
-    if mac.is_group() {
-        return Destination::Group;
-    }
-    if mac == head.source {
-        return Destination::Sender;
-    }
-    // A port that is not in the snapshot has just been removed, or is newer than it; either way
-    // nothing can be sent there now.
-    let known = ingress.network.fdb.lookup(probe, now);
-    match known.and_then(|port| snapshot.port(port)) {
-        None => Destination::Unknown,
-        Some(port) => Destination::Port {
-            port: port.no,
-            isolation: port.isolation,
-        },
-    }
+) -> Result<(Head, FrameVlan, Assessment<'a>), DropReason> {
+    let head = size::check(ingress, frame, prepared, trace)?;
+    let vlan = vlan::check(ingress, &head, prepared, trace)?;
+    let assessment = source::assess(ingress, now, &head, prepared, trace)?;
+    Ok((head, vlan, assessment))
 }

@@ -15,6 +15,14 @@ pub enum DropReason {
     Oversize,
     /// Ingress: what the `virtio_net_hdr` asks for cannot be done on the frame.
     BadOffload,
+    /// Ingress: the VID of the frame's tag is 4095 (IEEE 802.1Q-2018 table 9-2).
+    VlanReserved,
+    /// Ingress: the frame is tagged, and the port is an access port.
+    VlanTagged,
+    /// Ingress: the frame is untagged, and the port is a trunk without a native VLAN.
+    VlanUntagged,
+    /// Ingress: the frame's VLAN is not one of the port.
+    VlanNotCarried,
     /// Ingress: the source address is a group address (IEEE 802.3 §3.2.3).
     SourceGroup,
     /// Ingress: the source address is all zeroes.
@@ -54,14 +62,20 @@ pub enum DropReason {
     /// Egress: the port cannot take a super-frame or a partial checksum, and it could not be finished
     /// in software.
     NotSegmentable,
+    /// Egress: the VLAN tag that the port wants could not be put in or taken out.
+    TagFailed,
 }
 
 impl DropReason {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 27] = [
         Self::Runt,
         Self::Oversize,
         Self::BadOffload,
+        Self::VlanReserved,
+        Self::VlanTagged,
+        Self::VlanUntagged,
+        Self::VlanNotCarried,
         Self::SourceGroup,
         Self::SourceZero,
         Self::GuardMac,
@@ -81,6 +95,7 @@ impl DropReason {
         Self::DeviceDown,
         Self::DeviceError,
         Self::NotSegmentable,
+        Self::TagFailed,
     ];
     /// How many reasons there are.
     pub const COUNT: usize = Self::ALL.len();
@@ -96,6 +111,10 @@ impl DropReason {
             Self::Runt => "runt",
             Self::Oversize => "oversize",
             Self::BadOffload => "bad_offload",
+            Self::VlanReserved => "vlan_reserved",
+            Self::VlanTagged => "vlan_tagged",
+            Self::VlanUntagged => "vlan_untagged",
+            Self::VlanNotCarried => "vlan_not_carried",
             Self::SourceGroup => "source_group",
             Self::SourceZero => "source_zero",
             Self::GuardMac => "guard_mac",
@@ -115,6 +134,7 @@ impl DropReason {
             Self::DeviceDown => "device_down",
             Self::DeviceError => "device_error",
             Self::NotSegmentable => "not_segmentable",
+            Self::TagFailed => "tag_failed",
         }
     }
 }

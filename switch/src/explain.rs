@@ -2,10 +2,10 @@
 
 use core::fmt;
 
-use tapweave_net::{MacAddr, NetworkNo, PortNo};
+use tapweave_net::{MacAddr, NetworkNo, PortNo, Vid, VlanTag};
 
 use crate::fdb::Assessment;
-use crate::{Isolation, Verdict};
+use crate::{DropReason, EgressPort, Isolation, PortVlans, Verdict};
 
 /// What would happen to a frame, stage by stage.
 ///
@@ -18,12 +18,12 @@ pub struct Explanation {
     pub verdict: Verdict,
     /// What the FDB would learn from it.
     pub learning: Learning,
-    /// The ports that it would be sent to.
-    pub egress: Vec<PortNo>,
+    /// The ports that it would be sent to, and in which form.
+    pub egress: Vec<EgressPort>,
 }
 
 /// One step of a decision with what it found.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Stage {
     /// Where the frame came in.
@@ -41,6 +41,15 @@ pub enum Stage {
         packet_len: Option<usize>,
         /// Largest packet of the network.
         mtu: u16,
+    },
+    /// Which VLAN it is in.
+    Vlan {
+        /// How the ingress port takes part in VLANs.
+        port: PortVlans,
+        /// The frame's 802.1Q tag.
+        tag: Option<VlanTag>,
+        /// The VLAN, if any, or why the port does not take the frame.
+        vid: Result<Option<Vid>, DropReason>,
     },
     /// Who sent it.
     Source {
@@ -111,6 +120,7 @@ impl Stage {
         match self {
             Self::Ingress { .. } => "ingress",
             Self::Size { .. } => "size",
+            Self::Vlan { .. } => "vlan",
             Self::Source { .. } => "source",
             Self::Destination { .. } => "destination",
         }
@@ -136,14 +146,14 @@ impl fmt::Display for Explanation {
             writeln!(f, "{:<12} {stage}", stage.name())?;
         }
         write!(f, "{:<12} {}", "verdict", self.verdict)?;
-        if self.verdict == Verdict::Flood {
+        if matches!(self.verdict, Verdict::Flood(_)) {
             f.write_str(" to")?;
             if self.egress.is_empty() {
                 f.write_str(" nobody")?;
             }
             for (count, port) in self.egress.iter().enumerate() {
                 f.write_str(if count == 0 { " " } else { ", " })?;
-                write!(f, "port {port}")?;
+                write!(f, "{port}")?;
             }
         }
         Ok(())
@@ -174,6 +184,19 @@ impl fmt::Display for Stage {
                 packet_len: None,
                 ..
             } => write!(f, "frame of {frame_len} bytes, headers incomplete"),
+            Self::Vlan { port, tag, vid } => {
+                match tag {
+                    None => f.write_str("untagged")?,
+                    Some(tag) if tag.is_priority_only() => write!(f, "priority tag ({tag})")?,
+                    Some(tag) => write!(f, "tagged ({tag})")?,
+                }
+                write!(f, ", {port}: ")?;
+                match vid {
+                    Ok(None) => f.write_str("no VLAN"),
+                    Ok(Some(vid)) => write!(f, "VLAN {vid}"),
+                    Err(_the_verdict_says_why) => f.write_str("not taken"),
+                }
+            }
             Self::Source { mac, learning } => write!(f, "{mac}: {learning}"),
             Self::Destination { mac, destination } => write!(f, "{mac}: {destination}"),
         }

@@ -1,4 +1,4 @@
-//! The forwarding database of one network: which station is on which port.
+//! The forwarding database of one network: which station of which VLAN is on which port.
 //!
 //! It decides what is remembered and for how long; it does not know what ports exist (a listing or a
 //! verdict filters ports that are gone), nor what a frame is. The pipeline reads and feeds it from
@@ -48,7 +48,7 @@ mod tests;
 use core::time::Duration;
 use std::sync::Arc;
 
-use tapweave_net::{MacAddr, PortNo, Timestamp};
+use tapweave_net::{MacAddr, PortNo, Timestamp, Vid};
 
 pub(crate) use bucket::Entry;
 pub use entry::{FdbEntry, FdbOrigin, FdbUsage};
@@ -140,10 +140,10 @@ impl Fdb {
         }
     }
 
-    /// Returns what a station is looked up by in this table.
+    /// Returns what the station `mac` of a VLAN, or of none, is looked up by in this table.
     #[inline]
-    pub(crate) fn probe(&self, mac: MacAddr) -> Probe {
-        self.hasher.probe(FdbKey::new(mac))
+    pub(crate) fn probe(&self, vid: Option<Vid>, mac: MacAddr) -> Probe {
+        self.hasher.probe(FdbKey::new(vid, mac))
     }
 
     /// Brings the first bucket of a station into the cache. Returns nothing of meaning, but the caller
@@ -292,7 +292,7 @@ impl Fdb {
         }
     }
 
-    /// Returns the entries that have not expired, in order of MAC.
+    /// Returns the entries that have not expired, in order of MAC and VID.
     pub(crate) fn entries(&self, now: Timestamp) -> Vec<FdbEntry> {
         let mut entries: Vec<_> = self
             .buckets
@@ -301,14 +301,15 @@ impl Fdb {
             .filter(|(_, entry)| !self.is_expired(*entry, now))
             .map(|(key, entry)| FdbEntry {
                 mac: key.mac(),
+                vid: key.vid(),
                 port: entry.port(),
                 origin: entry.origin(),
                 age: now.since(entry.seen()),
             })
             .collect();
-        entries.sort_unstable_by_key(|entry| (entry.mac, entry.age));
+        entries.sort_unstable_by_key(|entry| (entry.mac, entry.vid, entry.age));
         // A station that was forgotten and learned again meanwhile may have been met in both places.
-        entries.dedup_by_key(|entry| entry.mac);
+        entries.dedup_by_key(|entry| (entry.mac, entry.vid));
         entries
     }
 

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tapweave_net::{
-    ChecksumOffload, Frame, Gso, GsoKind, MacAddr, NetworkNo, Offload, PortNo, Timestamp,
+    ChecksumOffload, Frame, Gso, GsoKind, MacAddr, NetworkNo, Offload, PortNo, TagAction,
+    Timestamp, Vid,
 };
 
-use crate::reference::Reference;
+use crate::reference::{Outcome, Reference};
 use crate::{
-    DropReason, FdbAddError, Isolation, NetworkConfig, Pipeline, PortConfig, RemoveNetworkError,
-    Switch, SwitchConfig, UnknownPort, Verdict,
+    DropReason, EgressPort, FdbAddError, Isolation, NetworkConfig, Pipeline, PortConfig, PortVlans,
+    RemoveNetworkError, Switch, SwitchConfig, UnknownPort, Verdict,
 };
 
 const WORKERS: usize = 2;
@@ -23,6 +24,8 @@ const PORTS_MAX: usize = 8;
 const COMMANDS_MAX: usize = 400;
 /// Far more than the stations of [`Program::mac`], so that a table is never full.
 const FDB_LIMIT: u32 = 256;
+/// Room for a tag.
+const HEADROOM: usize = 4;
 
 /// Runs the program in `bytes`.
 ///
@@ -80,7 +83,7 @@ impl Program<'_> {
             .take(usize::from(shape & 3).saturating_sub(1))
         {
             data.extend(tag.to_be_bytes());
-            data.extend([0, self.byte()]);
+            data.extend(self.tci());
         }
         data.extend([0x08, 0x00]);
         let offload = match shape >> 2 & 7 {
@@ -100,6 +103,35 @@ impl Program<'_> {
         (data, offload)
     }
 
+    /// A priority and a VLAN that some port may know, or none, or one that does not exist.
+    fn tci(&mut self) -> [u8; 2] {
+        let priority = self.byte() & 0xf0;
+        let vid = self.pick(&[0, 10, 20, 30, 4095]).unwrap_or(0_u16);
+        let [high, low] = vid.to_be_bytes();
+        [priority | high, low]
+    }
+
+    fn vid(&mut self) -> Option<Vid> {
+        let value = self.pick(&[0, 10, 20, 30]).unwrap_or(0);
+        Vid::new(value).ok()
+    }
+
+    fn vlans(&mut self) -> PortVlans {
+        let list = |values: &[u16]| values.iter().filter_map(|v| Vid::new(*v).ok()).collect();
+        match self.byte() % 8 {
+            0 => self.vid().map_or(PortVlans::Transparent, PortVlans::Access),
+            1 => PortVlans::Trunk {
+                tagged: list(&[10, 20]),
+                native: None,
+            },
+            2 => PortVlans::Trunk {
+                tagged: list(&[20, 30]),
+                native: self.vid(),
+            },
+            _ => PortVlans::Transparent,
+        }
+    }
+
     fn offload(&mut self) -> Offload {
         let kinds = [GsoKind::TcpV4, GsoKind::TcpV6, GsoKind::Udp];
         let kind = self.pick(&kinds).unwrap_or(GsoKind::Udp);
@@ -110,12 +142,13 @@ impl Program<'_> {
                 offset: 6,
             },
         };
-        let gso = Some(Gso {
+        let gso = Gso {
             kind,
             ecn: false,
             size: u16::from(self.byte()) + 1,
             header_len_hint: 0,
-        });
+        };
+        let gso = (!self.byte().is_multiple_of(4)).then_some(gso);
         Offload { checksum, gso }
     }
 }
@@ -208,8 +241,13 @@ impl Harness {
             0 => Isolation::Isolated,
             _ => Isolation::Open,
         };
-        if let Ok(port) = self.switch.add_port(network, PortConfig { isolation }) {
-            self.reference.add_port(port, network, isolation);
+        let vlans = program.vlans();
+        let config = PortConfig {
+            isolation,
+            vlans: vlans.clone(),
+        };
+        if let Ok(port) = self.switch.add_port(network, config) {
+            self.reference.add_port(port, network, isolation, vlans);
             self.ports.push(port);
         }
     }
@@ -241,23 +279,26 @@ impl Harness {
         else {
             return;
         };
-        let mac = program.mac();
-        let done = self.switch.fdb_add(network, mac, port, self.now);
-        if mac.is_station() {
-            let expected = self.reference.set_static(network, mac, port, self.now);
-            let expected = expected.then_some(()).ok_or(FdbAddError::UnknownPort(port));
-            assert_eq!(done, expected);
-        } else {
+        let (mac, vid) = (program.mac(), program.vid());
+        let done = self.switch.fdb_add(network, mac, vid, port, self.now);
+        if !mac.is_station() {
             assert_eq!(done, Err(FdbAddError::NotAStation(mac)));
+        } else if !self.reference.is_member(network, port) {
+            assert_eq!(done, Err(FdbAddError::UnknownPort(port)));
+        } else if !self.reference.carries(port, vid) {
+            assert_eq!(done, Err(FdbAddError::NotInVlan { port, vid }));
+        } else {
+            assert_eq!(done, Ok(()));
+            self.reference.set_static(network, mac, vid, port, self.now);
         }
     }
 
     fn remove_station(&mut self, program: &mut Program<'_>) {
         if let Some(network) = program.pick(&self.networks) {
-            let mac = program.mac();
-            self.switch.fdb_del(network, mac);
-            self.reference.remove_station(network, mac);
-            assert!(!self.switch.fdb_del(network, mac));
+            let (mac, vid) = (program.mac(), program.vid());
+            self.switch.fdb_del(network, mac, vid);
+            self.reference.remove_station(network, mac, vid);
+            assert!(!self.switch.fdb_del(network, mac, vid));
         }
     }
 
@@ -322,12 +363,11 @@ impl Harness {
         worker: usize,
         ingress: PortNo,
         mut batch: Vec<(Vec<u8>, Offload)>,
-    ) -> Vec<(Verdict, Vec<PortNo>)> {
+    ) -> Vec<(Verdict, Vec<EgressPort>)> {
         let expected: Vec<_> = batch
             .iter()
             .map(|(data, offload)| self.reference.handle(self.now, ingress, data, *offload))
             .collect();
-        let lens: Vec<_> = batch.iter().map(|(data, _)| data.len()).collect();
         let frames: Vec<_> = batch
             .iter_mut()
             .map(|(data, offload)| Frame::new(data, 0, *offload))
@@ -335,20 +375,32 @@ impl Harness {
         let pipeline = &mut self.pipelines[worker];
         let mut verdicts = vec![Verdict::Drop(DropReason::DeviceError)];
         pipeline.handle_batch(self.now, ingress, &frames, &mut verdicts);
-        assert_eq!(verdicts, expected);
+        assert_eq!(verdicts.len(), expected.len());
 
-        let flood_set: Vec<_> = pipeline.flood_set(ingress).collect();
-        assert_eq!(flood_set, self.reference.flood_set(ingress));
-        let sent = verdicts.into_iter().zip(lens).map(|(verdict, len)| {
-            let egress = match verdict {
-                Verdict::Forward(port) => vec![port],
-                Verdict::Flood => flood_set.clone(),
+        let decided = verdicts.into_iter().zip(expected).zip(&batch);
+        let sent = decided.map(|((verdict, expected), (data, offload))| {
+            let egress: Vec<_> = match verdict {
+                Verdict::Forward(egress) => vec![egress],
+                Verdict::Flood(vlan) => pipeline.flood_set(ingress, vlan).collect(),
                 Verdict::Drop(_) => Vec::new(),
             };
-            for port in &egress {
-                pipeline.count_sent(*port, 1, len);
-                self.reference.count_sent(*port, len);
+            let mut outputs: Vec<_> = egress
+                .iter()
+                .map(|egress| (egress.port, output(data, *offload, egress.tag)))
+                .collect();
+            for (port, data) in &outputs {
+                pipeline.count_sent(*port, 1, data.len());
+                self.reference.count_sent(*port, data.len());
             }
+            let outcome = match verdict {
+                Verdict::Forward(_) => {
+                    let (port, data) = outputs.remove(0);
+                    Outcome::Forward(port, data)
+                }
+                Verdict::Flood(_) => Outcome::Flood(outputs),
+                Verdict::Drop(reason) => Outcome::Drop(reason),
+            };
+            assert_eq!(outcome, expected);
             (verdict, egress)
         });
         sent.collect()
@@ -368,6 +420,14 @@ impl Harness {
     }
 }
 
+/// Returns what a port gets of a frame.
+fn output(data: &[u8], offload: Offload, tag: TagAction) -> Vec<u8> {
+    let mut buf = [&[0xa5; HEADROOM], data].concat();
+    let mut frame = Frame::new(&mut buf, HEADROOM, offload);
+    assert_eq!(frame.apply_tag(tag), Ok(()));
+    frame.data().to_vec()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::collection::vec;
@@ -376,7 +436,12 @@ mod tests {
     use super::*;
 
     /// Two networks, then ports: what a random string seldom begins with.
-    const PREAMBLE: [u8; 20] = [0, 3, 0, 2, 2, 0, 1, 2, 0, 1, 2, 0, 0, 2, 0, 0, 2, 1, 1, 2];
+    #[rustfmt::skip]
+    const PREAMBLE: [u8; 34] = [
+        0, 3, 0, 2,
+        2, 0, 1, 3, 2, 0, 1, 3, 2, 0, 0, 3, 2, 0, 0, 1, 2, 0, 1, 0, 1, 2, 0, 1, 2, 1,
+        2, 1, 1, 3,
+    ];
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2_000))]

@@ -1,9 +1,10 @@
-//! What the decision reads of a frame: addresses, VLAN tags, and how long its packets would be.
+//! What the decision reads of a frame: addresses, VLAN tag, and how long its packets would be.
 //!
-//! The switch is transparent to VLANs: tags are skipped to find the length of the packet and are
-//! forwarded as they came.
+//! A tag is no part of the packet, nor is a second one: both are skipped to find its length.
 
-use tapweave_net::{ChecksumOffload, EthernetView, GsoKind, MacAddr, Offload, TcpView, UdpView};
+use tapweave_net::{
+    ChecksumOffload, EtherType, EthernetView, GsoKind, MacAddr, Offload, TcpView, UdpView, VlanTag,
+};
 
 use crate::DropReason;
 
@@ -15,6 +16,8 @@ const TCP_DATA_OFFSET: usize = 12;
 pub(crate) struct Head {
     pub(crate) destination: MacAddr,
     pub(crate) source: MacAddr,
+    /// The 802.1Q tag right behind the addresses; a service tag (0x88a8) is none.
+    pub(crate) tag: Option<VlanTag>,
     /// Bytes before the packet: Ethernet header and tags.
     pub(crate) len: usize,
 }
@@ -26,6 +29,10 @@ impl Head {
         Some(Self {
             destination: view.dst(),
             source: view.src(),
+            tag: view
+                .tags()
+                .outer()
+                .filter(|_| view.outer_ethertype() == EtherType::VLAN),
             len: frame.len() - view.payload().len(),
         })
     }
@@ -37,16 +44,21 @@ impl Head {
     ///
     /// # Errors
     ///
-    /// [`DropReason::BadOffload`] when the headers that a super-frame claims are not there.
+    /// [`DropReason::BadOffload`] when the headers that a super-frame claims are not there, or a
+    /// checksum is to start before the packet does.
     pub(crate) fn packet_len(&self, frame: &[u8], offload: Offload) -> Result<usize, DropReason> {
         let whole = frame.len() - self.len;
+        let l4 = match offload.checksum {
+            ChecksumOffload::Partial { start, .. } if usize::from(start) < self.len => {
+                return Err(DropReason::BadOffload);
+            }
+            ChecksumOffload::Partial { start, .. } => Some(usize::from(start)),
+            ChecksumOffload::Complete | ChecksumOffload::Validated => None,
+        };
         let Some(gso) = offload.gso else {
             return Ok(whole);
         };
-        let ChecksumOffload::Partial { start, .. } = offload.checksum else {
-            return Err(DropReason::BadOffload);
-        };
-        let l4 = usize::from(start);
+        let l4 = l4.ok_or(DropReason::BadOffload)?;
         let l4_len = match gso.kind {
             GsoKind::Udp => UdpView::LEN,
             GsoKind::TcpV4 | GsoKind::TcpV6 => {
@@ -57,7 +69,7 @@ impl Head {
             }
         };
         let tcp_too_short = gso.kind != GsoKind::Udp && l4_len < TcpView::LEN;
-        if l4 < self.len || tcp_too_short || l4 + l4_len > frame.len() {
+        if tcp_too_short || l4 + l4_len > frame.len() {
             return Err(DropReason::BadOffload);
         }
         Ok(whole.min(l4 - self.len + l4_len + usize::from(gso.size)))
@@ -69,6 +81,30 @@ mod tests {
     use tapweave_net::Gso;
 
     use super::*;
+
+    #[test]
+    fn only_a_customer_tag_right_behind_the_addresses_is_the_tag() {
+        let tag = |tags: &[u16]| Head::parse(&tagged(tags, 0)).unwrap().tag;
+        let five = Some(VlanTag::from_tci(5));
+        assert_eq!([tag(&[0x8100]), tag(&[0x8100, 0x8100])], [five; 2]);
+        assert_eq!(
+            [tag(&[]), tag(&[0x88a8]), tag(&[0x88a8, 0x8100])],
+            [None; 3]
+        );
+    }
+
+    #[test]
+    fn a_checksum_that_starts_before_the_packet_is_refused() {
+        let frame = tagged(&[0x8100], 40);
+        let head = Head::parse(&frame).unwrap();
+        let offload = |start| Offload {
+            gso: None,
+            ..super_frame(GsoKind::Udp, 8, start)
+        };
+        assert_eq!(head.packet_len(&frame, offload(18)), Ok(40));
+        let refused = Err(DropReason::BadOffload);
+        assert_eq!(head.packet_len(&frame, offload(17)), refused);
+    }
 
     fn tagged(tags: &[u16], payload_len: usize) -> Vec<u8> {
         let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];

@@ -22,7 +22,10 @@
 //! use std::sync::Arc;
 //! use std::time::Duration;
 //! use tapweave_net::{Frame, Offload, Timestamp};
-//! use tapweave_switch::{Isolation, NetworkConfig, PortConfig, Switch, SwitchConfig, Verdict};
+//! use tapweave_switch::{
+//!     EgressPort, FrameVlan, Isolation, NetworkConfig, PortConfig, PortVlans, Switch, SwitchConfig,
+//!     Verdict,
+//! };
 //!
 //! let switch = Arc::new(Switch::new(SwitchConfig { worker_count: 1, seed: 7 }));
 //! let network = switch.add_network(NetworkConfig {
@@ -30,8 +33,8 @@
 //!     ageing: Duration::from_secs(300),
 //!     fdb_limit: 1024,
 //! });
-//! let config = PortConfig { isolation: Isolation::Open };
-//! let [a, b] = [switch.add_port(network, config)?, switch.add_port(network, config)?];
+//! let config = PortConfig { isolation: Isolation::Open, vlans: PortVlans::Transparent };
+//! let [a, b] = [switch.add_port(network, config.clone())?, switch.add_port(network, config)?];
 //!
 //! let mut pipeline = switch.pipeline(0);
 //! let mut verdicts = Vec::new();
@@ -39,8 +42,8 @@
 //! bytes[..12].copy_from_slice(&[2, 0, 0, 0, 0, 0xb, 2, 0, 0, 0, 0, 0xa]);
 //! let frames = [Frame::new(&mut bytes, 0, Offload::NONE)];
 //! pipeline.handle_batch(Timestamp::ZERO, a, &frames, &mut verdicts);
-//! assert_eq!(verdicts, [Verdict::Flood]);
-//! assert!(pipeline.flood_set(a).eq([b]));
+//! assert_eq!(verdicts, [Verdict::Flood(FrameVlan::NONE)]);
+//! assert!(pipeline.flood_set(a, FrameVlan::NONE).eq([EgressPort::unchanged(b)]));
 //! # Ok::<(), tapweave_switch::AddPortError>(())
 //! ```
 
@@ -60,6 +63,7 @@ mod snapshot;
 mod switch;
 mod sync;
 mod verdict;
+mod vlan;
 
 #[cfg(any(feature = "fuzzing", all(test, not(loom))))]
 #[doc(hidden)]
@@ -78,4 +82,5 @@ pub use fdb::{FdbEntry, FdbOrigin, FdbUsage};
 pub use guard::Guard;
 pub use pipeline::Pipeline;
 pub use switch::{AddPortError, FdbAddError, RemoveNetworkError, Switch, UnknownPort};
-pub use verdict::Verdict;
+pub use verdict::{EgressPort, Verdict};
+pub use vlan::{FrameVlan, PortVlans};

@@ -10,7 +10,7 @@ use crate::counters::Shard;
 use crate::decide::{NoTrace, Prepared, decide};
 use crate::fdb::Learned;
 use crate::snapshot::{Port, Snapshot};
-use crate::{DropReason, Switch, Verdict};
+use crate::{DropReason, EgressPort, FrameVlan, Switch, Verdict};
 
 /// Frames that are prepared together: enough to keep all outstanding memory reads of a core busy.
 const GROUP_LEN: usize = 32;
@@ -78,7 +78,7 @@ impl Pipeline {
             let prepared = &mut prepared[..group.len()];
             let mut touched = 0;
             for (prepared, frame) in prepared.iter_mut().zip(group) {
-                *prepared = Prepared::new(frame.data(), fdb);
+                *prepared = Prepared::new(frame.data(), port);
                 touched ^= prepared.touch(fdb);
             }
             black_box(touched);
@@ -88,7 +88,7 @@ impl Pipeline {
                 }
                 byte_count += frame.data().len() as u64;
                 let verdict = handle_frame(&self.snapshot, port, shard, now, frame, prepared);
-                if verdict == Verdict::Flood {
+                if matches!(verdict, Verdict::Flood(_)) {
                     copy_count += port.network.members.len();
                 }
                 verdicts.push(verdict);
@@ -98,11 +98,16 @@ impl Pipeline {
         shard.rx_bytes.add(byte_count);
     }
 
-    /// Returns the ports that a flooded frame from `ingress` goes to: the others of its network, but
-    /// no isolated one when `ingress` is isolated. None when `ingress` is not in the snapshot.
-    pub fn flood_set(&self, ingress: PortNo) -> impl Iterator<Item = PortNo> + '_ {
+    /// Returns the ports that a flooded frame from `ingress` in `vlan` goes to: the others of its network
+    /// that are members of the VLAN, but no isolated one when `ingress` is isolated. None when `ingress`
+    /// is not in the snapshot.
+    pub fn flood_set(
+        &self,
+        ingress: PortNo,
+        vlan: FrameVlan,
+    ) -> impl Iterator<Item = EgressPort> + '_ {
         let port = self.snapshot.port(ingress);
-        port.into_iter().flat_map(Port::flood_set)
+        port.into_iter().flat_map(move |port| port.flood_set(vlan))
     }
 
     /// Counts frames, `byte_count` bytes together, that were given to the device of `port`.

@@ -7,9 +7,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tapweave_net::{ChecksumOffload, GsoKind, MacAddr, NetworkNo, Offload, PortNo, Timestamp};
+use tapweave_net::{ChecksumOffload, GsoKind, MacAddr, NetworkNo, Offload, PortNo, Timestamp, Vid};
 
-use crate::{DropReason, FdbEntry, FdbOrigin, Isolation, NetworkConfig, PortStats, Verdict};
+use crate::{DropReason, FdbEntry, FdbOrigin, Isolation, NetworkConfig, PortStats, PortVlans};
 
 /// The plain switch.
 #[derive(Default)]
@@ -21,7 +21,8 @@ pub(crate) struct Reference {
 struct Network {
     mtu: usize,
     ageing: Duration,
-    stations: BTreeMap<MacAddr, Station>,
+    /// By address and VLAN.
+    stations: BTreeMap<(MacAddr, Option<Vid>), Station>,
 }
 
 struct Station {
@@ -33,7 +34,16 @@ struct Station {
 struct Port {
     network: NetworkNo,
     isolation: Isolation,
+    vlans: PortVlans,
     stats: PortStats,
+}
+
+/// What becomes of a frame: the bytes that each port gets.
+#[derive(PartialEq, Eq, Debug)]
+pub(crate) enum Outcome {
+    Forward(PortNo, Vec<u8>),
+    Flood(Vec<(PortNo, Vec<u8>)>),
+    Drop(DropReason),
 }
 
 impl Reference {
@@ -58,10 +68,17 @@ impl Reference {
         }
     }
 
-    pub(crate) fn add_port(&mut self, no: PortNo, network: NetworkNo, isolation: Isolation) {
+    pub(crate) fn add_port(
+        &mut self,
+        no: PortNo,
+        network: NetworkNo,
+        isolation: Isolation,
+        vlans: PortVlans,
+    ) {
         let port = Port {
             network,
             isolation,
+            vlans,
             stats: PortStats::default(),
         };
         self.ports.insert(no, port);
@@ -74,21 +91,29 @@ impl Reference {
         self.ports.remove(&no).is_some()
     }
 
+    pub(crate) fn is_member(&self, network: NetworkNo, port: PortNo) -> bool {
+        let port = self.ports.get(&port);
+        port.is_some_and(|port| port.network == network)
+    }
+
+    /// Tells whether a port has a part in a VLAN.
+    pub(crate) fn carries(&self, port: PortNo, vid: Option<Vid>) -> bool {
+        let port = self.ports.get(&port);
+        port.is_some_and(|port| port.form_of(vid).is_some())
+    }
+
     pub(crate) fn set_static(
         &mut self,
         network: NetworkNo,
         mac: MacAddr,
+        vid: Option<Vid>,
         port: PortNo,
         now: Timestamp,
-    ) -> bool {
-        let is_member = self
-            .ports
-            .get(&port)
-            .is_some_and(|port| port.network == network);
-        let Some(network) = self.networks.get_mut(&network).filter(|_| is_member) else {
-            return false;
+    ) {
+        let Some(network) = self.networks.get_mut(&network) else {
+            return;
         };
-        let known = network.stations.get(&mac);
+        let known = network.stations.get(&(mac, vid));
         let seen = known
             .filter(|station| !network.is_forgotten(station, now))
             .map_or(now, |station| station.seen);
@@ -97,13 +122,12 @@ impl Reference {
             origin: FdbOrigin::Static,
             seen,
         };
-        network.stations.insert(mac, station);
-        true
+        network.stations.insert((mac, vid), station);
     }
 
-    pub(crate) fn remove_station(&mut self, network: NetworkNo, mac: MacAddr) {
+    pub(crate) fn remove_station(&mut self, network: NetworkNo, mac: MacAddr, vid: Option<Vid>) {
         if let Some(network) = self.networks.get_mut(&network) {
-            network.stations.remove(&mac);
+            network.stations.remove(&(mac, vid));
         }
     }
 
@@ -123,8 +147,9 @@ impl Reference {
             .stations
             .iter()
             .filter(|(_, station)| !network.is_forgotten(station, now))
-            .map(|(&mac, station)| FdbEntry {
+            .map(|(&(mac, vid), station)| FdbEntry {
                 mac,
+                vid,
                 port: station.port,
                 origin: station.origin,
                 age: now.since(station.seen),
@@ -136,7 +161,8 @@ impl Reference {
         self.ports.get(&port).map(|port| &port.stats)
     }
 
-    pub(crate) fn flood_set(&self, ingress: PortNo) -> Vec<PortNo> {
+    /// The ports that a frame of a VLAN may go to, with what each would get.
+    fn reachable(&self, ingress: PortNo, vid: Option<Vid>, data: &[u8]) -> Vec<(PortNo, Vec<u8>)> {
         let Some(from) = self.ports.get(&ingress) else {
             return Vec::new();
         };
@@ -145,7 +171,9 @@ impl Reference {
                 from.isolation == Isolation::Isolated && port.isolation == Isolation::Isolated;
             **no != ingress && port.network == from.network && !both_isolated
         });
-        others.map(|(&no, _)| no).collect()
+        others
+            .filter_map(|(no, port)| Some((*no, port.form_of(vid)?.shape(data))))
+            .collect()
     }
 
     pub(crate) fn count_sent(&mut self, port: PortNo, byte_count: usize) {
@@ -161,56 +189,131 @@ impl Reference {
         ingress: PortNo,
         data: &[u8],
         offload: Offload,
-    ) -> Verdict {
+    ) -> Outcome {
         if !self.ports.contains_key(&ingress) {
-            return Verdict::Drop(DropReason::PortGone);
+            return Outcome::Drop(DropReason::PortGone);
         }
-        let verdict = self.judge(now, ingress, data, offload);
+        let outcome = self
+            .judge(now, ingress, data, offload)
+            .unwrap_or_else(Outcome::Drop);
         if let Some(port) = self.ports.get_mut(&ingress) {
             port.stats.rx_frames += 1;
             port.stats.rx_bytes += data.len() as u64;
-            if let Verdict::Drop(reason) = verdict {
+            if let Outcome::Drop(reason) = outcome {
                 port.stats.drops[reason.index()] += 1;
             }
         }
-        verdict
+        outcome
     }
 
-    fn judge(&mut self, now: Timestamp, ingress: PortNo, data: &[u8], offload: Offload) -> Verdict {
-        let Some(port) = self.ports.get_mut(&ingress) else {
-            return Verdict::Drop(DropReason::PortGone);
-        };
-        let Some(network) = self.networks.get_mut(&port.network) else {
-            return Verdict::Drop(DropReason::PortGone);
-        };
-        if let Err(reason) = check_size(data, offload, network.mtu) {
-            return Verdict::Drop(reason);
-        }
+    fn judge(
+        &mut self,
+        now: Timestamp,
+        ingress: PortNo,
+        data: &[u8],
+        offload: Offload,
+    ) -> Result<Outcome, DropReason> {
+        let port = self.ports.get_mut(&ingress).ok_or(DropReason::PortGone)?;
+        let network = self.networks.get_mut(&port.network);
+        let network = network.ok_or(DropReason::PortGone)?;
+        check_size(data, offload, network.mtu)?;
+        let vid = port.vlan_of(data)?;
         let [to, from] = [&data[..6], &data[6..12]];
         if from == [0; 6] {
-            return Verdict::Drop(DropReason::SourceZero);
+            return Err(DropReason::SourceZero);
         }
         if from[0] % 2 == 1 {
-            return Verdict::Drop(DropReason::SourceGroup);
+            return Err(DropReason::SourceGroup);
         }
-        let destination = mac(to);
-        let known = network.stations.get(&destination);
+        let known = network.stations.get(&(mac(to), vid));
         let known = known
             .filter(|station| !network.is_forgotten(station, now))
             .map(|station| station.port);
-        network.learn(mac(from), ingress, now, &mut port.stats);
+        network.learn((mac(from), vid), ingress, now, &mut port.stats);
 
         if to[..5] == [0x01, 0x80, 0xc2, 0, 0] && to[5] < 0x10 {
-            return Verdict::Drop(DropReason::ReservedDestination);
+            return Err(DropReason::ReservedDestination);
         }
-        if to == from {
-            return Verdict::Drop(DropReason::SamePort);
+        if to == from || known == Some(ingress) {
+            return Err(DropReason::SamePort);
         }
-        match known {
-            None => Verdict::Flood,
-            Some(egress) if egress == ingress => Verdict::Drop(DropReason::SamePort),
-            Some(egress) if self.flood_set(ingress).contains(&egress) => Verdict::Forward(egress),
-            Some(_) => Verdict::Drop(DropReason::Isolated),
+        let reachable = self.reachable(ingress, vid, data);
+        let Some(egress) = known else {
+            return Ok(Outcome::Flood(reachable));
+        };
+        let found = reachable.into_iter().find(|(no, _)| *no == egress);
+        let (_, bytes) = found.ok_or(DropReason::Isolated)?;
+        Ok(Outcome::Forward(egress, bytes))
+    }
+}
+
+/// How a port sends the frames of a VLAN.
+#[derive(Clone, Copy)]
+enum Form {
+    AsItCame,
+    Untagged,
+    Tagged(Vid),
+}
+
+impl Form {
+    /// Returns the frame in this form.
+    fn shape(self, data: &[u8]) -> Vec<u8> {
+        let (addresses, rest) = data.split_at(12);
+        let (tci, rest) = match rest {
+            [0x81, 0x00, high, low, rest @ ..] => (Some([*high, *low]), rest),
+            rest => (None, rest),
+        };
+        let tag = match (self, tci) {
+            (Self::AsItCame, _) => return data.to_vec(),
+            (Self::Untagged, _) => Vec::new(),
+            (Self::Tagged(vid), tci) => {
+                let [high, low] = vid.to_u16().to_be_bytes();
+                let priority = tci.map_or(0, |tci| tci[0] & 0xf0);
+                vec![0x81, 0x00, priority | high, low]
+            }
+        };
+        [addresses, &tag, rest].concat()
+    }
+}
+
+impl Port {
+    fn vlan_of(&self, data: &[u8]) -> Result<Option<Vid>, DropReason> {
+        let number = match data[12..] {
+            [0x81, 0x00, high, low, ..] => u16::from(high % 16) * 256 + u16::from(low),
+            _ => 0,
+        };
+        if number == 4095 {
+            return Err(DropReason::VlanReserved);
+        }
+        let tagged = Vid::new(number).ok();
+        match (&self.vlans, tagged) {
+            (PortVlans::Transparent, _) => Ok(tagged),
+            (PortVlans::Access(vid), None) => Ok(Some(*vid)),
+            (PortVlans::Access(_), Some(_)) => Err(DropReason::VlanTagged),
+            (PortVlans::Trunk { native, .. }, None) => match native {
+                Some(_) => Ok(*native),
+                None => Err(DropReason::VlanUntagged),
+            },
+            (PortVlans::Trunk { .. }, Some(_)) => match self.form_of(tagged) {
+                Some(_) => Ok(tagged),
+                None => Err(DropReason::VlanNotCarried),
+            },
+        }
+    }
+
+    /// Returns how the port sends frames of a VLAN; none when it does not.
+    fn form_of(&self, vid: Option<Vid>) -> Option<Form> {
+        let Some(vid) = vid else {
+            return (self.vlans == PortVlans::Transparent).then_some(Form::AsItCame);
+        };
+        match &self.vlans {
+            PortVlans::Transparent => Some(Form::Tagged(vid)),
+            PortVlans::Access(own) => (*own == vid).then_some(Form::Untagged),
+            PortVlans::Trunk { native, .. } if *native == Some(vid) => Some(Form::Untagged),
+            PortVlans::Trunk { tagged, .. } => {
+                let listed = tagged.iter().any(|listed| listed == vid);
+                listed.then_some(Form::Tagged(vid))
+            }
         }
     }
 }
@@ -220,7 +323,13 @@ impl Network {
         station.origin == FdbOrigin::Learned && now.since(station.seen) >= self.ageing
     }
 
-    fn learn(&mut self, mac: MacAddr, port: PortNo, now: Timestamp, stats: &mut PortStats) {
+    fn learn(
+        &mut self,
+        source: (MacAddr, Option<Vid>),
+        port: PortNo,
+        now: Timestamp,
+        stats: &mut PortStats,
+    ) {
         if self.ageing.is_zero() {
             return;
         }
@@ -230,9 +339,9 @@ impl Network {
             seen: now,
         };
         let refresh_interval = Duration::from_secs(1).min(self.ageing / 2);
-        let known = self.stations.get(&mac);
+        let known = self.stations.get(&source);
         let forgotten = known.is_none_or(|station| self.is_forgotten(station, now));
-        match self.stations.get_mut(&mac) {
+        match self.stations.get_mut(&source) {
             Some(known) if !forgotten => {
                 if known.origin == FdbOrigin::Static && known.port != port {
                     return;
@@ -246,7 +355,7 @@ impl Network {
             }
             Some(_) | None => {
                 stats.fdb_learned += 1;
-                self.stations.insert(mac, new);
+                self.stations.insert(source, new);
             }
         }
     }
@@ -273,6 +382,11 @@ fn check_size(data: &[u8], offload: Offload, mtu: usize) -> Result<(), DropReaso
     if data.len() < at {
         return Err(DropReason::Runt);
     }
+    if let ChecksumOffload::Partial { start, .. } = offload.checksum
+        && usize::from(start) < at
+    {
+        return Err(DropReason::BadOffload);
+    }
     let mut packet_len = data.len() - at;
     if let Some(gso) = offload.gso {
         let ChecksumOffload::Partial { start, .. } = offload.checksum else {
@@ -288,7 +402,7 @@ fn check_size(data: &[u8], offload: Offload, mtu: usize) -> Result<(), DropReaso
             }
             usize::from(words) * 4
         };
-        if l4 < at || data.len() < l4 + l4_len {
+        if data.len() < l4 + l4_len {
             return Err(DropReason::BadOffload);
         }
         packet_len = packet_len.min(l4 + l4_len + usize::from(gso.size) - at);

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use tapweave_net::{NetworkNo, PortNo};
 
-use crate::Isolation;
 use crate::counters::PortCounters;
 use crate::fdb::Fdb;
+use crate::{EgressPort, FrameVlan, Isolation, PortVlans};
 
 /// All ports and networks at one moment.
 pub(crate) struct Snapshot {
@@ -40,6 +40,7 @@ impl Snapshot {
 pub(crate) struct Port {
     pub(crate) no: PortNo,
     pub(crate) isolation: Isolation,
+    pub(crate) vlans: PortVlans,
     pub(crate) network: Arc<Network>,
     pub(crate) counters: Arc<PortCounters>,
 }
@@ -55,18 +56,24 @@ pub(crate) struct Network {
 }
 
 /// A port as its peers see it.
-#[derive(Clone, Copy)]
 pub(crate) struct Member {
     pub(crate) port: PortNo,
     pub(crate) isolation: Isolation,
+    pub(crate) vlans: PortVlans,
 }
 
 impl Port {
-    /// Returns the ports that a flooded frame from this one goes to.
-    pub(crate) fn flood_set(&self) -> impl Iterator<Item = PortNo> {
+    /// Returns the ports that a flooded frame from this one goes to, in order of number.
+    pub(crate) fn flood_set(&self, vlan: FrameVlan) -> impl Iterator<Item = EgressPort> {
         let members = self.network.members.iter();
         members
             .filter(|member| member.port != self.no && self.isolation.permits(member.isolation))
-            .map(|member| member.port)
+            .filter_map(move |member| {
+                let tag = member.vlans.egress(vlan)?;
+                Some(EgressPort {
+                    port: member.port,
+                    tag,
+                })
+            })
     }
 }

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
-use tapweave_net::{Frame, MacAddr, NetworkNo, PortNo, Timestamp};
+use tapweave_net::{Frame, MacAddr, NetworkNo, PortNo, Timestamp, Vid};
 use thiserror::Error;
 
 use crate::counters::PortCounters;
@@ -106,6 +106,14 @@ pub enum FdbAddError {
     /// A group address or zero.
     #[error("{0} is not the address of a station")]
     NotAStation(MacAddr),
+    /// The port is not a member of the VLAN, or carries nothing that is in no VLAN.
+    #[error("port {port} does not carry {}", vlan_name(*.vid))]
+    NotInVlan {
+        /// The port.
+        port: PortNo,
+        /// The VLAN, if any.
+        vid: Option<Vid>,
+    },
     /// There is no learned entry left that could give way.
     #[error("the FDB is full of static entries (limit {limit})")]
     Full {
@@ -220,8 +228,8 @@ impl Switch {
         }
     }
 
-    /// Makes a static entry, or turns what was learned about `mac` into one. A full FDB gives up a
-    /// learned entry for it.
+    /// Makes a static entry for `mac` in a VLAN or in none, or turns what was learned about it there
+    /// into one. A full FDB gives up a learned entry for it.
     ///
     /// # Errors
     ///
@@ -230,6 +238,7 @@ impl Switch {
         &self,
         network: NetworkNo,
         mac: MacAddr,
+        vid: Option<Vid>,
         port: PortNo,
         now: Timestamp,
     ) -> Result<(), FdbAddError> {
@@ -242,19 +251,23 @@ impl Switch {
             Some(network) => &network.fdb,
             None => return Err(FdbAddError::UnknownNetwork(network)),
         };
-        if control.ports.get(&port).map(|port| port.network) != Some(network) {
+        let member = control.ports.get(&port);
+        let Some(member) = member.filter(|port| port.network == network) else {
             return Err(FdbAddError::UnknownPort(port));
+        };
+        if !member.config.vlans.carries(vid) {
+            return Err(FdbAddError::NotInVlan { port, vid });
         }
-        fdb.set_static(fdb.probe(mac), port, now)
+        fdb.set_static(fdb.probe(vid, mac), port, now)
             .map_err(|TableFull| FdbAddError::Full {
                 limit: fdb.usage().limit,
             })
     }
 
-    /// Removes the entry of `mac`, learned or static; tells whether there was one.
-    pub fn fdb_del(&self, network: NetworkNo, mac: MacAddr) -> bool {
+    /// Removes the entry of `mac` in a VLAN or in none, learned or static; tells whether there was one.
+    pub fn fdb_del(&self, network: NetworkNo, mac: MacAddr, vid: Option<Vid>) -> bool {
         self.fdb(network)
-            .is_some_and(|fdb| mac.is_station() && fdb.remove(fdb.probe(mac)))
+            .is_some_and(|fdb| mac.is_station() && fdb.remove(fdb.probe(vid, mac)))
     }
 
     /// Removes the learned entries of a network, or those of one port, and returns how many there were.
@@ -266,7 +279,7 @@ impl Switch {
         })
     }
 
-    /// Returns the entries of a network, in order of MAC; none for an unknown network. Expired entries
+    /// Returns the entries of a network, in order of MAC and VID; none for an unknown network. Expired entries
     /// and those of removed ports are not shown.
     pub fn fdb_entries(&self, network: NetworkNo, now: Timestamp) -> Vec<FdbEntry> {
         let snapshot = self.published.load();
@@ -319,11 +332,14 @@ impl Switch {
                 egress: Vec::new(),
             };
         };
-        let prepared = Prepared::new(frame.data(), &port.network.fdb);
+        let prepared = Prepared::new(frame.data(), port);
         let decision = decide(&snapshot, port, now, frame, &prepared, &mut stages);
         let source = stages.iter().find_map(|stage| match stage {
             Stage::Source { learning, .. } => Some(*learning),
-            Stage::Ingress { .. } | Stage::Size { .. } | Stage::Destination { .. } => None,
+            Stage::Ingress { .. }
+            | Stage::Size { .. }
+            | Stage::Vlan { .. }
+            | Stage::Destination { .. } => None,
         });
         Explanation {
             stages,
@@ -331,7 +347,7 @@ impl Switch {
             learning: source.unwrap_or(Learning::NotReached),
             egress: match decision.verdict {
                 Verdict::Forward(egress) => vec![egress],
-                Verdict::Flood => port.flood_set().collect(),
+                Verdict::Flood(vlan) => port.flood_set(vlan).collect(),
                 Verdict::Drop(_) => Vec::new(),
             },
         }
@@ -414,6 +430,7 @@ impl Control {
             members.entry(inner.network).or_default().push(Member {
                 port,
                 isolation: inner.config.isolation,
+                vlans: inner.config.vlans.clone(),
             });
         }
         let networks: BTreeMap<_, _> = self
@@ -438,6 +455,7 @@ impl Control {
                 *place = Some(Port {
                     no,
                     isolation: inner.config.isolation,
+                    vlans: inner.config.vlans.clone(),
                     network: Arc::clone(network),
                     counters: Arc::clone(&inner.counters),
                 });
@@ -449,6 +467,13 @@ impl Control {
             networks,
         }
     }
+}
+
+fn vlan_name(vid: Option<Vid>) -> String {
+    vid.map_or_else(
+        || "frames that are in no VLAN".to_owned(),
+        |vid| format!("VLAN {vid}"),
+    )
 }
 
 /// Removes every entry of a port, static ones too.

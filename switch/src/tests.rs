@@ -1,13 +1,16 @@
 //! The engine as the daemon sees it.
 
+mod vlan;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use tapweave_net::{Frame, MacAddr, NetworkNo, Offload, PortNo, Timestamp};
 
 use crate::{
-    AddPortError, Destination, DropReason, FDB_LIMIT_MAX, FdbOrigin, Isolation, Learning,
-    NetworkConfig, Pipeline, PortConfig, RemoveNetworkError, Stage, Switch, SwitchConfig, Verdict,
+    AddPortError, Destination, DropReason, EgressPort, FDB_LIMIT_MAX, FdbOrigin, FrameVlan,
+    Isolation, Learning, NetworkConfig, Pipeline, PortConfig, PortVlans, RemoveNetworkError, Stage,
+    Switch, SwitchConfig, Verdict,
 };
 
 const NOW: Timestamp = Timestamp::from_secs(1000);
@@ -18,9 +21,11 @@ const NETWORK: NetworkConfig = NetworkConfig {
 };
 const OPEN: PortConfig = PortConfig {
     isolation: Isolation::Open,
+    vlans: PortVlans::Transparent,
 };
 const ISOLATED: PortConfig = PortConfig {
     isolation: Isolation::Isolated,
+    vlans: PortVlans::Transparent,
 };
 
 fn switch() -> Arc<Switch> {
@@ -63,19 +68,26 @@ fn stations_are_learned_move_and_are_forgotten() {
     let [a, b, c] = [(); 3].map(|()| switch.add_port(network, OPEN).unwrap());
     let mut pipeline = switch.pipeline(0);
 
-    assert_eq!(send(&mut pipeline, NOW, a, mac(2), mac(1)), Verdict::Flood);
-    assert!(pipeline.flood_set(a).eq([b, c]));
-    let to_a = Verdict::Forward(a);
+    assert_eq!(
+        send(&mut pipeline, NOW, a, mac(2), mac(1)),
+        Verdict::Flood(FrameVlan::NONE)
+    );
+    assert!(
+        pipeline
+            .flood_set(a, FrameVlan::NONE)
+            .eq([b, c].map(EgressPort::unchanged))
+    );
+    let to_a = Verdict::Forward(EgressPort::unchanged(a));
     assert_eq!(send(&mut pipeline, NOW, b, mac(1), mac(2)), to_a);
 
     send(&mut pipeline, NOW, c, MacAddr::BROADCAST, mac(1));
-    let to_c = Verdict::Forward(c);
+    let to_c = Verdict::Forward(EgressPort::unchanged(c));
     assert_eq!(send(&mut pipeline, NOW, b, mac(1), mac(2)), to_c);
     assert_eq!(switch.port_stats(c).unwrap().fdb_moves, 1);
 
     let later = NOW + NETWORK.ageing;
     let forgotten = send(&mut pipeline, later, b, mac(1), mac(2));
-    assert_eq!(forgotten, Verdict::Flood);
+    assert_eq!(forgotten, Verdict::Flood(FrameVlan::NONE));
     assert_eq!(switch.fdb_entries(network, later).len(), 1);
     assert_eq!(switch.poll_ageing(later, usize::MAX), 1);
     assert_eq!(switch.fdb_usage(network).unwrap().used, 1);
@@ -88,8 +100,11 @@ fn networks_do_not_see_each_other() {
     let [a, b] = networks.map(|network| switch.add_port(network, OPEN).unwrap());
     let mut pipeline = switch.pipeline(0);
     send(&mut pipeline, NOW, a, mac(2), mac(1));
-    assert_eq!(send(&mut pipeline, NOW, b, mac(1), mac(2)), Verdict::Flood);
-    assert_eq!(pipeline.flood_set(b).count(), 0);
+    assert_eq!(
+        send(&mut pipeline, NOW, b, mac(1), mac(2)),
+        Verdict::Flood(FrameVlan::NONE)
+    );
+    assert_eq!(pipeline.flood_set(b, FrameVlan::NONE).count(), 0);
     assert_eq!(switch.fdb_entries(networks[1], NOW)[0].mac, mac(2));
 }
 
@@ -103,14 +118,22 @@ fn isolated_ports_reach_open_ports_only() {
     for (port, station) in [(gateway, 9), (a, 1), (b, 2)] {
         send(&mut pipeline, NOW, port, MacAddr::BROADCAST, mac(station));
     }
-    assert!(pipeline.flood_set(a).eq([gateway]));
-    assert!(pipeline.flood_set(gateway).eq([a, b]));
+    assert!(
+        pipeline
+            .flood_set(a, FrameVlan::NONE)
+            .eq([gateway].map(EgressPort::unchanged))
+    );
+    assert!(
+        pipeline
+            .flood_set(gateway, FrameVlan::NONE)
+            .eq([a, b].map(EgressPort::unchanged))
+    );
     let between = send(&mut pipeline, NOW, a, mac(2), mac(1));
     assert_eq!(between, Verdict::Drop(DropReason::Isolated));
     let to_gateway = send(&mut pipeline, NOW, a, mac(9), mac(1));
-    assert_eq!(to_gateway, Verdict::Forward(gateway));
+    assert_eq!(to_gateway, Verdict::Forward(EgressPort::unchanged(gateway)));
     let from_gateway = send(&mut pipeline, NOW, gateway, mac(1), mac(9));
-    assert_eq!(from_gateway, Verdict::Forward(a));
+    assert_eq!(from_gateway, Verdict::Forward(EgressPort::unchanged(a)));
 }
 
 #[test]
@@ -129,13 +152,13 @@ fn a_static_entry_stays_when_its_station_shows_up_elsewhere() {
     let switch = switch();
     let network = switch.add_network(NETWORK);
     let [a, b, c] = [(); 3].map(|()| switch.add_port(network, OPEN).unwrap());
-    switch.fdb_add(network, mac(1), a, NOW).unwrap();
+    switch.fdb_add(network, mac(1), None, a, NOW).unwrap();
     let mut pipeline = switch.pipeline(0);
     let later = NOW + NETWORK.ageing;
     let elsewhere = send(&mut pipeline, later, b, MacAddr::BROADCAST, mac(1));
-    assert_eq!(elsewhere, Verdict::Flood);
+    assert_eq!(elsewhere, Verdict::Flood(FrameVlan::NONE));
     let verdict = send(&mut pipeline, later, c, mac(1), mac(3));
-    assert_eq!(verdict, Verdict::Forward(a));
+    assert_eq!(verdict, Verdict::Forward(EgressPort::unchanged(a)));
     assert_eq!(switch.fdb_flush(network, None), 1);
     let left = switch.fdb_entries(network, later);
     assert_eq!(
@@ -151,7 +174,7 @@ fn a_removed_port_is_gone_for_workers_that_refresh_and_its_number_stays_away() {
     let [a, b] = [(); 2].map(|()| switch.add_port(network, OPEN).unwrap());
     let mut pipeline = switch.pipeline(0);
     send(&mut pipeline, NOW, a, MacAddr::BROADCAST, mac(1));
-    switch.fdb_add(network, mac(7), a, NOW).unwrap();
+    switch.fdb_add(network, mac(7), None, a, NOW).unwrap();
     let busy = RemoveNetworkError::InUse { port_count: 2 };
     assert_eq!(switch.remove_network(network), Err(busy));
 
@@ -159,7 +182,10 @@ fn a_removed_port_is_gone_for_workers_that_refresh_and_its_number_stays_away() {
     switch.remove_port(a).unwrap();
     assert_eq!(switch.generation(), before + 1);
     assert!(switch.fdb_entries(network, NOW).is_empty());
-    assert_eq!(send(&mut pipeline, NOW, b, mac(1), mac(2)), Verdict::Flood);
+    assert_eq!(
+        send(&mut pipeline, NOW, b, mac(1), mac(2)),
+        Verdict::Flood(FrameVlan::NONE)
+    );
     let gone = send(&mut pipeline, NOW, a, mac(2), mac(1));
     assert_eq!(gone, Verdict::Drop(DropReason::PortGone));
     pipeline.count_sent(a, 1, 60);
@@ -184,12 +210,12 @@ fn what_a_worker_learns_for_a_removed_port_is_purged() {
     switch.remove_port(a).unwrap();
     // A worker in the middle of a batch on the old snapshot.
     let fdb = &snapshot.port(a).unwrap().network.fdb;
-    let probe = fdb.probe(mac(1));
+    let probe = fdb.probe(None, mac(1));
     fdb.learn(fdb.assess(probe, a, NOW), probe, a, NOW);
     assert_eq!(switch.fdb_usage(network).unwrap().used, 1);
     assert!(switch.fdb_entries(network, NOW).is_empty());
     let verdict = send(&mut switch.pipeline(0), NOW, b, mac(1), mac(2));
-    assert_eq!(verdict, Verdict::Flood);
+    assert_eq!(verdict, Verdict::Flood(FrameVlan::NONE));
     switch.purge_port(a);
     assert_eq!(switch.fdb_usage(network).unwrap().used, 1);
     assert_eq!(switch.fdb_entries(network, NOW)[0].mac, mac(2));
@@ -205,7 +231,10 @@ fn a_network_that_does_not_age_is_a_hub() {
     let [a, b] = [(); 2].map(|()| switch.add_port(network, OPEN).unwrap());
     let mut pipeline = switch.pipeline(0);
     send(&mut pipeline, NOW, a, mac(2), mac(1));
-    assert_eq!(send(&mut pipeline, NOW, b, mac(1), mac(2)), Verdict::Flood);
+    assert_eq!(
+        send(&mut pipeline, NOW, b, mac(1), mac(2)),
+        Verdict::Flood(FrameVlan::NONE)
+    );
     assert_eq!(switch.fdb_usage(network).unwrap().used, 0);
 }
 
@@ -227,12 +256,13 @@ fn a_batch_ends_when_flooding_has_been_work_enough() {
         .each_mut()
         .map(|data| Frame::new(data, 0, Offload::NONE));
     pipeline.handle_batch(NOW, ports[0], &frames, &mut verdicts);
-    let known = Verdict::Forward(ports[1]);
-    assert_eq!(verdicts, [known, Verdict::Flood, known, Verdict::Flood]);
+    let known = Verdict::Forward(EgressPort::unchanged(ports[1]));
+    let flood = Verdict::Flood(FrameVlan::NONE);
+    assert_eq!(verdicts, [known, flood, known, flood]);
     let handled = switch.port_stats(ports[0]).unwrap();
     assert_eq!((handled.rx_frames, handled.rx_bytes), (4, 240));
     pipeline.handle_batch(NOW, ports[0], &frames[4..], &mut verdicts);
-    assert_eq!(verdicts, [Verdict::Flood, known]);
+    assert_eq!(verdicts, [flood, known]);
 }
 
 #[test]
@@ -269,7 +299,7 @@ fn an_explanation_names_the_stages_and_changes_nothing() {
     let frame = Frame::new(&mut data, 0, Offload::NONE);
     let explanation = switch.explain(NOW, a, &frame);
     assert_eq!(explanation.learning, Learning::Add);
-    assert_eq!(explanation.egress, [b]);
+    assert_eq!(explanation.egress, [EgressPort::unchanged(b)]);
     let destination = Stage::Destination {
         mac: mac(2),
         destination: Destination::Unknown,
@@ -279,6 +309,7 @@ fn an_explanation_names_the_stages_and_changes_nothing() {
         explanation.to_string(),
         "ingress      port 0.0 of network 1\n\
          size         frame of 60 bytes, packet of 46 bytes, MTU 1500\n\
+         vlan         untagged, transparent port: no VLAN\n\
          source       02:00:00:00:00:01: new, would be learned\n\
          destination  02:00:00:00:00:02: unknown\n\
          verdict      flood to port 1.0"
@@ -312,8 +343,8 @@ fn a_warm_pipeline_does_not_allocate() {
             // Sources are refreshed, forgotten and learned again as time passes.
             let now = NOW + Duration::from_secs(second * 7 % 1_000);
             pipeline.handle_batch(now, a, &frames, &mut verdicts);
-            for port in pipeline.flood_set(a) {
-                pipeline.count_sent(port, 1, 60);
+            for port in pipeline.flood_set(a, FrameVlan::NONE) {
+                pipeline.count_sent(port.port, 1, 60);
             }
         }
     });
@@ -335,7 +366,7 @@ fn things_that_do_not_exist_are_refused_or_empty() {
     assert!(switch.fdb_entries(nowhere, NOW).is_empty());
     assert_eq!(switch.fdb_usage(nowhere), None);
     assert_eq!(switch.fdb_flush(nowhere, None), 0);
-    assert!(!switch.fdb_del(nowhere, mac(1)));
+    assert!(!switch.fdb_del(nowhere, mac(1), None));
     assert_eq!(switch.poll_ageing(NOW, 100), 0);
     switch.purge_port(PortNo::new(5, 5));
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tapweave_net::{Frame, MacAddr, Offload, PortNo, Timestamp};
-use tapweave_switch::{Isolation, NetworkConfig, PortConfig, Switch, SwitchConfig};
+use tapweave_switch::{Isolation, NetworkConfig, PortConfig, PortVlans, Switch, SwitchConfig};
 
 /// Frames of a batch, as many as a worker reads at once.
 pub(crate) const BATCH_LEN: usize = 32;
@@ -33,8 +33,9 @@ impl Rig {
         });
         let config = PortConfig {
             isolation: Isolation::Open,
+            vlans: PortVlans::Transparent,
         };
-        let ports = (0..PORTS).filter_map(|_| switch.add_port(network, config).ok());
+        let ports = (0..PORTS).filter_map(|_| switch.add_port(network, config.clone()).ok());
         Self {
             ports: ports.collect(),
             switch,

@@ -2,13 +2,15 @@
 
 use core::time::Duration;
 
-use tapweave_net::{MacAddr, PortNo};
+use tapweave_net::{MacAddr, PortNo, Vid};
 
 /// One entry of an FDB, as a listing shows it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FdbEntry {
     /// The station.
     pub mac: MacAddr,
+    /// Its VLAN, if it is in one.
+    pub vid: Option<Vid>,
     /// Where it is.
     pub port: PortNo,
     /// How it came into the table.

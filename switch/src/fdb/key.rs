@@ -4,10 +4,14 @@ use core::hash::Hasher;
 
 use foldhash::SharedSeed;
 use foldhash::quality::FoldHasher;
-use tapweave_net::MacAddr;
+use tapweave_net::{MacAddr, Vid};
 
-/// A station: its MAC address in the low 48 bits. The bits above are zero, and are where a VID will
-/// stand when networks tell VLANs apart.
+/// Where the VID begins.
+const VID_SHIFT: u32 = 48;
+
+/// A station: its MAC address in the low 48 bits and its VID, zero when it is in no VLAN, above. So one
+/// address may be a station in each of several VLANs, on different ports (independent VLAN learning,
+/// IEEE 802.1Q-2018 §8.8.8).
 ///
 /// Zero is no station, so it marks a slot without a key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -17,8 +21,9 @@ impl FdbKey {
     /// No station.
     pub(super) const NONE: Self = Self(0);
 
-    pub(crate) const fn new(mac: MacAddr) -> Self {
-        Self(mac.to_u64())
+    pub(crate) fn new(vid: Option<Vid>, mac: MacAddr) -> Self {
+        let vid = vid.map_or(0, Vid::to_u16);
+        Self(u64::from(vid) << VID_SHIFT | mac.to_u64())
     }
 
     pub(super) const fn from_word(word: u64) -> Self {
@@ -30,7 +35,14 @@ impl FdbKey {
     }
 
     pub(super) const fn mac(self) -> MacAddr {
-        MacAddr::from_u64(self.0)
+        MacAddr::from_u64(self.0 & (u64::MAX >> (u64::BITS - VID_SHIFT)))
+    }
+
+    pub(super) const fn vid(self) -> Option<Vid> {
+        match Vid::new((self.0 >> VID_SHIFT) as u16) {
+            Ok(vid) => Some(vid),
+            Err(_no_vlan) => None,
+        }
     }
 }
 
@@ -98,6 +110,16 @@ const fn scale(bits: u64, count: u32) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_another_station_in_each_vlan() {
+        let mac = MacAddr::new([0xfe, 0xff, 0xff, 0xff, 0xff, 0xff]);
+        for vid in [None, Some(Vid::MIN), Some(Vid::MAX)] {
+            let key = FdbKey::new(vid, mac);
+            assert_eq!((key.vid(), key.mac()), (vid, mac));
+        }
+        assert_ne!(FdbKey::new(None, mac), FdbKey::new(Some(Vid::MIN), mac));
+    }
 
     #[test]
     fn the_two_buckets_of_a_key_differ_and_exist() {

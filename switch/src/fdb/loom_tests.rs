@@ -40,12 +40,12 @@ fn station(number: u64) -> MacAddr {
 }
 
 fn learn(fdb: &Fdb, mac: MacAddr, port: PortNo, now: Timestamp) -> Learned {
-    let probe = fdb.probe(mac);
+    let probe = fdb.probe(None, mac);
     fdb.learn(fdb.assess(probe, port, now), probe, port, now)
 }
 
 fn lookup(fdb: &Fdb, mac: MacAddr) -> Option<PortNo> {
-    fdb.lookup(fdb.probe(mac), NOW)
+    fdb.lookup(fdb.probe(None, mac), NOW)
 }
 
 /// Once all threads are done, the counts are those of the entries.
@@ -89,7 +89,7 @@ fn a_lookup_never_returns_the_port_of_another_station() {
         let replacer = {
             let fdb = Arc::clone(&fdb);
             thread::spawn(move || {
-                fdb.remove(fdb.probe(station(1)));
+                fdb.remove(fdb.probe(None, station(1)));
                 learn(&fdb, station(2), C, NOW);
             })
         };
@@ -112,7 +112,7 @@ fn a_listing_never_pairs_a_station_with_the_port_of_another() {
         let replacer = {
             let fdb = Arc::clone(&fdb);
             thread::spawn(move || {
-                fdb.remove(fdb.probe(station(1)));
+                fdb.remove(fdb.probe(None, station(1)));
                 learn(&fdb, station(2), C, NOW);
             })
         };
@@ -135,7 +135,7 @@ fn a_refresh_does_not_bring_a_removed_station_back() {
             let fdb = Arc::clone(&fdb);
             thread::spawn(move || learn(&fdb, station(1), A, LATER))
         };
-        assert!(fdb.remove(fdb.probe(station(1))));
+        assert!(fdb.remove(fdb.probe(None, station(1))));
         let learned = refresher.join().unwrap();
         let expected = u32::from(learned == Learned::Added);
         assert_eq!(fdb.usage().used, expected);
@@ -184,7 +184,7 @@ fn a_static_entry_wins_over_learning() {
             let fdb = Arc::clone(&fdb);
             thread::spawn(move || learn(&fdb, station(1), A, NOW))
         };
-        assert_eq!(fdb.set_static(fdb.probe(station(1)), B, NOW), Ok(()));
+        assert_eq!(fdb.set_static(fdb.probe(None, station(1)), B, NOW), Ok(()));
         other.join().unwrap();
         assert_eq!(lookup(&fdb, station(1)), Some(B));
         assert_eq!(fdb.usage().static_count, 1);

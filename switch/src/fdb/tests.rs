@@ -28,12 +28,12 @@ fn station(port_index: u32, number: u64) -> MacAddr {
 }
 
 fn learn(fdb: &Fdb, mac: MacAddr, port: PortNo, now: Timestamp) -> Learned {
-    let probe = fdb.probe(mac);
+    let probe = fdb.probe(None, mac);
     fdb.learn(fdb.assess(probe, port, now), probe, port, now)
 }
 
 fn lookup(fdb: &Fdb, mac: MacAddr, now: Timestamp) -> Option<PortNo> {
-    fdb.lookup(fdb.probe(mac), now)
+    fdb.lookup(fdb.probe(None, mac), now)
 }
 
 #[test]
@@ -115,11 +115,11 @@ fn static_entries_never_give_way_and_learned_ones_give_way_to_them() {
         learn(&fdb, station(0, number), port(0), NOW);
     }
     for number in 0..100 {
-        let probe = fdb.probe(station(1, number));
+        let probe = fdb.probe(None, station(1, number));
         assert_eq!(fdb.set_static(probe, port(1), NOW), Ok(()));
         assert!(fdb.usage().used <= 100);
     }
-    let one_more = fdb.probe(station(1, 100));
+    let one_more = fdb.probe(None, station(1, 100));
     assert_eq!(fdb.set_static(one_more, port(1), NOW), Err(TableFull));
     for number in 0..1_000 {
         let learned = learn(&fdb, station(2, number), port(2), NOW);
@@ -133,7 +133,7 @@ fn static_entries_never_give_way_and_learned_ones_give_way_to_them() {
 fn a_table_without_room_learns_nothing() {
     let fdb = table(0);
     assert_eq!(learn(&fdb, station(0, 1), port(0), NOW), Learned::Full);
-    let probe = fdb.probe(station(0, 1));
+    let probe = fdb.probe(None, station(0, 1));
     assert_eq!(fdb.set_static(probe, port(0), NOW), Err(TableFull));
 }
 
@@ -210,7 +210,7 @@ fn many_threads_leave_a_table_that_is_true() {
                 let mut number = 0;
                 while !is_done.load(Ordering::Relaxed) {
                     number = (number + 7) % STATIONS;
-                    let probe = fdb.probe(station(0, number));
+                    let probe = fdb.probe(None, station(0, number));
                     let home = port(u32::try_from(number % 3).unwrap());
                     match number % 5 {
                         0 => assert_eq!(fdb.set_static(probe, home, NOW), Ok(())),

@@ -1,0 +1,19 @@
+//! The last stage: may it go where its destination is.
+
+use super::destination::Target;
+use crate::snapshot::Port;
+use crate::{DropReason, EgressPort, FrameVlan, Verdict};
+
+#[inline]
+pub(super) fn permit(ingress: &Port, vlan: FrameVlan, target: Target<'_>) -> Verdict {
+    match target {
+        Target::Reserved => Verdict::Drop(DropReason::ReservedDestination),
+        Target::Sender => Verdict::Drop(DropReason::SamePort),
+        Target::Group | Target::Unknown => Verdict::Flood(vlan),
+        Target::Port(port, _) if port.no == ingress.no => Verdict::Drop(DropReason::SamePort),
+        Target::Port(port, _) if !ingress.isolation.permits(port.isolation) => {
+            Verdict::Drop(DropReason::Isolated)
+        }
+        Target::Port(port, tag) => Verdict::Forward(EgressPort { port: port.no, tag }),
+    }
+}
