@@ -25,7 +25,7 @@ use core::fmt;
 use core::net::Ipv4Addr;
 
 use super::{Fragment, HeaderError, HeaderName, IpProtocol, RawOptions};
-use crate::checksum::Sum;
+use crate::checksum::{Delta, Sum};
 use crate::field::{get, put, u8_at, u16_at};
 
 const LEN: usize = 20;
@@ -134,6 +134,12 @@ impl<'a> Ipv4View<'a> {
     /// Returns the ECN field (RFC 3168 §5), 0 to 3.
     pub fn ecn(&self) -> u8 {
         u8_at::<1, _>(self.header) & 0x03
+    }
+
+    /// Returns the octet of DSCP and ECN, which IPv6 calls the traffic class.
+    #[inline]
+    pub fn traffic_class(&self) -> u8 {
+        u8_at::<1, _>(self.header)
     }
 
     /// Returns the bytes of header and payload that the packet states.
@@ -270,6 +276,15 @@ impl<'a> Ipv4Mut<'a> {
         put::<1, 1, _>(self.header, [(field & !0x03) | (ecn & 0x03)]);
     }
 
+    /// Sets the traffic class, DSCP and ECN, and brings the header checksum up to date by what changed
+    /// (RFC 1624): a checksum that was wrong stays wrong.
+    pub fn remark(&mut self, class: u8) {
+        let old = u16_at::<0, _>(self.header);
+        put::<1, 1, _>(self.header, [class]);
+        let delta = Delta::NONE.and_u16(old, u16_at::<0, _>(self.header));
+        self.set_checksum(delta.apply(u16_at::<10, _>(self.header)));
+    }
+
     /// Sets the bytes of header and payload.
     pub fn set_total_len(&mut self, len: u16) {
         put::<2, 2, _>(self.header, len.to_be_bytes());
@@ -318,6 +333,19 @@ mod tests {
         0x45, 0x00, 0x00, 0x18, 0x00, 0x00, 0x40, 0x00, 0x40, 0x11, 0xb8, 0xbc, 0xc0, 0xa8, 0x00,
         0x01, 0xc0, 0xa8, 0x00, 0xc7, 1, 2, 3, 4, 0xa5, 0xa5,
     ];
+
+    #[test]
+    fn remarking_keeps_a_right_checksum_right_and_a_wrong_one_wrong() {
+        for (is_right, class) in [(true, 0xb9), (false, 0xb9), (true, 0), (false, 0xff)] {
+            let mut packet = PACKET;
+            Ipv4Mut::parse(&mut packet).unwrap().fill_checksum();
+            packet[11] ^= u8::from(!is_right);
+            Ipv4Mut::parse(&mut packet).unwrap().remark(class);
+            let view = Ipv4View::parse(&packet).unwrap();
+            assert_eq!(view.traffic_class(), class);
+            assert_eq!(view.verify_checksum(), is_right, "{class}");
+        }
+    }
 
     #[test]
     fn fields_are_read_and_padding_is_no_payload() {
