@@ -10,12 +10,14 @@
     reason = "a broken invariant is what a fuzzer is to find, and a panic is how it finds it"
 )]
 
+use core::net::{Ipv4Addr, Ipv6Addr};
+
 use crate::checksum::{Verification, complete, verify_transport};
 use crate::{
-    ArpPacket, ChecksumOffload, EthernetMut, EthernetView, Fragment, Icmpv4Mut, Icmpv4View,
-    Icmpv6Mut, Icmpv6View, IgmpMessage, Ipv4Mut, Ipv4View, Ipv6Mut, Ipv6Options, Ipv6View,
-    MldMessage, NdMessage, Offload, ParsedFrame, Splitter, TcpMut, TcpView, UdpMut, UdpView,
-    VnetHdr,
+    ArpPacket, ChecksumOffload, EthernetMut, EthernetView, Fragment, IcmpError, IcmpErrorKind,
+    Icmpv4Mut, Icmpv4View, Icmpv6Mut, Icmpv6View, IgmpMessage, Ipv4Mut, Ipv4View, Ipv6Mut,
+    Ipv6Options, Ipv6View, MacAddr, MldMessage, NdMessage, NeighborAnswer, NeighborQuestion,
+    Offload, ParsedFrame, Splitter, TcpMut, TcpView, UdpMut, UdpView, VnetHdr, clamp_mss,
 };
 
 mod coalescer;
@@ -40,6 +42,8 @@ pub fn frame_parser(input: &[u8]) {
     let parsed = ParsedFrame::parse(frame);
     if let Ok(parsed) = &parsed {
         check_layers(frame, parsed);
+        check_answers(frame, parsed);
+        check_clamp(frame, parsed);
     }
     if let Ok(offload) = VnetHdr::decode(header).offload(frame.len()) {
         check_offload_round_trip(offload, frame.len());
@@ -141,6 +145,54 @@ fn check_layers(frame: &[u8], parsed: &ParsedFrame) {
     let again = ParsedFrame::parse(&padded).expect("padding makes no frame malformed");
     assert_eq!(again.flow(), parsed.flow());
     assert_eq!(again.l4_offset(), parsed.l4_offset());
+}
+
+/// Whatever is answered is a well-formed frame with right checksums, back to where it came from.
+fn check_answers(frame: &[u8], parsed: &ParsedFrame) {
+    let mut out = [0xa5; IcmpError::MAX_LEN];
+    let check = |message: &[u8]| {
+        let answer = ParsedFrame::parse(message).expect("an answer is a frame");
+        assert_eq!(answer.l3_end(), message.len());
+        assert_eq!((answer.dst(), answer.tags()), (parsed.src(), parsed.tags()));
+        let verification = verify_transport(message, &answer);
+        assert_ne!(verification, Verification::Wrong);
+    };
+    for src in [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()] {
+        let error = IcmpError {
+            kind: IcmpErrorKind::TooBig { mtu: 1280 },
+            src_mac: MacAddr::ZERO,
+            src,
+        };
+        if let Ok(len) = error.write(frame, parsed, &mut out) {
+            check(&out[..len]);
+        }
+    }
+    if let Some(question) = NeighborQuestion::read(frame, parsed, ChecksumOffload::Complete) {
+        let answer = NeighborAnswer {
+            mac: MacAddr::ZERO,
+            is_router: false,
+        };
+        let len = question
+            .write_answer(frame, parsed, answer, &mut out)
+            .expect("the longest answer fits");
+        check(&out[..len]);
+    }
+}
+
+/// Lowering an MSS leaves a right checksum right and everything else as it was.
+fn check_clamp(frame: &[u8], parsed: &ParsedFrame) {
+    let mut clamped = frame.to_vec();
+    let is_lowered = clamp_mss(&mut clamped, parsed, ChecksumOffload::Complete, 500);
+    assert_eq!(ParsedFrame::parse(&clamped).as_ref(), Ok(parsed));
+    let verdicts = [frame, &clamped].map(|frame| verify_transport(frame, parsed));
+    assert_eq!(verdicts[0], verdicts[1]);
+    assert_eq!(is_lowered, clamped != frame);
+    assert!(!clamp_mss(
+        &mut clamped,
+        parsed,
+        ChecksumOffload::Complete,
+        500
+    ));
 }
 
 fn check_offload_round_trip(offload: Offload, frame_len: usize) {

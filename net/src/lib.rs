@@ -23,8 +23,11 @@ mod frame;
 pub mod fuzzing;
 mod gso;
 mod header;
+mod icmp_error;
 mod id;
 mod mac;
+mod mss;
+mod neighbor;
 mod offload;
 mod parsed;
 mod time;
@@ -64,6 +67,11 @@ pub use header::{
     PrefixInformation, RecordKind, RouterAdvertisement, TcpFlags, TcpMut, TcpOption, TcpView,
     UdpMut, UdpView,
 };
+
+// What is answered or changed on behalf of others.
+pub use icmp_error::{IcmpError, IcmpErrorKind, NoIcmpError};
+pub use mss::{clamp_mss, mss_for_mtu};
+pub use neighbor::{NeighborAnswer, NeighborQuestion};
 
 // Numbers and time.
 pub use id::{NetworkNo, PortNo};

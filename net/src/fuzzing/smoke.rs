@@ -94,6 +94,7 @@ impl Source {
                 l4[12] = words << 4;
                 // Options that a stack sends, so that the walk gets somewhere.
                 l4[20..32].copy_from_slice(&[1, 1, 8, 10, 0, 0, 0, 1, 0, 0, 0, 2]);
+                l4[32..40].copy_from_slice(&[1, 2, 4, 5, 0xb4, 4, 2, 0]);
             }
             17 => {
                 let len = u16::try_from(l4.len()).unwrap().to_be_bytes();

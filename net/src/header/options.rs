@@ -35,6 +35,11 @@ impl<'a> RawOptions<'a> {
         Self { rest: list, header }
     }
 
+    /// Returns the bytes of the list that the walk has not reached yet.
+    pub(crate) const fn rest_len(&self) -> usize {
+        self.rest.len()
+    }
+
     fn take(&mut self, kind: u8) -> Result<RawOption<'a>, HeaderError> {
         let present = self.rest.len();
         let Some(&len) = self.rest.get(1) else {
