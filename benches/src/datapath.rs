@@ -1,6 +1,7 @@
 //! The switches that are compared: each joins two sandboxes of its own at MTU 1500.
 
 mod kernel;
+mod open_vswitch;
 mod tapweave;
 mod vde;
 
@@ -13,6 +14,7 @@ use clap::ValueEnum;
 use tapweave_integration::{Lab, Sandbox, cli, traffic};
 
 use kernel::KernelBridge;
+use open_vswitch::OpenVswitch;
 use tapweave::Tapweave;
 use vde::VdeSwitch;
 
@@ -25,6 +27,8 @@ pub enum Kind {
     Tapweave,
     /// Another build of tapweave, of `--tapweave`
     Other,
+    /// Open vSwitch's `netdev` datapath with userspace TSO
+    OpenVswitch,
     /// `vde_switch` of Virtual Distributed Ethernet
     Vde,
 }
@@ -64,7 +68,7 @@ impl Kind {
     ///
     /// When the switch is installed and does not work.
     pub fn join(self, lab: &Lab, other: Option<&PathBuf>) -> Result<Option<Joined>> {
-        if self == Self::Vde && !VdeSwitch::is_installed() {
+        if !self.is_installed() {
             return Ok(None);
         }
         let name = self.name();
@@ -82,6 +86,10 @@ impl Kind {
             }
             Self::Tapweave => tapweave(&cli::binary()?)?,
             Self::Other => tapweave(other.context("which other tapweave?")?)?,
+            Self::OpenVswitch => {
+                let (switch, server_ip) = OpenVswitch::join(lab, &client, &server)?;
+                (name.to_owned(), Box::new(switch), server_ip)
+            }
             Self::Vde => {
                 let (switch, server_ip) = VdeSwitch::join(lab, &client, &server)?;
                 (name.to_owned(), Box::new(switch), server_ip)
@@ -103,7 +111,16 @@ impl Kind {
             Self::Kernel => "kernel",
             Self::Tapweave => "tapweave",
             Self::Other => "other",
+            Self::OpenVswitch => "open-vswitch",
             Self::Vde => "vde_switch",
+        }
+    }
+
+    fn is_installed(self) -> bool {
+        match self {
+            Self::Kernel | Self::Tapweave | Self::Other => true,
+            Self::OpenVswitch => OpenVswitch::is_installed(),
+            Self::Vde => VdeSwitch::is_installed(),
         }
     }
 }
