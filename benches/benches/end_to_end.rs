@@ -70,6 +70,7 @@ impl Args {
                 tcp_secs: 1,
                 frames_ms: 100,
                 ping_pong_ms: 100,
+                port_count: 20,
                 idle_secs: 1,
                 waits_for_quiet: false,
             };
@@ -80,7 +81,8 @@ impl Args {
             tcp_secs: self.seconds,
             frames_ms: 1_000,
             ping_pong_ms: 1_000,
-            idle_secs: 10,
+            port_count: 1_000,
+            idle_secs: 5,
             waits_for_quiet: !self.no_wait,
         }
     }
@@ -129,14 +131,16 @@ fn measure(args: &Args) -> Result<Report> {
         tcp: Vec::new(),
         frames: Vec::new(),
         ping_pong: Vec::new(),
-        idle: None,
+        idle: Vec::new(),
     };
-    if plan.has(Case::Idle) {
-        Lab::run(|lab| {
+    for (case, port_count) in [(Case::Idle, 10), (Case::Ports, plan.port_count)] {
+        if plan.has(case) {
             let watched = Duration::from_secs(plan.idle_secs.into());
-            report.idle = Some(idle::measure(lab, watched)?);
-            Ok(())
-        })?;
+            Lab::run(|lab| {
+                report.idle.push(idle::measure(lab, port_count, watched)?);
+                Ok(())
+            })?;
+        }
     }
     Lab::run(|lab| {
         let mut datapaths = Vec::new();
@@ -165,7 +169,7 @@ fn measure(args: &Args) -> Result<Report> {
                 }
                 Case::RoundTrip => report.ping_pong = ping_pong::measure(&mut rounds, lab)?,
                 // Measured before, when nothing else was there.
-                Case::Idle => {}
+                Case::Idle | Case::Ports => {}
             }
         }
         report.noisy_run_count = rounds.noisy_run_count();

@@ -1,24 +1,35 @@
-//! What tapweave costs while nothing happens, and how long a connect takes.
+//! What tapweave costs while nothing happens, and what a connect costs, by the number of ports.
 
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::Serialize;
-use tapweave_integration::{Lab, Sandbox};
+use tapweave_integration::process::expect_success;
+use tapweave_integration::{Daemon, Lab, Sandbox};
 
 use crate::machine::TICKS_PER_SEC;
+use crate::rate::float;
 use crate::series::Summary;
 
-/// Ports of the daemon that is looked at.
-pub const PORT_COUNT: usize = 10;
+const NETWORK: &str = "idle";
 
-/// The costs of an idle daemon.
+/// Time after which interfaces that came up have said what they say then: router solicitations,
+/// multicast reports.
+const SETTLING: Duration = Duration::from_secs(5);
+
+/// Pings each address of its arguments once; fails when one does not answer.
+const PING_ALL: &str =
+    "for ip; do ping -n -q -c 1 -W 2 $ip >/dev/null || { echo $ip; exit 1; }; done";
+
+/// The costs of a daemon with some ports and no traffic.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize)]
 pub struct Idle {
     /// Ports that the daemon had.
     pub port_count: usize,
-    /// Resident memory, in bytes.
+    /// Resident memory before the first connect, in bytes.
+    pub empty_resident_len: u64,
+    /// Resident memory with all ports, in bytes.
     pub resident_len: u64,
     /// Threads.
     pub thread_count: usize,
@@ -28,44 +39,83 @@ pub struct Idle {
     pub watched_secs: f64,
     /// Time of `tapweave network connect`, from its start to its end, in milliseconds.
     pub connect_ms: Summary,
+    /// Processor time of the daemon for one connect, in milliseconds; the mean.
+    pub connect_work_ms: f64,
 }
 
-/// Starts a daemon, connects sandboxes, and watches it for `watched`.
+impl Idle {
+    /// Returns the bytes of resident memory that one more port takes.
+    pub fn len_per_port(&self) -> f64 {
+        float(self.resident_len.saturating_sub(self.empty_resident_len)) / count(self.port_count)
+    }
+}
+
+/// Starts a daemon, connects `port_count` sandboxes, watches it for `watched`, and sees that all of them
+/// carry traffic.
 ///
 /// # Errors
 ///
-/// When the daemon does not start or refuses.
+/// When the daemon does not start or refuses, or a sandbox cannot be reached.
 #[expect(
     clippy::disallowed_methods,
     reason = "a real process is watched in real time"
 )]
-pub fn measure(lab: &Lab, watched: Duration) -> Result<Idle> {
+pub fn measure(lab: &Lab, port_count: usize, watched: Duration) -> Result<Idle> {
+    let sandboxes = (0..port_count).map(|number| lab.sandbox(&format!("idle-{number}")));
+    let sandboxes = sandboxes.collect::<Result<Vec<_>>>()?;
     let daemon = lab.daemon()?;
-    let cli = daemon.cli();
-    cli.ok("network create idle --subnet 10.193.4.0/24")?;
-    let mut times = Vec::new();
-    let mut sandboxes: Vec<Sandbox> = Vec::new();
-    for number in 0..PORT_COUNT {
-        let sandbox = lab.sandbox(&format!("idle-{number}"))?;
-        let start = Instant::now();
-        cli.connect("idle", &sandbox, "")?;
-        times.push(start.elapsed().as_secs_f64() * 1e3);
-        sandboxes.push(sandbox);
-    }
-    // Interfaces that have come up speak for some seconds: router solicitations, multicast reports.
-    thread::sleep(watched.min(Duration::from_secs(5)));
+    let network = format!("network create {NETWORK} --subnet 10.193.64.0/18");
+    daemon.cli().ok(&network)?;
+    let empty = daemon.stats()?;
+    let (times, ips) = connect(&daemon, &sandboxes)?;
+    let full = daemon.stats()?;
+    thread::sleep(watched.min(SETTLING));
     let before = daemon.stats()?;
     let start = Instant::now();
     thread::sleep(watched);
     let after = daemon.stats()?;
     let watched_secs = start.elapsed().as_secs_f64();
-    let ticks = u32::try_from(after.ticks - before.ticks)?;
+    reach_all(&sandboxes, &ips)?;
+    let secs = |ticks: u64| float(ticks) / TICKS_PER_SEC;
     Ok(Idle {
-        port_count: PORT_COUNT,
+        port_count,
+        empty_resident_len: empty.resident_len,
         resident_len: after.resident_len,
         thread_count: after.thread_count,
-        cpu_percent: f64::from(ticks) / TICKS_PER_SEC / watched_secs * 100.0,
+        cpu_percent: secs(after.ticks - before.ticks) / watched_secs * 100.0,
         watched_secs,
         connect_ms: Summary::of(times).context("no sandbox was connected")?,
+        connect_work_ms: secs(full.ticks - empty.ticks) * 1e3 / count(port_count),
     })
+}
+
+/// Connects all sandboxes; returns how many milliseconds each took, and the addresses.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a benchmark measures with the real clock"
+)]
+fn connect(daemon: &Daemon, sandboxes: &[Sandbox]) -> Result<(Vec<f64>, Vec<String>)> {
+    let (mut times, mut ips) = (Vec::new(), Vec::new());
+    for sandbox in sandboxes {
+        let start = Instant::now();
+        let endpoint = daemon.cli().connect(NETWORK, sandbox, "")?;
+        times.push(start.elapsed().as_secs_f64() * 1e3);
+        ips.push(endpoint.ipv4()?.to_string());
+    }
+    Ok((times, ips))
+}
+
+/// Requires that the first sandbox reaches every other.
+fn reach_all(sandboxes: &[Sandbox], ips: &[String]) -> Result<()> {
+    let first = sandboxes.first().context("no sandbox was made")?;
+    let mut ping = first.command("sh");
+    ping.args(["-c", PING_ALL, "sh"]);
+    ping.args(ips.iter().skip(1));
+    let said = expect_success(&mut ping, "")?;
+    ensure!(said.is_empty(), "the first sandbox cannot reach {said}");
+    Ok(())
+}
+
+fn count(count: usize) -> f64 {
+    u32::try_from(count).map_or(f64::INFINITY, f64::from)
 }

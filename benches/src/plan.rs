@@ -8,19 +8,29 @@ use serde::Serialize;
 #[serde(rename_all = "kebab-case")]
 pub enum Case {
     /// TCP throughput of one connection
+    #[value(name = "tcp-1")]
+    #[serde(rename = "tcp-1")]
     Tcp1,
     /// TCP throughput of four connections at once
+    #[value(name = "tcp-4")]
+    #[serde(rename = "tcp-4")]
     Tcp4,
     /// 64-byte frames a second, one flow
+    #[value(name = "frames-1")]
+    #[serde(rename = "frames-1")]
     Frames1,
     /// 64-byte frames a second, 64 flows
+    #[value(name = "frames-64")]
+    #[serde(rename = "frames-64")]
     Frames64,
     /// Frames of mixed lengths (7 : 4 : 1 of 64, 594 and 1,518 bytes), 64 flows
     Imix,
     /// The time of a UDP round trip
     RoundTrip,
-    /// Memory and processor time of an idle daemon
+    /// Memory and processor time of an idle daemon with 10 ports
     Idle,
+    /// The same with 1,000 ports, and what each connect takes
+    Ports,
 }
 
 /// How much is measured.
@@ -36,6 +46,8 @@ pub struct Plan {
     pub frames_ms: u32,
     /// Milliseconds of one ping-pong run.
     pub ping_pong_ms: u32,
+    /// Ports of the daemon that has many.
+    pub port_count: usize,
     /// Seconds for which an idle daemon is watched.
     pub idle_secs: u32,
     /// Whether a run waits until the machine has nothing else to do.

@@ -11,6 +11,7 @@ use crate::machine::Machine;
 use crate::mix::Mix;
 use crate::ping_pong::PingPongResult;
 use crate::plan::Plan;
+use crate::rate::float;
 use crate::series::Summary;
 use crate::tcp::TcpResult;
 
@@ -31,8 +32,8 @@ pub struct Report {
     pub frames: Vec<FramesResult>,
     /// Round trips, by datapath.
     pub ping_pong: Vec<PingPongResult>,
-    /// The idle daemon.
-    pub idle: Option<Idle>,
+    /// Idle daemons, by number of ports.
+    pub idle: Vec<Idle>,
 }
 
 impl fmt::Display for Report {
@@ -169,20 +170,40 @@ impl Report {
     }
 
     fn idle(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(idle) = &self.idle else {
+        if self.idle.is_empty() {
             return Ok(());
-        };
+        }
         writeln!(
             f,
-            "\nIdle with {} ports: {:.1} MB resident, {} threads, {:.2} % of a processor over {:.0} s; \
-             a connect takes {} ms.",
-            idle.port_count,
-            megabytes(idle.resident_len),
-            idle.thread_count,
-            idle.cpu_percent,
-            idle.watched_secs,
-            spread(idle.connect_ms, 1),
-        )
+            "\ntapweave without traffic, watched for {} s; all ports then carried traffic:\n",
+            self.plan.idle_secs
+        )?;
+        heading(
+            f,
+            &[
+                "ports",
+                "MB resident",
+                "KB a port",
+                "threads",
+                "% of a core",
+                "connect, ms",
+                "of it daemon CPU, ms",
+            ],
+        )?;
+        for idle in &self.idle {
+            writeln!(
+                f,
+                "| {} | {:.1} | {:.1} | {} | {:.2} | {} | {:.2} |",
+                idle.port_count,
+                float(idle.resident_len) / 1e6,
+                idle.len_per_port() / 1e3,
+                idle.thread_count,
+                idle.cpu_percent,
+                spread(idle.connect_ms, 1),
+                idle.connect_work_ms,
+            )?;
+        }
+        Ok(())
     }
 }
 
@@ -208,9 +229,4 @@ fn spread(summary: Summary, digits: usize) -> String {
 
 fn optional(summary: Option<Summary>, digits: usize) -> String {
     summary.map_or_else(|| "-".to_owned(), |summary| spread(summary, digits))
-}
-
-#[expect(clippy::cast_precision_loss, reason = "no process has 2^53 bytes")]
-fn megabytes(len: u64) -> f64 {
-    len as f64 / 1e6
 }
