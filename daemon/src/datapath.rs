@@ -81,6 +81,7 @@ impl Datapath for SwitchDatapath {
             mtu: settings.mtu,
             ageing: settings.ageing,
             fdb_limit: settings.fdb_limit,
+            snooping: None,
         })
     }
 

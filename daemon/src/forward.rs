@@ -95,8 +95,14 @@ impl BatchHandler for Forwarder {
             match *verdict {
                 Verdict::Forward(to) => forward(&self.pipeline, egress, to, frame),
                 Verdict::Flood(vlan) => {
+                    let ports = || self.pipeline.flood_set(ingress, vlan);
                     let copies = &mut self.copies;
-                    flood(&self.pipeline, copies, egress, ingress, vlan, frame);
+                    spread(&self.pipeline, copies, egress, vlan, ports, frame);
+                }
+                Verdict::Multicast(vlan, group) => {
+                    let ports = || self.pipeline.group_set(ingress, vlan, group);
+                    let copies = &mut self.copies;
+                    spread(&self.pipeline, copies, egress, vlan, ports, frame);
                 }
                 Verdict::Drop(_counted_by_the_engine) => {}
             }
@@ -141,20 +147,19 @@ fn forward(pipeline: &Pipeline, egress: &mut dyn Egress, to: EgressPort, frame: 
     }
 }
 
-/// Sends a frame to all ports of its VLAN: first to those that take it as it is, then in another form to
+/// Sends a frame of `vlan` to several ports: first to those that take it as it is, then in another form to
 /// the others. It is changed in place, unless a device still needs it as it is.
-fn flood(
+fn spread<I: Iterator<Item = EgressPort>>(
     pipeline: &Pipeline,
     copies: &mut Copies,
     egress: &mut dyn Egress,
-    ingress: PortNo,
     vlan: FrameVlan,
+    ports: impl Fn() -> I,
     frame: &mut Frame<'_>,
 ) {
     let mut is_held = false;
     for action in vlan.tag_actions() {
-        let ports = pipeline.flood_set(ingress, vlan);
-        let mut ports = ports.filter(|to| to.tag == action).peekable();
+        let mut ports = ports().filter(|to| to.tag == action).peekable();
         if ports.peek().is_none() {
             continue;
         }

@@ -32,6 +32,7 @@ impl Rig {
             mtu: 1500,
             ageing: Duration::from_mins(5),
             fdb_limit: 64,
+            snooping: None,
         });
         let trunk = |tagged: &str, native| PortVlans::Trunk {
             tagged: tagged.parse().unwrap(),

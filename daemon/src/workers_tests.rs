@@ -42,6 +42,7 @@ impl Rig {
             mtu: 1500,
             ageing: Duration::from_mins(5),
             fdb_limit: 64,
+            snooping: None,
         });
         let (event_sender, events) = unbounded_channel();
         let backend = || Ok(Box::new(EpollBackend::new()?) as Box<dyn Backend>);

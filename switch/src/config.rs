@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::PortVlans;
+use crate::{PortVlans, SnoopingConfig};
 
 /// Most entries that one FDB may have; a larger limit is taken as this one.
 ///
@@ -29,6 +29,8 @@ pub struct NetworkConfig {
     /// Most FDB entries, learned and static, up to [`FDB_LIMIT_MAX`]. Costs 64 bytes an entry, taken
     /// when the network is made.
     pub fdb_limit: u32,
+    /// How multicast is limited to those who listen; none for not at all.
+    pub snooping: Option<SnoopingConfig>,
 }
 
 /// How a port is made.

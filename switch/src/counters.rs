@@ -28,6 +28,12 @@ pub struct PortStats {
     /// Frames whose source was not learned because the port has its share of a full FDB. They are
     /// forwarded all the same.
     pub fdb_full: u64,
+    /// Reports of group memberships that did not all fit the multicast database. The port gets all groups
+    /// instead.
+    pub mdb_full: u64,
+    /// Messages of IGMP and MLD that were not believed: malformed, or not from the link. They are
+    /// forwarded all the same.
+    pub mdb_invalid: u64,
 }
 
 impl PortStats {
@@ -50,6 +56,8 @@ pub(crate) struct Shard {
     pub(crate) fdb_learned: Counter,
     pub(crate) fdb_moves: Counter,
     pub(crate) fdb_full: Counter,
+    pub(crate) mdb_full: Counter,
+    pub(crate) mdb_invalid: Counter,
     drops: [Counter; DropReason::COUNT],
 }
 
@@ -81,22 +89,27 @@ impl Counter {
     }
 }
 
-/// The counters of one port, a shard a worker.
+/// The counters of one port, a shard a worker and one for the control side.
 pub(crate) struct PortCounters {
     shards: Box<[Shard]>,
 }
 
 impl PortCounters {
-    /// Returns zeroes for `worker_count` workers.
+    /// Returns zeroes for `worker_count` workers and the control side.
     pub(crate) fn new(worker_count: usize) -> Self {
         Self {
-            shards: (0..worker_count).map(|_| Shard::default()).collect(),
+            shards: (0..=worker_count).map(|_| Shard::default()).collect(),
         }
     }
 
     /// Returns the shard of `worker`, which is below the worker count that was given to `new`.
     pub(crate) fn shard(&self, worker: usize) -> &Shard {
         &self.shards[worker]
+    }
+
+    /// Returns the shard of the control side, of which one thread counts at a time.
+    pub(crate) fn control_shard(&self) -> &Shard {
+        &self.shards[self.shards.len() - 1]
     }
 
     /// Returns the sums over the workers.
@@ -110,6 +123,8 @@ impl PortCounters {
             total.fdb_learned += shard.fdb_learned.value();
             total.fdb_moves += shard.fdb_moves.value();
             total.fdb_full += shard.fdb_full.value();
+            total.mdb_full += shard.mdb_full.value();
+            total.mdb_invalid += shard.mdb_invalid.value();
             for (sum, count) in total.drops.iter_mut().zip(&shard.drops) {
                 *sum += count.value();
             }

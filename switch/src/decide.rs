@@ -9,24 +9,28 @@
 //! 3. *source*: no station has this address. A frame that got this far is learned from, even when it
 //!    is dropped below, as IEEE 802.1Q-2018 §8.7 and Linux have it (01-80-C2-00-00-0x included);
 //! 4. *destination*: reserved, the sender itself, a group, unknown, or a port;
-//! 5. *egress*: the same port, or an isolated one.
+//! 5. *egress*: the same port, or an isolated one;
+//! 6. *group*: for whom nobody listens, or a query where queries are refused.
 //!
 //! The destination is looked up in the table as it was before the frame: what the frame itself changes
 //! there matters from the next one on.
 
 mod destination;
 mod egress;
+mod group;
 mod size;
 mod source;
 mod vlan;
 
-use tapweave_net::{Frame, Timestamp};
+use tapweave_net::{Frame, Timestamp, Vid};
 
 use crate::explain::Stage;
 use crate::fdb::{Assessment, Fdb, Probe};
 use crate::head::Head;
 use crate::snapshot::{Port, Snapshot};
 use crate::{DropReason, FrameVlan, Verdict};
+
+pub(crate) use group::{GroupDecision, News, heard};
 
 /// A frame, and what can be found out about it without looking into a table.
 ///
@@ -72,6 +76,16 @@ impl Prepared {
         fdb.touch(self.source) ^ fdb.touch(self.destination)
     }
 
+    /// Returns the VLAN of the frame, if any.
+    pub(crate) fn vid(&self) -> Option<Vid> {
+        self.vlan.ok().and_then(|vlan| vlan.vid)
+    }
+
+    /// Returns the head of the frame; none when it has none.
+    pub(crate) const fn head(&self) -> Option<&Head> {
+        self.head.as_ref()
+    }
+
     /// Returns what the source is looked up by.
     pub(crate) const fn source(&self) -> Probe {
         self.source
@@ -83,6 +97,8 @@ pub(crate) struct Decision<'a> {
     pub(crate) verdict: Verdict,
     /// What the FDB has to learn about the source; none when the frame was dropped before.
     pub(crate) lesson: Option<Assessment<'a>>,
+    /// What snooping says; none when it has nothing to do with the frame.
+    pub(crate) group: Option<GroupDecision>,
 }
 
 /// Listens to the stages of a decision.
@@ -118,12 +134,16 @@ pub(crate) fn decide<'a>(
         Err(reason) => Decision {
             verdict: Verdict::Drop(reason),
             lesson: None,
+            group: None,
         },
         Ok((head, vlan, assessment)) => {
             let target = destination::find(snapshot, ingress, now, &head, vlan, prepared, trace);
+            let verdict = egress::permit(ingress, vlan, target);
+            let (verdict, group) = group::limit(ingress, now, frame, &head, verdict, trace);
             Decision {
-                verdict: egress::permit(ingress, vlan, target),
+                verdict,
                 lesson: Some(assessment),
+                group,
             }
         }
     }

@@ -51,6 +51,10 @@ pub enum DropReason {
     SamePort,
     /// Ingress: the destination is on another isolated port.
     Isolated,
+    /// Ingress: nobody listens to the group.
+    NoListeners,
+    /// Ingress: a query who listens to groups, where the switch alone may ask.
+    QueryRefused,
     /// Ingress: the port has been removed. No port is left to count this at.
     PortGone,
     /// Egress: the device takes no more frames for now.
@@ -68,7 +72,7 @@ pub enum DropReason {
 
 impl DropReason {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 29] = [
         Self::Runt,
         Self::Oversize,
         Self::BadOffload,
@@ -90,6 +94,8 @@ impl DropReason {
         Self::ReservedDestination,
         Self::SamePort,
         Self::Isolated,
+        Self::NoListeners,
+        Self::QueryRefused,
         Self::PortGone,
         Self::QueueFull,
         Self::DeviceDown,
@@ -129,6 +135,8 @@ impl DropReason {
             Self::ReservedDestination => "reserved_destination",
             Self::SamePort => "same_port",
             Self::Isolated => "isolated",
+            Self::NoListeners => "no_listeners",
+            Self::QueryRefused => "query_refused",
             Self::PortGone => "port_gone",
             Self::QueueFull => "queue_full",
             Self::DeviceDown => "device_down",

@@ -5,7 +5,7 @@ use core::fmt;
 use tapweave_net::{MacAddr, NetworkNo, PortNo, Vid, VlanTag};
 
 use crate::fdb::Assessment;
-use crate::{DropReason, EgressPort, Isolation, PortVlans, Verdict};
+use crate::{DropReason, EgressPort, Isolation, PortVlans, Reach, Verdict};
 
 /// What would happen to a frame, stage by stage.
 ///
@@ -57,6 +57,13 @@ pub enum Stage {
         mac: MacAddr,
         /// What the FDB makes of it.
         learning: Learning,
+    },
+    /// Who listens, for a frame to an IP group.
+    Group {
+        /// Who is to get it, and why.
+        reach: Reach,
+        /// The ports that it is limited to, none for no limit.
+        ports: Option<Vec<PortNo>>,
     },
     /// For whom it is.
     Destination {
@@ -123,6 +130,7 @@ impl Stage {
             Self::Vlan { .. } => "vlan",
             Self::Source { .. } => "source",
             Self::Destination { .. } => "destination",
+            Self::Group { .. } => "group",
         }
     }
 }
@@ -146,7 +154,7 @@ impl fmt::Display for Explanation {
             writeln!(f, "{:<12} {stage}", stage.name())?;
         }
         write!(f, "{:<12} {}", "verdict", self.verdict)?;
-        if matches!(self.verdict, Verdict::Flood(_)) {
+        if matches!(self.verdict, Verdict::Flood(_) | Verdict::Multicast(..)) {
             f.write_str(" to")?;
             if self.egress.is_empty() {
                 f.write_str(" nobody")?;
@@ -199,6 +207,17 @@ impl fmt::Display for Stage {
             }
             Self::Source { mac, learning } => write!(f, "{mac}: {learning}"),
             Self::Destination { mac, destination } => write!(f, "{mac}: {destination}"),
+            Self::Group { reach, ports } => {
+                write!(f, "{reach}")?;
+                match ports.as_deref() {
+                    None => f.write_str(", everywhere"),
+                    Some([]) => f.write_str(", no ports"),
+                    Some(ports) => ports.iter().enumerate().try_for_each(|(count, port)| {
+                        let comma = if count == 0 { ": " } else { ", " };
+                        write!(f, "{comma}port {port}")
+                    }),
+                }
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ use tapweave_net::{
 use crate::reference::{Outcome, Reference};
 use crate::{
     DropReason, EgressPort, FdbAddError, Isolation, NetworkConfig, Pipeline, PortConfig, PortVlans,
-    RemoveNetworkError, Switch, SwitchConfig, UnknownPort, Verdict,
+    RemoveNetworkError, SnoopingConfig, Switch, SwitchConfig, UnknownPort, Verdict,
 };
 
 const WORKERS: usize = 2;
@@ -210,6 +210,8 @@ impl Harness {
             mtu: 200,
             ageing: Duration::from_millis(u64::from(program.byte() % 4) * 1_500),
             fdb_limit: FDB_LIMIT,
+            // Nobody asks, so nothing is limited.
+            snooping: Some(SnoopingConfig::default()),
         };
         let no = self.switch.add_network(config);
         self.reference.add_network(no, config);
@@ -382,6 +384,9 @@ impl Harness {
             let egress: Vec<_> = match verdict {
                 Verdict::Forward(egress) => vec![egress],
                 Verdict::Flood(vlan) => pipeline.flood_set(ingress, vlan).collect(),
+                Verdict::Multicast(vlan, group) => {
+                    pipeline.group_set(ingress, vlan, group).collect()
+                }
                 Verdict::Drop(_) => Vec::new(),
             };
             let mut outputs: Vec<_> = egress
@@ -397,7 +402,7 @@ impl Harness {
                     let (port, data) = outputs.remove(0);
                     Outcome::Forward(port, data)
                 }
-                Verdict::Flood(_) => Outcome::Flood(outputs),
+                Verdict::Flood(_) | Verdict::Multicast(..) => Outcome::Flood(outputs),
                 Verdict::Drop(reason) => Outcome::Drop(reason),
             };
             assert_eq!(outcome, expected);

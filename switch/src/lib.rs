@@ -23,8 +23,8 @@
 //! use std::time::Duration;
 //! use tapweave_net::{Frame, Offload, Timestamp};
 //! use tapweave_switch::{
-//!     EgressPort, FrameVlan, Isolation, NetworkConfig, PortConfig, PortVlans, Switch, SwitchConfig,
-//!     Verdict,
+//!     EgressPort, FrameVlan, Isolation, NetworkConfig, PortConfig, PortVlans, SnoopingConfig, Switch,
+//!     SwitchConfig, Verdict,
 //! };
 //!
 //! let switch = Arc::new(Switch::new(SwitchConfig { worker_count: 1, seed: 7 }));
@@ -32,6 +32,7 @@
 //!     mtu: 1500,
 //!     ageing: Duration::from_secs(300),
 //!     fdb_limit: 1024,
+//!     snooping: Some(SnoopingConfig::default()),
 //! });
 //! let config = PortConfig { isolation: Isolation::Open, vlans: PortVlans::Transparent };
 //! let [a, b] = [switch.add_port(network, config.clone())?, switch.add_port(network, config)?];
@@ -55,8 +56,10 @@ mod decide;
 mod drop_reason;
 mod explain;
 mod fdb;
+mod groups;
 mod guard;
 mod head;
+mod multicast;
 mod pipeline;
 mod port_pool;
 mod snapshot;
@@ -80,7 +83,11 @@ pub use drop_reason::DropReason;
 pub use explain::{Destination, Explanation, Learning, Stage};
 pub use fdb::{FdbEntry, FdbOrigin, FdbUsage};
 pub use guard::Guard;
+pub use multicast::{
+    Family, FastLeave, Group, GroupQuery, MDB_LIMIT_MAX, MdbEntry, MdbKind, MdbUsage, QuerierRole,
+    QueryGuard, Reach, SnoopingConfig,
+};
 pub use pipeline::Pipeline;
 pub use switch::{AddPortError, FdbAddError, RemoveNetworkError, Switch, UnknownPort};
-pub use verdict::{EgressPort, Verdict};
+pub use verdict::{EgressPort, GroupSlot, Verdict};
 pub use vlan::{FrameVlan, PortVlans};

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use tapweave_net::{Frame, PortNo, Timestamp};
 
 use crate::counters::Shard;
-use crate::decide::{NoTrace, Prepared, decide};
+use crate::decide::{GroupDecision, News, NoTrace, Prepared, decide, heard};
 use crate::fdb::Learned;
+use crate::multicast::{Outcome, PortSet};
 use crate::snapshot::{Port, Snapshot};
-use crate::{DropReason, EgressPort, FrameVlan, Switch, Verdict};
+use crate::{DropReason, EgressPort, FrameVlan, GroupSlot, Switch, Verdict};
 
 /// Frames that are prepared together: enough to keep all outstanding memory reads of a core busy.
 const GROUP_LEN: usize = 32;
@@ -29,6 +30,8 @@ pub struct Pipeline {
     switch: Arc<Switch>,
     snapshot: Arc<Snapshot>,
     worker: usize,
+    /// The listeners of the groups of the last batch.
+    groups: Vec<PortSet>,
 }
 
 impl Pipeline {
@@ -36,6 +39,7 @@ impl Pipeline {
         Self {
             snapshot: switch.snapshot(),
             worker: worker % switch.worker_count(),
+            groups: Vec::new(),
             switch,
         }
     }
@@ -64,6 +68,7 @@ impl Pipeline {
         verdicts: &mut Vec<Verdict>,
     ) {
         self.refresh();
+        self.groups.clear();
         verdicts.clear();
         let Some(port) = self.snapshot.port(ingress) else {
             verdicts.resize(frames.len(), Verdict::Drop(DropReason::PortGone));
@@ -87,9 +92,16 @@ impl Pipeline {
                     break 'batch;
                 }
                 byte_count += frame.data().len() as u64;
-                let verdict = handle_frame(&self.snapshot, port, shard, now, frame, prepared);
-                if matches!(verdict, Verdict::Flood(_)) {
-                    copy_count += port.network.members.len();
+                let (mut verdict, group) =
+                    handle_frame(&self.snapshot, port, shard, now, frame, prepared);
+                match (verdict, group.and_then(|group| group.ports)) {
+                    (Verdict::Flood(vlan), Some(ports)) => {
+                        copy_count += ports.len_max();
+                        verdict = Verdict::Multicast(vlan, GroupSlot(self.groups.len()));
+                        self.groups.push(ports);
+                    }
+                    (Verdict::Flood(_), None) => copy_count += port.network.members.len(),
+                    _ => {}
                 }
                 verdicts.push(verdict);
             }
@@ -108,6 +120,19 @@ impl Pipeline {
     ) -> impl Iterator<Item = EgressPort> + '_ {
         let port = self.snapshot.port(ingress);
         port.into_iter().flat_map(move |port| port.flood_set(vlan))
+    }
+
+    /// Returns the ports that a frame from `ingress` with the verdict [`Verdict::Multicast`] goes to. None
+    /// after the next batch.
+    pub fn group_set(
+        &self,
+        ingress: PortNo,
+        vlan: FrameVlan,
+        GroupSlot(slot): GroupSlot,
+    ) -> impl Iterator<Item = EgressPort> + '_ {
+        let port = self.snapshot.port(ingress);
+        let listeners = port.zip(self.groups.get(slot)).into_iter();
+        listeners.flat_map(move |(port, ports)| port.group_set(&self.snapshot, vlan, ports))
     }
 
     /// Counts frames, `byte_count` bytes together, that were given to the device of `port`.
@@ -158,7 +183,7 @@ fn handle_frame(
     now: Timestamp,
     frame: &Frame<'_>,
     prepared: &Prepared,
-) -> Verdict {
+) -> (Verdict, Option<GroupDecision>) {
     let decision = decide(snapshot, port, now, frame, prepared, &mut NoTrace);
     if let Some(assessment) = decision.lesson {
         let fdb = &port.network.fdb;
@@ -171,6 +196,34 @@ fn handle_frame(
     }
     if let Verdict::Drop(reason) = decision.verdict {
         shard.count_drop(reason);
+    } else if let Some(group) = &decision.group {
+        note_membership(port, shard, now, frame, prepared, group.news);
     }
-    decision.verdict
+    (decision.verdict, decision.group)
+}
+
+/// Tells snooping what a frame says.
+fn note_membership(
+    port: &Port,
+    shard: &Shard,
+    now: Timestamp,
+    frame: &Frame<'_>,
+    prepared: &Prepared,
+    news: News,
+) {
+    match news {
+        News::None => {}
+        News::Invalid => shard.mdb_invalid.add(1),
+        News::Message => {
+            let (Some(snooping), Some(head)) = (&port.network.snooping, prepared.head()) else {
+                return;
+            };
+            let message = heard(frame, head);
+            let vid = prepared.vid();
+            let outcome = snooping.handle(now, port.no, port.isolation, vid, &message);
+            if outcome == Outcome::Full {
+                shard.mdb_full.add(1);
+            }
+        }
+    }
 }

@@ -7,6 +7,7 @@ use tapweave_net::{NetworkNo, PortNo};
 
 use crate::counters::PortCounters;
 use crate::fdb::Fdb;
+use crate::multicast::{PortSet, Snooping};
 use crate::{EgressPort, FrameVlan, Isolation, PortVlans};
 
 /// All ports and networks at one moment.
@@ -51,6 +52,8 @@ pub(crate) struct Network {
     /// Largest L3 packet, in bytes.
     pub(crate) mtu: u16,
     pub(crate) fdb: Arc<Fdb>,
+    /// None where multicast is flooded.
+    pub(crate) snooping: Option<Arc<Snooping>>,
     /// In order of number.
     pub(crate) members: Box<[Member]>,
 }
@@ -75,5 +78,24 @@ impl Port {
                     tag,
                 })
             })
+    }
+
+    /// Returns those of `ports` that a frame from this one goes to, in order of number.
+    pub(crate) fn group_set<'s>(
+        &'s self,
+        snapshot: &'s Snapshot,
+        vlan: FrameVlan,
+        ports: &'s PortSet,
+    ) -> impl Iterator<Item = EgressPort> + 's {
+        // Numbers are unique in the switch, but a port that has just been removed is not there.
+        let ports = ports.iter().filter(|port| *port != self.no);
+        ports.filter_map(move |port| {
+            let port = snapshot.port(port)?;
+            if !self.isolation.permits(port.isolation) {
+                return None;
+            }
+            let tag = port.vlans.egress(vlan)?;
+            Some(EgressPort { port: port.no, tag })
+        })
     }
 }

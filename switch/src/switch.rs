@@ -19,11 +19,12 @@ use crate::counters::PortCounters;
 use crate::decide::{Prepared, decide};
 use crate::explain::{Explanation, Learning, Stage};
 use crate::fdb::{Fdb, FdbEntry, FdbOrigin, FdbUsage, OwnedCounts, TableFull};
+use crate::multicast::Snooping;
 use crate::port_pool::PortPool;
 use crate::snapshot::{Member, Network, Port, Snapshot};
 use crate::{
-    DropReason, FDB_LIMIT_MAX, NetworkConfig, Pipeline, PortConfig, PortStats, SwitchConfig,
-    Verdict,
+    DropReason, FDB_LIMIT_MAX, GroupSlot, NetworkConfig, Pipeline, PortConfig, PortStats,
+    SwitchConfig, Verdict,
 };
 
 /// Several networks (bridge domains) with their ports and FDBs. Shared by all threads in an [`Arc`].
@@ -44,15 +45,22 @@ struct Control {
     networks: BTreeMap<NetworkNo, ControlNetwork>,
     ports: BTreeMap<PortNo, ControlPort>,
     pool: PortPool,
-    /// Removed ports that workers may still know, with the table of their network.
-    retired: BTreeMap<PortNo, Arc<Fdb>>,
+    /// Removed ports that workers may still know, with the tables of their network.
+    retired: BTreeMap<PortNo, Tables>,
     /// The network and bucket where the next sweep begins; none for the first.
     sweep: Option<(NetworkNo, usize)>,
 }
 
 struct ControlNetwork {
     mtu: u16,
+    tables: Tables,
+}
+
+/// What a network has learned.
+#[derive(Clone)]
+struct Tables {
     fdb: Arc<Fdb>,
+    snooping: Option<Arc<Snooping>>,
 }
 
 struct ControlPort {
@@ -144,9 +152,13 @@ impl Switch {
         // Tables differ in their seed, so that what collides in one does not in another.
         let seed = self.seed.wrapping_add(u64::from(no.0));
         let fdb = Fdb::new(limit, config.ageing, seed, Arc::clone(&self.owned));
+        let snooping = config.snooping.map(|config| Snooping::new(config, seed));
         let network = ControlNetwork {
             mtu: config.mtu,
-            fdb: Arc::new(fdb),
+            tables: Tables {
+                fdb: Arc::new(fdb),
+                snooping: snooping.map(Arc::new),
+            },
         };
         control.networks.insert(no, network);
         self.publish(&control);
@@ -207,9 +219,9 @@ impl Switch {
         let removed = control.ports.remove(&port).ok_or(UnknownPort(port))?;
         self.publish(&control);
         if let Some(network) = control.networks.get(&removed.network) {
-            let fdb = Arc::clone(&network.fdb);
-            forget(&fdb, port);
-            control.retired.insert(port, fdb);
+            let tables = network.tables.clone();
+            tables.forget(port);
+            control.retired.insert(port, tables);
         }
         Ok(())
     }
@@ -222,8 +234,8 @@ impl Switch {
     /// do not find it, since the number is not used again.
     pub fn purge_port(&self, port: PortNo) {
         let mut control = self.control();
-        if let Some(fdb) = control.retired.remove(&port) {
-            forget(&fdb, port);
+        if let Some(tables) = control.retired.remove(&port) {
+            tables.forget(port);
             control.pool.give_back(port);
         }
     }
@@ -248,7 +260,7 @@ impl Switch {
         // The lock keeps the port from being removed in between.
         let control = self.control();
         let fdb = match control.networks.get(&network) {
-            Some(network) => &network.fdb,
+            Some(network) => &network.tables.fdb,
             None => return Err(FdbAddError::UnknownNetwork(network)),
         };
         let member = control.ports.get(&port);
@@ -339,17 +351,24 @@ impl Switch {
             Stage::Ingress { .. }
             | Stage::Size { .. }
             | Stage::Vlan { .. }
-            | Stage::Destination { .. } => None,
+            | Stage::Destination { .. }
+            | Stage::Group { .. } => None,
         });
+        let listeners = decision.group.and_then(|group| group.ports);
+        let (verdict, egress) = match (decision.verdict, listeners) {
+            (Verdict::Flood(vlan), Some(ports)) => (
+                Verdict::Multicast(vlan, GroupSlot(0)),
+                port.group_set(&snapshot, vlan, &ports).collect(),
+            ),
+            (Verdict::Flood(vlan), None) => (decision.verdict, port.flood_set(vlan).collect()),
+            (Verdict::Forward(egress), _) => (decision.verdict, vec![egress]),
+            (Verdict::Multicast(..) | Verdict::Drop(_), _) => (decision.verdict, Vec::new()),
+        };
         Explanation {
             stages,
-            verdict: decision.verdict,
+            verdict,
             learning: source.unwrap_or(Learning::NotReached),
-            egress: match decision.verdict {
-                Verdict::Forward(egress) => vec![egress],
-                Verdict::Flood(vlan) => port.flood_set(vlan).collect(),
-                Verdict::Drop(_) => Vec::new(),
-            },
+            egress,
         }
     }
 
@@ -410,7 +429,7 @@ impl Control {
                 continue;
             };
             let from = if found == no { from } else { 0 };
-            let swept = network.fdb.sweep(from, left, now);
+            let swept = network.tables.fdb.sweep(from, left, now);
             removed += swept.removed;
             left -= swept.examined;
             self.sweep = Some(match swept.next {
@@ -440,7 +459,8 @@ impl Control {
                 let network = Network {
                     no,
                     mtu: network.mtu,
-                    fdb: Arc::clone(&network.fdb),
+                    fdb: Arc::clone(&network.tables.fdb),
+                    snooping: network.tables.snooping.clone(),
                     members: members.remove(&no).unwrap_or_default().into_boxed_slice(),
                 };
                 (no, Arc::new(network))
@@ -476,7 +496,12 @@ fn vlan_name(vid: Option<Vid>) -> String {
     )
 }
 
-/// Removes every entry of a port, static ones too.
-fn forget(fdb: &Fdb, port: PortNo) {
-    fdb.remove_where(|_, at| at == port);
+impl Tables {
+    /// Removes all that is known of a port, static entries too.
+    fn forget(&self, port: PortNo) {
+        self.fdb.remove_where(|_, at| at == port);
+        if let Some(snooping) = &self.snooping {
+            snooping.remove_port(port);
+        }
+    }
 }

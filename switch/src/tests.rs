@@ -1,5 +1,6 @@
 //! The engine as the daemon sees it.
 
+mod multicast;
 mod vlan;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ const NETWORK: NetworkConfig = NetworkConfig {
     mtu: 1500,
     ageing: Duration::from_mins(5),
     fdb_limit: 1024,
+    snooping: None,
 };
 const OPEN: PortConfig = PortConfig {
     isolation: Isolation::Open,
@@ -376,6 +378,7 @@ fn an_absurd_table_limit_is_cut() {
     let switch = switch();
     let network = switch.add_network(NetworkConfig {
         fdb_limit: u32::MAX,
+        snooping: None,
         ..NETWORK
     });
     assert_eq!(switch.fdb_usage(network).unwrap().limit, FDB_LIMIT_MAX);

@@ -13,9 +13,16 @@ pub enum Verdict {
     Forward(EgressPort),
     /// Send it to every port of [`Pipeline::flood_set`](crate::Pipeline::flood_set) for its VLAN.
     Flood(FrameVlan),
+    /// Send it to every port of [`Pipeline::group_set`](crate::Pipeline::group_set): those that listen to
+    /// its group. There may be none: a report is for routers only, and has then done its work.
+    Multicast(FrameVlan, GroupSlot),
     /// Send it nowhere.
     Drop(DropReason),
 }
+
+/// Where a pipeline keeps the listeners of a group until its next batch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct GroupSlot(pub(crate) usize);
 
 /// A port that a frame goes to, and the form in which it goes there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,6 +49,10 @@ impl fmt::Display for Verdict {
             Self::Forward(egress) => write!(f, "forward to {egress}"),
             Self::Flood(FrameVlan { vid: Some(vid), .. }) => write!(f, "flood in VLAN {vid}"),
             Self::Flood(FrameVlan { vid: None, .. }) => f.write_str("flood"),
+            Self::Multicast(FrameVlan { vid: Some(vid), .. }, _) => {
+                write!(f, "to those who listen in VLAN {vid}")
+            }
+            Self::Multicast(FrameVlan { vid: None, .. }, _) => f.write_str("to those who listen"),
             Self::Drop(reason) => write!(f, "drop: {reason}"),
         }
     }

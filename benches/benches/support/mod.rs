@@ -30,6 +30,7 @@ impl Rig {
             mtu: 1500,
             ageing: Duration::from_mins(5),
             fdb_limit: station_count,
+            snooping: Some(tapweave_switch::SnoopingConfig::default()),
         });
         let config = PortConfig {
             isolation: Isolation::Open,

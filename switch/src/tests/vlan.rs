@@ -72,6 +72,9 @@ impl Rig {
         match verdict {
             Verdict::Flood(vlan) => self.pipeline.flood_set(ingress, vlan).collect(),
             Verdict::Forward(egress) => vec![egress],
+            Verdict::Multicast(vlan, group) => {
+                self.pipeline.group_set(ingress, vlan, group).collect()
+            }
             Verdict::Drop(reason) => panic!("dropped: {reason}"),
         }
     }
