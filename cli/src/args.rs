@@ -8,6 +8,7 @@ use crate::completions::CompletionsArgs;
 use crate::daemon::DaemonArgs;
 use crate::demo::DemoArgs;
 use crate::fdb::FdbCommand;
+use crate::mdb::MdbCommand;
 use crate::network::NetworkCommand;
 use crate::port::PortCommand;
 use crate::sandbox::SandboxCommand;
@@ -78,6 +79,9 @@ pub(crate) enum Request {
     /// Forwarding tables: which station is at which port
     #[command(subcommand)]
     Fdb(FdbCommand),
+    /// Multicast databases: which port listens to which group, and where routers are
+    #[command(subcommand)]
+    Mdb(MdbCommand),
     /// Figures of the whole daemon: workers, tables, drops
     Stats,
 }

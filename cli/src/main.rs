@@ -13,6 +13,7 @@ mod daemon;
 mod demo;
 mod fdb;
 mod log;
+mod mdb;
 mod network;
 mod output;
 mod port;
@@ -92,6 +93,7 @@ async fn ask(request: Request, context: &mut Context<'_>) -> anyhow::Result<()> 
         Request::Sandbox(command) => Box::pin(sandbox::run(command, context)).await,
         Request::Port(command) => Box::pin(port::run(command, context)).await,
         Request::Fdb(command) => Box::pin(fdb::run(command, context)).await,
+        Request::Mdb(command) => Box::pin(mdb::run(command, context)).await,
         Request::Stats => Box::pin(stats::run(context)).await,
     }
 }

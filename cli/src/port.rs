@@ -117,6 +117,8 @@ pub(crate) fn counters(counters: &PortCounters, table: &mut Table) {
     fact("fdb learned", counters.fdb_learned);
     fact("fdb moves", counters.fdb_moves);
     fact("fdb full", counters.fdb_full);
+    fact("mdb full", counters.mdb_full);
+    fact("mdb invalid", counters.mdb_invalid);
     fact("drops", counters.drop_count());
     for (reason, count) in &counters.drops {
         fact(&format!("  {reason}"), *count);

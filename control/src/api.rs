@@ -5,6 +5,7 @@
 
 mod endpoint;
 mod fdb;
+mod mdb;
 mod network;
 mod port;
 mod problem;
@@ -13,6 +14,7 @@ mod stats;
 
 pub use endpoint::{Connect, Disconnect, Endpoint};
 pub use fdb::{FdbAdd, FdbEntryView, FdbFlush, FdbFlushed, FdbKind};
+pub use mdb::{MdbEntryView, MdbKindView};
 pub use network::{
     ConfigFrom, ContainerInspect, CreateNetwork, IpamConfig, IpamInspect, NetworkInspect,
     SubnetRequest,

@@ -20,7 +20,7 @@ use tokio::net::UnixStream;
 
 use crate::api::{
     Connect, CreateNetwork, Disconnect, Endpoint, FdbAdd, FdbEntryView, FdbFlush, FdbFlushed,
-    NetworkInspect, Port, Problem, Sandbox, Stats, Version,
+    MdbEntryView, NetworkInspect, Port, Problem, Sandbox, Stats, Version,
 };
 
 #[cfg(test)]
@@ -253,6 +253,15 @@ impl Client {
     /// See [`ClientError`].
     pub async fn fdb_flush(&self, request: &FdbFlush) -> Result<FdbFlushed, ClientError> {
         self.post("/v1/fdb/flush", request).await
+    }
+
+    /// Shows the multicast database of one network, or those of all.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn mdb(&self, network: Option<&str>) -> Result<Vec<MdbEntryView>, ClientError> {
+        self.fetch(&of_network("/v1/mdb", network)).await
     }
 
     /// Returns figures of the whole daemon.

@@ -14,7 +14,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use tapweave_net::{MacAddr, NetworkNo, OffloadSet, PortNo};
-use tapweave_switch::{FdbEntry, PortStats};
+use tapweave_switch::{FdbEntry, MdbEntry, PortStats, SnoopingConfig};
 
 /// Where a sandbox's network namespace is found.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -48,6 +48,8 @@ pub struct NetworkSettings {
     pub ageing: Duration,
     /// Most FDB entries.
     pub fdb_limit: u32,
+    /// How multicast is limited to those who listen; none for not at all.
+    pub snooping: Option<SnoopingConfig>,
 }
 
 /// Whether a port may exchange frames with other isolated ports.
@@ -235,6 +237,10 @@ pub trait Datapath: Send + Sync + fmt::Debug + 'static {
 
     /// Removes the learned entries of a network and returns how many there were.
     fn fdb_flush(&self, network: NetworkNo) -> usize;
+
+    /// Returns the multicast database of a network: routers first, then groups in order; empty for an
+    /// unknown network and for one without snooping.
+    fn mdb_entries(&self, network: NetworkNo) -> Vec<MdbEntry>;
 
     /// Returns what the workers did so far.
     fn worker_stats(&self) -> Vec<WorkerStats>;

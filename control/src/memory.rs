@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use tapweave_net::{MacAddr, NetworkNo, OffloadSet, PortNo};
-use tapweave_switch::{FdbEntry, FdbOrigin, PortStats};
+use tapweave_switch::{FdbEntry, FdbOrigin, MdbEntry, PortStats};
 
 use crate::Host;
 use crate::datapath::{
@@ -300,6 +300,10 @@ impl Datapath for MemoryDatapath {
 
     fn fdb_flush(&self, _network: NetworkNo) -> usize {
         0
+    }
+
+    fn mdb_entries(&self, _network: NetworkNo) -> Vec<MdbEntry> {
+        Vec::new()
     }
 
     fn worker_stats(&self) -> Vec<WorkerStats> {

@@ -3,6 +3,8 @@
 //! `tapweave.*` options are ours and must be known. Two of Docker's are understood; all others are
 //! kept and shown, because tools set them for drivers in general.
 
+mod snooping;
+
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -31,6 +33,17 @@ const FDB_LIMITS: RangeInclusive<u32> = 1..=1_048_576;
 
 const OPTION_AGEING: &str = "tapweave.ageing";
 const OPTION_FDB_LIMIT: &str = "tapweave.fdb_limit";
+/// Options in our own space.
+const KNOWN_OPTIONS: [&str; 7] = [
+    OPTION_AGEING,
+    OPTION_FDB_LIMIT,
+    snooping::OPTION_SNOOPING,
+    snooping::OPTION_QUERIER,
+    snooping::OPTION_FAST_LEAVE,
+    snooping::OPTION_QUERY_GUARD,
+    snooping::OPTION_MDB_LIMIT,
+];
+
 const OPTION_ICC: &str = "com.docker.network.bridge.enable_icc";
 const OPTION_MTU: &str = "com.docker.network.driver.mtu";
 
@@ -51,7 +64,7 @@ pub enum OptionError {
         driver: String,
     },
     /// A name in our own space that means nothing.
-    #[error("option {name} is not known; there are tapweave.ageing and tapweave.fdb_limit")]
+    #[error("option {name} is not known; there are {}", KNOWN_OPTIONS.join(", "))]
     UnknownOption {
         /// What was given.
         name: String,
@@ -75,6 +88,12 @@ pub enum OptionError {
         name: &'static str,
         /// Value of the option.
         value: String,
+    },
+    /// An option of snooping where there is none.
+    #[error("option {name} needs tapweave.snooping, which is switched off")]
+    NeedsSnooping {
+        /// Name of the option.
+        name: &'static str,
     },
     /// No MTU.
     #[error("an MTU of {mtu} is outside of {}..={}", MTU_RANGE.start(), MTU_RANGE.end())]
@@ -108,10 +127,7 @@ impl ValidSettings {
         let mut options = request.options.clone();
         let unknown = options
             .keys()
-            .find(|name| {
-                name.starts_with("tapweave.")
-                    && ![OPTION_AGEING, OPTION_FDB_LIMIT].contains(&name.as_str())
-            })
+            .find(|name| name.starts_with("tapweave.") && !KNOWN_OPTIONS.contains(&name.as_str()))
             .cloned();
         if let Some(name) = unknown {
             return Err(OptionError::UnknownOption { name });
@@ -144,6 +160,7 @@ impl ValidSettings {
                 mtu: mtu.map_or(Ok(DEFAULT_MTU), validate_mtu)?,
                 ageing: ageing.unwrap_or(DEFAULT_AGEING),
                 fdb_limit: fdb_limit.unwrap_or(DEFAULT_FDB_LIMIT),
+                snooping: snooping::read(&options)?,
             },
             isolation: match icc {
                 Some(false) => Isolation::Isolated,
@@ -252,6 +269,8 @@ fn boolean(text: &str) -> Option<bool> {
 
 #[cfg(test)]
 mod tests {
+    use tapweave_switch::SnoopingConfig;
+
     use super::*;
 
     fn request(options: &[(&str, &str)]) -> CreateNetwork {
@@ -270,6 +289,7 @@ mod tests {
             mtu: 1500,
             ageing: Duration::from_mins(5),
             fdb_limit: 8192,
+            snooping: Some(SnoopingConfig::default()),
         };
         assert_eq!(valid.settings, expected);
         assert_eq!(valid.isolation, Isolation::Open);
@@ -296,6 +316,8 @@ mod tests {
     #[test]
     fn values_that_mean_nothing_are_refused() {
         for (name, value) in [
+            ("tapweave.snooping", "maybe"),
+            ("tapweave.mdb_limit", "0"),
             ("tapweave.ageing", "0"),
             ("tapweave.ageing", "-1s"),
             ("tapweave.ageing", "1d"),

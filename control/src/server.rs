@@ -68,6 +68,7 @@ fn router(controller: Arc<Controller>) -> Router {
         .route("/v1/ports", get(tables::ports))
         .route("/v1/ports/{port}", get(tables::port))
         .route("/v1/fdb", get(tables::fdb).post(tables::fdb_add))
+        .route("/v1/mdb", get(tables::mdb))
         .route("/v1/fdb/flush", post(tables::fdb_flush))
         .route(
             "/v1/fdb/{network}/{mac}",

@@ -16,9 +16,11 @@ use tapweave_control::datapath::{
     AttachedPort, Datapath, DatapathError, DatapathErrorKind as Kind, InterfaceSettings, Isolation,
     NamespaceId, NamespaceRef, NetworkSettings, Offloading, SandboxNo, WorkerStats,
 };
-use tapweave_device::{AttachError, Attacher, InterfaceSpec, NamespaceError, PortQueue};
-use tapweave_net::{MacAddr, NetworkNo, PortNo};
-use tapweave_switch::{FdbEntry, NetworkConfig, PortConfig, PortStats, PortVlans, Switch};
+use tapweave_device::{AttachError, Attacher, HEADROOM, InterfaceSpec, NamespaceError, PortQueue};
+use tapweave_net::{Frame, MacAddr, NetworkNo, Offload, PortNo};
+use tapweave_switch::{
+    FdbEntry, MdbEntry, NetworkConfig, PortConfig, PortStats, PortVlans, Switch,
+};
 
 use crate::clock::Clock;
 use crate::sandboxes::{AddError, Sandboxes};
@@ -70,6 +72,31 @@ impl SwitchDatapath {
         }
     }
 
+    /// Ends what nobody listens to any more, and asks who listens. Call it twice a second, from one thread.
+    ///
+    /// The queries go straight to the devices: they are few, and no worker has to be woken for them.
+    pub(crate) fn tend_groups(&self) {
+        for query in self.switch.poll_groups(self.clock.now()) {
+            let queue = {
+                let ports = self.ports();
+                let queue = ports.get(&query.port).and_then(|port| port.queues.first());
+                queue.map(Arc::clone)
+            };
+            let Some(queue) = queue else {
+                continue;
+            };
+            let mut buffer = vec![0; HEADROOM];
+            buffer.extend_from_slice(&query.frame);
+            // One that is lost is asked again.
+            if queue
+                .send(&mut Frame::new(&mut buffer, HEADROOM, Offload::NONE))
+                .is_ok()
+            {
+                self.switch.count_query_sent(query.port, query.frame.len());
+            }
+        }
+    }
+
     fn ports(&self) -> MutexGuard<'_, BTreeMap<PortNo, Port>> {
         self.ports.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -81,7 +108,7 @@ impl Datapath for SwitchDatapath {
             mtu: settings.mtu,
             ageing: settings.ageing,
             fdb_limit: settings.fdb_limit,
-            snooping: None,
+            snooping: settings.snooping,
         })
     }
 
@@ -192,6 +219,10 @@ impl Datapath for SwitchDatapath {
 
     fn fdb_flush(&self, network: NetworkNo) -> usize {
         self.switch.fdb_flush(network, None)
+    }
+
+    fn mdb_entries(&self, network: NetworkNo) -> Vec<MdbEntry> {
+        self.switch.mdb_entries(network, self.clock.now())
     }
 
     fn worker_stats(&self) -> Vec<WorkerStats> {

@@ -34,6 +34,9 @@ use crate::workers::Workers;
 /// moment on; this only gives its place back.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 
+/// How often memberships of groups are looked after, and at most how long an answer to a leave waits.
+const GROUP_INTERVAL: Duration = Duration::from_millis(500);
+
 /// Slots looked at in one sweep: all of some tables of the default size, a part of a large one.
 const SWEEP_BUDGET: usize = 1 << 17;
 
@@ -135,6 +138,7 @@ async fn run_until_stopped(
         .context("cannot watch namespaces")?;
     let mut report = tokio::spawn(report_events(Arc::clone(&controller), events));
     let sweep = tokio::spawn(sweep(switch, clock));
+    let tend = tokio::spawn(tend_groups(Arc::clone(&datapath)));
 
     let socket_path = socket.path().to_owned();
     let (stop, stopped) = oneshot::channel::<()>();
@@ -173,6 +177,7 @@ async fn run_until_stopped(
     drop(watch);
     report.abort();
     sweep.abort();
+    tend.abort();
     spawn_blocking(move || datapath.shut_down())
         .await
         .context("cannot take the ports down")?;
@@ -227,6 +232,22 @@ async fn sweep(switch: Arc<Switch>, clock: Clock) {
     loop {
         ticks.tick().await;
         switch.poll_ageing(clock.now(), SWEEP_BUDGET);
+    }
+}
+
+async fn tend_groups(datapath: Arc<SwitchDatapath>) {
+    let mut ticks = interval(GROUP_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let datapath = Arc::clone(&datapath);
+        // It writes to devices, which does not wait, but for a thousand ports takes a few milliseconds.
+        if spawn_blocking(move || datapath.tend_groups())
+            .await
+            .is_err()
+        {
+            warn!("the memberships of groups could not be looked after");
+        }
     }
 }
 

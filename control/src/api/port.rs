@@ -56,6 +56,10 @@ pub struct PortCounters {
     pub fdb_moves: u64,
     /// Frames whose source was not learned because the port has its share of a full table.
     pub fdb_full: u64,
+    /// Reports of group memberships that did not all fit the table; the port gets all groups instead.
+    pub mdb_full: u64,
+    /// Messages of IGMP and MLD that were not believed, and forwarded all the same.
+    pub mdb_invalid: u64,
     /// Frames dropped, by reason; reasons that never occurred are left out.
     pub drops: BTreeMap<String, u64>,
 }
@@ -75,6 +79,8 @@ impl PortCounters {
         self.fdb_learned = self.fdb_learned.saturating_add(other.fdb_learned);
         self.fdb_moves = self.fdb_moves.saturating_add(other.fdb_moves);
         self.fdb_full = self.fdb_full.saturating_add(other.fdb_full);
+        self.mdb_full = self.mdb_full.saturating_add(other.mdb_full);
+        self.mdb_invalid = self.mdb_invalid.saturating_add(other.mdb_invalid);
         for (reason, count) in &other.drops {
             let sum = self.drops.entry(reason.clone()).or_default();
             *sum = sum.saturating_add(*count);
@@ -92,6 +98,8 @@ impl From<&PortStats> for PortCounters {
             fdb_learned: stats.fdb_learned,
             fdb_moves: stats.fdb_moves,
             fdb_full: stats.fdb_full,
+            mdb_full: stats.mdb_full,
+            mdb_invalid: stats.mdb_invalid,
             drops: DropReason::ALL
                 .into_iter()
                 .map(|reason| (reason.as_str().to_owned(), stats.dropped(reason)))

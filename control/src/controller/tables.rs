@@ -5,7 +5,8 @@ use tapweave_switch::{FdbEntry, FdbOrigin};
 
 use super::Controller;
 use crate::api::{
-    FdbAdd, FdbEntryView, FdbKind, FdbStats, Port, PortCounters, PortKind, PortState, Stats,
+    FdbAdd, FdbEntryView, FdbKind, FdbStats, MdbEntryView, Port, PortCounters, PortKind, PortState,
+    Stats,
 };
 use crate::error::Thing;
 use crate::model::{EndpointRecord, Model, NetworkRecord};
@@ -109,6 +110,26 @@ impl Controller {
             .into_iter()
             .map(|(_, number)| self.datapath.fdb_flush(number))
             .sum())
+    }
+
+    /// Returns the multicast database of one network, or those of all, in order of network: routers
+    /// first, then VLANs, groups and ports.
+    ///
+    /// # Errors
+    ///
+    /// `NoSuch` or `Ambiguous` for the network.
+    pub fn mdb(&self, network: Option<&str>) -> Result<Vec<MdbEntryView>, ControlError> {
+        let networks = self.numbers(network)?;
+        let mut views = Vec::new();
+        for (name, number) in networks {
+            let entries = self.datapath.mdb_entries(number);
+            let model = self.model();
+            views.extend(entries.iter().map(|entry| {
+                let port = model.endpoint_at(entry.port);
+                MdbEntryView::new(name.clone(), port.map(EndpointRecord::port_name), entry)
+            }));
+        }
+        Ok(views)
     }
 
     /// Returns figures of the whole daemon.

@@ -1,4 +1,4 @@
-//! `/v1/ports`, `/v1/fdb`, `/v1/stats`
+//! `/v1/ports`, `/v1/fdb`, `/v1/mdb`, `/v1/stats`
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use serde::Deserialize;
 use tapweave_net::MacAddr;
 
 use crate::Controller;
-use crate::api::{FdbAdd, FdbEntryView, FdbFlush, FdbFlushed, Port, Stats};
+use crate::api::{FdbAdd, FdbEntryView, FdbFlush, FdbFlushed, MdbEntryView, Port, Stats};
 use crate::server::extract::{Body, Path, Query};
 use crate::server::reply::{Refusal, run};
 
@@ -85,6 +85,18 @@ pub(crate) async fn fdb_flush(
     })
     .await?;
     Ok(Json(FdbFlushed { flushed }))
+}
+
+/// `GET /v1/mdb[?network=NETWORK]`
+pub(crate) async fn mdb(
+    State(controller): State<Arc<Controller>>,
+    Query(of): Query<OfNetwork>,
+) -> Result<Json<Vec<MdbEntryView>>, Refusal> {
+    run(controller, move |controller| {
+        controller.mdb(of.network.as_deref())
+    })
+    .await
+    .map(Json)
 }
 
 /// `GET /v1/stats`
