@@ -2,11 +2,11 @@
 
 use clap::{Args, Subcommand};
 use tapweave_control::api::{FdbAdd, FdbEntryView, FdbFlush, FdbKind};
-use tapweave_net::MacAddr;
+use tapweave_net::{MacAddr, Vid};
 
 use crate::context::Context;
 use crate::output::Form;
-use crate::table::Table;
+use crate::table::{Table, optional};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum FdbCommand {
@@ -35,6 +35,9 @@ pub(crate) struct AddArgs {
     /// Where the station is: NETWORK/SANDBOX or NETWORK/SANDBOX:IFNAME
     #[arg(long)]
     port: String,
+    /// The VLAN in which it is there [default: frames that are in no VLAN]
+    #[arg(long, value_name = "VID")]
+    vlan: Option<Vid>,
 }
 
 #[derive(Debug, Args)]
@@ -43,6 +46,9 @@ pub(crate) struct DelArgs {
     network: String,
     /// MAC address of the station
     mac: MacAddr,
+    /// The VLAN of the entry [default: the entry for frames that are in no VLAN]
+    #[arg(long, value_name = "VID")]
+    vlan: Option<Vid>,
 }
 
 pub(crate) async fn run(command: FdbCommand, context: &mut Context<'_>) -> anyhow::Result<()> {
@@ -54,12 +60,13 @@ pub(crate) async fn run(command: FdbCommand, context: &mut Context<'_>) -> anyho
                 network: args.network,
                 mac: args.mac,
                 port: args.port,
+                vlan: args.vlan,
             };
             client.fdb_add(&request).await?;
             context.output.done("added", &args.mac.to_string())?;
         }
         FdbCommand::Del(args) => {
-            client.fdb_del(&args.network, args.mac).await?;
+            client.fdb_del(&args.network, args.mac, args.vlan).await?;
             context.output.done("removed", &args.mac.to_string())?;
         }
         FdbCommand::Flush(of) => {
@@ -91,7 +98,7 @@ async fn show(of: &OfNetwork, context: &mut Context<'_>) -> anyhow::Result<()> {
 }
 
 fn table(entries: &[FdbEntryView]) -> Table {
-    let mut table = Table::new(&["MAC", "NETWORK", "PORT", "AGE", "TYPE"]);
+    let mut table = Table::new(&["MAC", "VID", "NETWORK", "PORT", "AGE", "TYPE"]);
     for entry in entries {
         let (age, kind) = match entry.kind {
             FdbKind::Learned => (format!("{}s", entry.age_ms / 1000), "learned"),
@@ -99,6 +106,7 @@ fn table(entries: &[FdbEntryView]) -> Table {
         };
         table.row([
             entry.mac.to_string(),
+            optional(entry.vlan),
             entry.network.to_string(),
             entry.port.clone().unwrap_or_default(),
             age,

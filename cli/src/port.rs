@@ -7,7 +7,7 @@ use tapweave_control::api::{Port, PortCounters, PortKind, PortState};
 
 use crate::context::Context;
 use crate::output::{Form, Output};
-use crate::table::Table;
+use crate::table::{Table, optional};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PortCommand {
@@ -57,6 +57,8 @@ fn table(ports: &[Port]) -> Table {
         "IFNAME",
         "MAC",
         "ADDRESSES",
+        "VLAN",
+        "TRUNK",
         "STATE",
         "OFFLOADS",
         "RX FRAMES",
@@ -75,6 +77,8 @@ fn table(ports: &[Port]) -> Table {
             port.endpoint.ifname.clone(),
             port.endpoint.mac.to_string(),
             addresses(port),
+            optional(port.endpoint.vlan),
+            optional(port.endpoint.trunk.as_ref()),
             state(port).to_owned(),
             port.endpoint.offloads.join(","),
             counters.rx_frames.to_string(),
@@ -102,6 +106,8 @@ fn show(port: &Port, output: &mut Output<'_>) -> io::Result<()> {
     fact("queues", endpoint.queues.to_string());
     fact("offloads", endpoint.offloads.join(","));
     fact("isolated", endpoint.isolated.to_string());
+    fact("vlan", optional(endpoint.vlan));
+    fact("trunk", optional(endpoint.trunk.as_ref()));
     fact("endpoint", endpoint.id.to_string());
     counters(&port.counters, &mut table);
     write!(output.writer(), "{table}")

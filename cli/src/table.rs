@@ -43,6 +43,11 @@ impl Table {
     }
 }
 
+/// Returns a cell that may be empty.
+pub(crate) fn optional(value: Option<impl ToString>) -> String {
+    value.map_or_else(String::new, |value| value.to_string())
+}
+
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let widths = self.widths();

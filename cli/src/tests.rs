@@ -56,6 +56,16 @@ fn absurd_values_are_wrong_usage() {
         "network connect n s --mac 02:00",
         "network connect n s --ifname sixteen.bytes.xx",
         "network connect n s --queues 0",
+        "network connect n s --vlan 0",
+        "network connect n s --vlan 4095",
+        "network connect n s --vlan 5000",
+        "network connect n s --vlan 10,20",
+        "network connect n s --trunk 0-10",
+        "network connect n s --trunk 29-20",
+        "network connect n s --trunk 10,10",
+        "network connect n s --trunk 10-20,15",
+        "network connect n s --trunk 10,",
+        "fdb add n 02:00:00:00:00:01 --port n/s --vlan 4095",
         "network connect n s --queues 17",
         "network connect n s --alias a/b",
         "fdb add n 02:00:00:00:00:zz --port n/s",
@@ -90,7 +100,7 @@ fn what_is_missing_unknown_or_contradictory_is_wrong_usage() {
     assert_eq!(kind("netwrok ls"), Some(ErrorKind::InvalidSubcommand));
     // Belongs to what is not built yet, so it is not offered.
     assert_eq!(
-        kind("network connect n s --vlan 5"),
+        kind("network connect n s --gw-priority 5"),
         Some(ErrorKind::UnknownArgument)
     );
     assert_eq!(kind("--version"), Some(ErrorKind::DisplayVersion));
@@ -287,8 +297,8 @@ fn ports_tables_and_figures_are_shown() {
     rig.ok("fdb add net 02:aa:00:00:00:01 --port net/web");
     assert_eq!(
         rig.ok("fdb show net"),
-        "MAC                NETWORK  PORT     AGE  TYPE\n\
-         02:aa:00:00:00:01  net      net/web  -    static\n"
+        "MAC                VID  NETWORK  PORT     AGE  TYPE\n\
+         02:aa:00:00:00:01  -    net      net/web  -    static\n"
     );
     assert_eq!(rig.json("fdb show")[0]["kind"], "static");
     assert_eq!(rig.json("fdb flush")["flushed"], 0);
@@ -302,6 +312,67 @@ fn ports_tables_and_figures_are_shown() {
         text.contains("WORKER") && text.contains("net  0        8192"),
         "{text}"
     );
+}
+
+#[test]
+fn vlans_are_asked_for_shown_and_refused() {
+    let rig = Rig::start();
+    rig.ok("network create net");
+    let line = rig.ok("network connect net access --pid 7 --vlan 10");
+    assert!(line.contains(" vlan 10 id "), "{line}");
+    let line = rig.ok("network connect net trunk --pid 8 --trunk 20-29,30 --vlan 10");
+    assert!(line.contains(" vlan 10 trunk 20-30 id "), "{line}");
+    rig.ok("network connect net plain --pid 9");
+
+    let ports = rig.json("port ls net");
+    let vlans = |index: usize| (ports[index]["vlan"].clone(), ports[index]["trunk"].clone());
+    assert_eq!(vlans(0), (10.into(), Value::Null));
+    assert_eq!(vlans(1), (Value::Null, Value::Null));
+    assert_eq!(vlans(2), (10.into(), "20-30".into()));
+    let shown = rig.ok("port show net/trunk");
+    assert!(
+        shown.contains("vlan         10\ntrunk        20-30\n"),
+        "{shown}"
+    );
+    let containers = rig.json("network inspect net")[0]["Containers"].clone();
+    let containers = containers.as_object().unwrap();
+    let of = |name| containers.values().find(|c| c["Name"] == name).unwrap();
+    assert_eq!(of("trunk")["Vlan"], 10);
+    assert_eq!(of("trunk")["Trunk"], "20-30");
+    assert_eq!(of("plain").get("Vlan"), None);
+
+    rig.ok("fdb add net 02:aa:00:00:00:01 --port net/trunk --vlan 25");
+    rig.ok("fdb add net 02:aa:00:00:00:01 --port net/plain");
+    assert_eq!(
+        rig.ok("fdb show net"),
+        "MAC                VID  NETWORK  PORT       AGE  TYPE\n\
+         02:aa:00:00:00:01  -    net      net/plain  -    static\n\
+         02:aa:00:00:00:01  25   net      net/trunk  -    static\n"
+    );
+    assert_eq!(rig.json("fdb show")[1]["vlan"], 25);
+    for (line, problem) in [
+        (
+            "fdb add net 02:aa:00:00:00:01 --port net/access",
+            "port net/access does not carry frames that are in no VLAN (access port of VLAN 10)",
+        ),
+        (
+            "fdb add net 02:aa:00:00:00:01 --port net/access --vlan 20",
+            "port net/access does not carry VLAN 20 (access port of VLAN 10)",
+        ),
+        (
+            "fdb del net 02:aa:00:00:00:01 --vlan 10",
+            "no FDB entry for 02:aa:00:00:00:01 in VLAN 10, only outside of VLANs and in VLAN 25",
+        ),
+        (
+            "network connect net x --pid 11 --vlan 10 --trunk 9-11",
+            "VLAN 10 cannot be both the untagged one (--vlan) and in the trunk (--trunk)",
+        ),
+    ] {
+        let said = rig.refusal(line);
+        assert!(said.contains(problem), "{line}: {said}");
+    }
+    rig.ok("fdb del net 02:aa:00:00:00:01 --vlan 25");
+    rig.ok("fdb del net 02:aa:00:00:00:01");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use hyper::{Method, Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tapweave_net::MacAddr;
+use tapweave_net::{MacAddr, Vid};
 use thiserror::Error;
 use tokio::net::UnixStream;
 
@@ -236,13 +236,19 @@ impl Client {
         self.post("/v1/fdb", request).await
     }
 
-    /// Removes an entry.
+    /// Removes an entry of a VLAN or of none.
     ///
     /// # Errors
     ///
     /// See [`ClientError`].
-    pub async fn fdb_del(&self, network: &str, mac: MacAddr) -> Result<(), ClientError> {
-        self.delete(&format!("/v1/fdb/{}/{mac}", escaped(network)))
+    pub async fn fdb_del(
+        &self,
+        network: &str,
+        mac: MacAddr,
+        vlan: Option<Vid>,
+    ) -> Result<(), ClientError> {
+        let query = vlan.map_or_else(String::new, |vid| format!("?vlan={vid}"));
+        self.delete(&format!("/v1/fdb/{}/{mac}{query}", escaped(network)))
             .await
     }
 

@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use tapweave_net::{MacAddr, NetworkNo, OffloadSet, PortNo};
-use tapweave_switch::{FdbEntry, MdbEntry, PortStats, SnoopingConfig};
+use tapweave_net::{MacAddr, NetworkNo, OffloadSet, PortNo, Vid};
+use tapweave_switch::{FdbEntry, MdbEntry, PortStats, PortVlans, SnoopingConfig};
 
 /// Where a sandbox's network namespace is found.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -81,6 +81,8 @@ pub struct InterfaceSettings {
     pub offload: Offloading,
     /// Whether the port is kept from its peers.
     pub isolation: Isolation,
+    /// How the port takes part in VLANs.
+    pub vlans: PortVlans,
 }
 
 /// Whether a port is opened with `virtio_net_hdr` and offloads.
@@ -222,18 +224,25 @@ pub trait Datapath: Send + Sync + fmt::Debug + 'static {
     /// Returns the counters of a port, `None` when there is none.
     fn port_stats(&self, port: PortNo) -> Option<PortStats>;
 
-    /// Returns the entries of a network's FDB, in order of MAC; empty for an unknown network.
+    /// Returns the entries of a network's FDB, in order of MAC and VID; empty for an unknown network.
     fn fdb_entries(&self, network: NetworkNo) -> Vec<FdbEntry>;
 
-    /// Makes a static FDB entry.
+    /// Makes a static FDB entry in a VLAN or in none.
     ///
     /// # Errors
     ///
-    /// `Invalid` when network, port or MAC cannot be used, `Exhausted` when the table is full.
-    fn fdb_add(&self, network: NetworkNo, mac: MacAddr, port: PortNo) -> Result<(), DatapathError>;
+    /// `Invalid` when network, port or MAC cannot be used or the port does not carry the VLAN,
+    /// `Exhausted` when the table is full.
+    fn fdb_add(
+        &self,
+        network: NetworkNo,
+        mac: MacAddr,
+        vlan: Option<Vid>,
+        port: PortNo,
+    ) -> Result<(), DatapathError>;
 
-    /// Removes an FDB entry, learned or static; tells whether there was one.
-    fn fdb_del(&self, network: NetworkNo, mac: MacAddr) -> bool;
+    /// Removes an FDB entry of a VLAN or of none, learned or static; tells whether there was one.
+    fn fdb_del(&self, network: NetworkNo, mac: MacAddr, vlan: Option<Vid>) -> bool;
 
     /// Removes the learned entries of a network and returns how many there were.
     fn fdb_flush(&self, network: NetworkNo) -> usize;

@@ -5,7 +5,8 @@ use std::fmt;
 
 use ipnet::IpNet;
 use tapweave_ipam::{LeaseError, OverlapError, PoolsExhausted, SubnetError};
-use tapweave_net::MacAddr;
+use tapweave_net::{MacAddr, Vid};
+use tapweave_switch::PortVlans;
 use thiserror::Error;
 
 use crate::datapath::{DatapathError, DatapathErrorKind};
@@ -171,13 +172,33 @@ pub enum ControlError {
         /// The network.
         network: Name,
     },
+    /// A VLAN is to be untagged and tagged at one port.
+    #[error("VLAN {vid} cannot be both the untagged one (--vlan) and in the trunk (--trunk)")]
+    VlanTwice {
+        /// The VLAN.
+        vid: Vid,
+    },
+    /// The port has no part in the VLAN.
+    #[error("port {port} does not carry {} ({vlans})", carried(*.vlan))]
+    PortNotInVlan {
+        /// The port.
+        port: String,
+        /// The VLAN; none for frames that are in no VLAN.
+        vlan: Option<Vid>,
+        /// What it carries.
+        vlans: PortVlans,
+    },
     /// The table has no such entry.
-    #[error("network {network} has no FDB entry for {mac}")]
+    #[error("network {network} has no FDB entry for {mac}{}", absence(*.vlan, .others))]
     NoFdbEntry {
         /// The network.
         network: Name,
         /// The station.
         mac: MacAddr,
+        /// The VLAN; none for frames that are in no VLAN.
+        vlan: Option<Vid>,
+        /// Where it has entries.
+        others: Vec<Option<Vid>>,
     },
     /// The packet path, or the machine, refused.
     #[error(transparent)]
@@ -240,7 +261,9 @@ impl ControlError {
             | Self::MacUnusable { .. }
             | Self::Queues { .. }
             | Self::PortSyntax { .. }
-            | Self::PortElsewhere { .. } => ErrorKind::Invalid,
+            | Self::PortElsewhere { .. }
+            | Self::VlanTwice { .. }
+            | Self::PortNotInVlan { .. } => ErrorKind::Invalid,
             Self::NoSuch { .. }
             | Self::SandboxUnknown { .. }
             | Self::NotConnected { .. }
@@ -285,4 +308,26 @@ impl ControlError {
         }
         text
     }
+}
+
+fn carried(vlan: Option<Vid>) -> String {
+    vlan.map_or_else(
+        || "frames that are in no VLAN".to_owned(),
+        |vid| format!("VLAN {vid}"),
+    )
+}
+
+/// Says where an entry is not, and where there are others of the station.
+fn absence(vlan: Option<Vid>, others: &[Option<Vid>]) -> String {
+    let place = |vlan: Option<Vid>| {
+        vlan.map_or_else(
+            || "outside of VLANs".to_owned(),
+            |vid| format!("in VLAN {vid}"),
+        )
+    };
+    if others.is_empty() {
+        return vlan.map_or_else(String::new, |vid| format!(" in VLAN {vid}"));
+    }
+    let others: Vec<_> = others.iter().copied().map(place).collect();
+    format!(" {}, only {}", place(vlan), others.join(" and "))
 }

@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use tapweave_net::{MacAddr, NetworkNo, OffloadSet, PortNo};
+use tapweave_net::{MacAddr, NetworkNo, OffloadSet, PortNo, Vid};
 use tapweave_switch::{FdbEntry, FdbOrigin, MdbEntry, PortStats};
 
 use crate::Host;
@@ -38,7 +38,7 @@ struct State {
 #[derive(Debug)]
 struct Network {
     settings: NetworkSettings,
-    fdb: BTreeMap<MacAddr, PortNo>,
+    fdb: BTreeMap<(MacAddr, Option<Vid>), PortNo>,
 }
 
 #[derive(Debug)]
@@ -269,9 +269,9 @@ impl Datapath for MemoryDatapath {
         let Ok(network) = state.network(network) else {
             return Vec::new();
         };
-        let entry = |(mac, port): (&MacAddr, &PortNo)| FdbEntry {
+        let entry = |((mac, vid), port): (&(MacAddr, Option<Vid>), &PortNo)| FdbEntry {
             mac: *mac,
-            vid: None,
+            vid: *vid,
             port: *port,
             origin: FdbOrigin::Static,
             age: Duration::ZERO,
@@ -279,7 +279,13 @@ impl Datapath for MemoryDatapath {
         network.fdb.iter().map(entry).collect()
     }
 
-    fn fdb_add(&self, network: NetworkNo, mac: MacAddr, port: PortNo) -> Result<(), DatapathError> {
+    fn fdb_add(
+        &self,
+        network: NetworkNo,
+        mac: MacAddr,
+        vlan: Option<Vid>,
+        port: PortNo,
+    ) -> Result<(), DatapathError> {
         let mut state = self.state();
         state.maybe_fail()?;
         if !mac.is_station() {
@@ -288,14 +294,14 @@ impl Datapath for MemoryDatapath {
                 format!("{mac} is not the address of a station"),
             ));
         }
-        state.network(network)?.fdb.insert(mac, port);
+        state.network(network)?.fdb.insert((mac, vlan), port);
         Ok(())
     }
 
-    fn fdb_del(&self, network: NetworkNo, mac: MacAddr) -> bool {
+    fn fdb_del(&self, network: NetworkNo, mac: MacAddr, vlan: Option<Vid>) -> bool {
         let mut state = self.state();
         let network = state.network(network);
-        network.is_ok_and(|network| network.fdb.remove(&mac).is_some())
+        network.is_ok_and(|network| network.fdb.remove(&(mac, vlan)).is_some())
     }
 
     fn fdb_flush(&self, _network: NetworkNo) -> usize {

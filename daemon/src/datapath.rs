@@ -17,10 +17,8 @@ use tapweave_control::datapath::{
     NamespaceId, NamespaceRef, NetworkSettings, Offloading, SandboxNo, WorkerStats,
 };
 use tapweave_device::{AttachError, Attacher, HEADROOM, InterfaceSpec, NamespaceError, PortQueue};
-use tapweave_net::{Frame, MacAddr, NetworkNo, Offload, PortNo};
-use tapweave_switch::{
-    FdbEntry, MdbEntry, NetworkConfig, PortConfig, PortStats, PortVlans, Switch,
-};
+use tapweave_net::{Frame, MacAddr, NetworkNo, Offload, PortNo, Vid};
+use tapweave_switch::{FdbEntry, MdbEntry, NetworkConfig, PortConfig, PortStats, Switch};
 
 use crate::clock::Clock;
 use crate::sandboxes::{AddError, Sandboxes};
@@ -161,7 +159,7 @@ impl Datapath for SwitchDatapath {
                 network,
                 PortConfig {
                     isolation,
-                    vlans: PortVlans::Transparent,
+                    vlans: interface.vlans.clone(),
                 },
             )
             .map_err(|error| DatapathError::new(Kind::Exhausted, error))?;
@@ -207,14 +205,20 @@ impl Datapath for SwitchDatapath {
         self.switch.fdb_entries(network, self.clock.now())
     }
 
-    fn fdb_add(&self, network: NetworkNo, mac: MacAddr, port: PortNo) -> Result<(), DatapathError> {
+    fn fdb_add(
+        &self,
+        network: NetworkNo,
+        mac: MacAddr,
+        vlan: Option<Vid>,
+        port: PortNo,
+    ) -> Result<(), DatapathError> {
         self.switch
-            .fdb_add(network, mac, None, port, self.clock.now())
+            .fdb_add(network, mac, vlan, port, self.clock.now())
             .map_err(|error| DatapathError::new(Kind::Invalid, error))
     }
 
-    fn fdb_del(&self, network: NetworkNo, mac: MacAddr) -> bool {
-        self.switch.fdb_del(network, mac, None)
+    fn fdb_del(&self, network: NetworkNo, mac: MacAddr, vlan: Option<Vid>) -> bool {
+        self.switch.fdb_del(network, mac, vlan)
     }
 
     fn fdb_flush(&self, network: NetworkNo) -> usize {

@@ -98,6 +98,23 @@ impl PortVlans {
         }
     }
 
+    /// Returns the VLAN of untagged frames; none when they are in no VLAN or not taken.
+    pub const fn untagged(&self) -> Option<Vid> {
+        match self {
+            Self::Transparent => None,
+            Self::Access(vid) => Some(*vid),
+            Self::Trunk { native, .. } => *native,
+        }
+    }
+
+    /// Returns the VLANs of tagged frames, if the port is a trunk.
+    pub const fn tagged(&self) -> Option<&VidSet> {
+        match self {
+            Self::Transparent | Self::Access(_) => None,
+            Self::Trunk { tagged, .. } => Some(tagged),
+        }
+    }
+
     /// Returns the VLAN of a frame that came in from the port with `tag`.
     ///
     /// # Errors

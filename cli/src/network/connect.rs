@@ -8,7 +8,7 @@ use clap::Args;
 use tapweave_control::api::{Connect, Endpoint};
 use tapweave_control::datapath::NamespaceRef;
 use tapweave_control::{IfName, Name};
-use tapweave_net::MacAddr;
+use tapweave_net::{MacAddr, Vid, VidSet};
 
 use crate::context::Context;
 use crate::output::Form;
@@ -49,6 +49,13 @@ pub(crate) struct ConnectArgs {
     /// Keep the port from the other isolated ports of the network
     #[arg(long)]
     isolated: bool,
+    /// Put untagged frames into this VLAN; without --trunk, tagged ones are dropped (access port)
+    /// [default: every frame passes as it is]
+    #[arg(long, value_name = "VID")]
+    vlan: Option<Vid>,
+    /// Carry these VLANs tagged, such as 10,20-29; without --vlan, untagged frames are dropped
+    #[arg(long, value_name = "LIST")]
+    trunk: Option<VidSet>,
 }
 
 pub(crate) async fn run(args: ConnectArgs, context: &mut Context<'_>) -> anyhow::Result<()> {
@@ -70,6 +77,8 @@ pub(crate) async fn run(args: ConnectArgs, context: &mut Context<'_>) -> anyhow:
         queues: Some(args.queues),
         offload: args.offload,
         isolated: args.isolated,
+        vlan: args.vlan,
+        trunk: args.trunk,
     };
     let endpoint = context.client.connect(&args.network, &request).await?;
     match context.output.form() {
@@ -94,6 +103,8 @@ fn sentence(endpoint: &Endpoint) -> String {
             .map(|address| format!("addr {address}")),
     );
     words.push(format!("mtu {}", endpoint.mtu));
+    words.extend(endpoint.vlan.map(|vid| format!("vlan {vid}")));
+    words.extend(endpoint.trunk.iter().map(|vids| format!("trunk {vids}")));
     words.push(format!("id {}", endpoint.id.short()));
     words.join(" ")
 }

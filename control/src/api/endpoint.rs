@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use tapweave_net::MacAddr;
+use tapweave_net::{MacAddr, Vid, VidSet};
 
 use crate::datapath::NamespaceRef;
 use crate::{Id, IfName, Name};
@@ -42,6 +42,13 @@ pub struct Connect {
     /// Whether the port is kept from the other isolated ports.
     #[serde(default)]
     pub isolated: bool,
+    /// The VLAN of untagged frames. Alone it makes the port an access port: untagged frames only.
+    #[serde(default)]
+    pub vlan: Option<Vid>,
+    /// The VLANs of tagged frames, as `10,20-29`: a trunk port. Without `vlan` it takes no untagged
+    /// frames; without both, the port carries every frame as it is.
+    #[serde(default)]
+    pub trunk: Option<VidSet>,
 }
 
 impl Connect {
@@ -58,6 +65,8 @@ impl Connect {
             queues: None,
             offload: None,
             isolated: false,
+            vlan: None,
+            trunk: None,
         }
     }
 }
@@ -102,4 +111,8 @@ pub struct Endpoint {
     pub offloads: Vec<String>,
     /// Whether the port is kept from the other isolated ports.
     pub isolated: bool,
+    /// The VLAN of untagged frames; none when they are in no VLAN or, at a trunk, dropped.
+    pub vlan: Option<Vid>,
+    /// The VLANs of tagged frames, as `10,20-29`; none for a port that is no trunk.
+    pub trunk: Option<VidSet>,
 }

@@ -1,7 +1,7 @@
 //! The forwarding tables.
 
 use serde::{Deserialize, Serialize};
-use tapweave_net::MacAddr;
+use tapweave_net::{MacAddr, Vid};
 
 use crate::Name;
 
@@ -15,6 +15,9 @@ pub struct FdbAdd {
     pub mac: MacAddr,
     /// Where it is: `NETWORK/SANDBOX[:IFNAME]`.
     pub port: String,
+    /// The VLAN in which it is there; none for frames that are in no VLAN.
+    #[serde(default)]
+    pub vlan: Option<Vid>,
 }
 
 /// Learned entries to be forgotten.
@@ -38,6 +41,8 @@ pub struct FdbFlushed {
 pub struct FdbEntryView {
     /// The station.
     pub mac: MacAddr,
+    /// Its VLAN, if any. A station of several VLANs has an entry in each.
+    pub vlan: Option<Vid>,
     /// The network.
     pub network: Name,
     /// Where it is; none when that port has just gone.

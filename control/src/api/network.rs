@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+use tapweave_net::{Vid, VidSet};
 
 use crate::{Id, Name};
 
@@ -176,6 +177,12 @@ pub struct ContainerInspect {
     /// Its IPv6 address.
     #[serde(rename = "IPv6Address")]
     pub ipv6_address: String,
+    /// The VLAN of its untagged frames, if they are in one. Docker has no such key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vlan: Option<Vid>,
+    /// The VLANs of its tagged frames, for a trunk. Docker has no such key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trunk: Option<VidSet>,
 }
 
 #[cfg(test)]
@@ -193,6 +200,8 @@ mod tests {
             mac_address: "02:00:0a:00:00:02".to_owned(),
             ipv4_address: "10.0.0.2/24".to_owned(),
             ipv6_address: String::new(),
+            vlan: None,
+            trunk: None,
         };
         let config = IpamConfig {
             subnet: "10.0.0.0/24".parse().unwrap(),

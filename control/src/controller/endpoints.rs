@@ -1,6 +1,7 @@
 //! Endpoints: connect and disconnect.
 
 use tapweave_net::{MacAddr, PortNo};
+use tapweave_switch::PortVlans;
 use tracing::info;
 
 use super::Controller;
@@ -241,7 +242,20 @@ impl Controller {
             } else {
                 Isolation::Open
             },
+            vlans: port_vlans(request)?,
         })
+    }
+}
+
+fn port_vlans(request: &Connect) -> Result<PortVlans, ControlError> {
+    match (request.vlan, &request.trunk) {
+        (None, None) => Ok(PortVlans::Transparent),
+        (Some(vid), None) => Ok(PortVlans::Access(vid)),
+        (Some(vid), Some(tagged)) if tagged.contains(vid) => Err(ControlError::VlanTwice { vid }),
+        (native, Some(tagged)) => Ok(PortVlans::Trunk {
+            tagged: tagged.clone(),
+            native,
+        }),
     }
 }
 

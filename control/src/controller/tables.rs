@@ -1,6 +1,6 @@
 //! Ports, forwarding tables and figures.
 
-use tapweave_net::{MacAddr, NetworkNo, PortNo};
+use tapweave_net::{MacAddr, NetworkNo, PortNo, Vid};
 use tapweave_switch::{FdbEntry, FdbOrigin};
 
 use super::Controller;
@@ -44,7 +44,8 @@ impl Controller {
             .ok_or_else(|| no_such_port(reference))
     }
 
-    /// Returns the forwarding table of one network, or those of all, in order of network and MAC.
+    /// Returns the forwarding table of one network, or those of all, in order of network, MAC and
+    /// VLAN.
     ///
     /// # Errors
     ///
@@ -76,27 +77,46 @@ impl Controller {
                     network: network.name.clone(),
                 });
             }
+            if !endpoint.vlans.carries(request.vlan) {
+                return Err(ControlError::PortNotInVlan {
+                    port: endpoint.port_name(),
+                    vlan: request.vlan,
+                    vlans: endpoint.vlans.clone(),
+                });
+            }
             (network.number, port_no(endpoint, &request.port)?)
         };
-        Ok(self.datapath.fdb_add(number, request.mac, port)?)
+        let (mac, vlan) = (request.mac, request.vlan);
+        Ok(self.datapath.fdb_add(number, mac, vlan, port)?)
     }
 
-    /// Removes an entry, learned or static.
+    /// Removes an entry of a VLAN or of none, learned or static.
     ///
     /// # Errors
     ///
     /// `NoFdbEntry`; `NoSuch` or `Ambiguous` for the network.
-    pub fn fdb_del(&self, network: &str, mac: MacAddr) -> Result<(), ControlError> {
+    pub fn fdb_del(
+        &self,
+        network: &str,
+        mac: MacAddr,
+        vlan: Option<Vid>,
+    ) -> Result<(), ControlError> {
         let (name, number) = {
             let model = self.model();
             let network = model.network(network)?;
             (network.name.clone(), network.number)
         };
-        if self.datapath.fdb_del(number, mac) {
-            Ok(())
-        } else {
-            Err(ControlError::NoFdbEntry { network: name, mac })
+        if self.datapath.fdb_del(number, mac, vlan) {
+            return Ok(());
         }
+        let entries = self.datapath.fdb_entries(number);
+        let others = entries.iter().filter(|entry| entry.mac == mac);
+        Err(ControlError::NoFdbEntry {
+            network: name,
+            mac,
+            vlan,
+            others: others.map(|entry| entry.vid).collect(),
+        })
     }
 
     /// Removes the learned entries of one network, or of all, and returns how many there were.
@@ -245,6 +265,7 @@ fn no_such_port(reference: &str) -> ControlError {
 fn fdb_view(model: &Model, network: &Name, entry: &FdbEntry) -> FdbEntryView {
     FdbEntryView {
         mac: entry.mac,
+        vlan: entry.vid,
         network: network.clone(),
         port: model.endpoint_at(entry.port).map(EndpointRecord::port_name),
         age_ms: u64::try_from(entry.age.as_millis()).unwrap_or(u64::MAX),

@@ -5,11 +5,14 @@ use std::sync::Arc;
 use std::thread;
 
 use tapweave_ipam::DefaultPools;
+use tapweave_net::{Vid, VidSet};
+use tapweave_switch::PortVlans;
 
 use super::Controller;
 use crate::ControlError;
 use crate::api::{Connect, CreateNetwork, Disconnect, FdbAdd, SubnetRequest};
 use crate::datapath::{Isolation, NamespaceRef, Offloading, SandboxNo};
+use crate::error::ErrorKind;
 use crate::memory::{MemoryDatapath, MemoryHost, Population};
 
 mod concurrency;
@@ -245,6 +248,54 @@ fn an_endpoint_gets_what_was_asked_for() {
     assert_eq!(interface.mtu, 1500);
     // No network has a gateway that answers.
     assert!(interface.default_gateways.is_empty());
+}
+
+#[test]
+fn a_port_is_transparent_access_or_trunk() {
+    let rig = rig();
+    rig.create(network("net"));
+    let vid = |value| Vid::new(value).unwrap();
+    let tagged: VidSet = "20-29".parse().unwrap();
+    for (pid, vlan, trunk, expected) in [
+        (1, None, None, PortVlans::Transparent),
+        (2, Some(vid(10)), None, PortVlans::Access(vid(10))),
+        (
+            3,
+            None,
+            Some(tagged.clone()),
+            PortVlans::Trunk {
+                tagged: tagged.clone(),
+                native: None,
+            },
+        ),
+        (
+            4,
+            Some(vid(10)),
+            Some(tagged.clone()),
+            PortVlans::Trunk {
+                tagged: tagged.clone(),
+                native: Some(vid(10)),
+            },
+        ),
+    ] {
+        let request = Connect {
+            vlan,
+            trunk: trunk.clone(),
+            ..with_pid(&format!("s{pid}"), pid)
+        };
+        let endpoint = rig.controller.connect("net", request).unwrap();
+        assert_eq!((endpoint.vlan, endpoint.trunk), (vlan, trunk));
+        let interface = rig.datapath.interfaces().pop().unwrap();
+        assert_eq!(interface.vlans, expected);
+    }
+    let twice = Connect {
+        vlan: Some(vid(25)),
+        trunk: Some(tagged),
+        ..with_pid("s5", 5)
+    };
+    let refusal = rig.controller.connect("net", twice).unwrap_err();
+    assert_eq!(refusal.kind(), ErrorKind::Invalid);
+    assert!(refusal.to_string().starts_with("VLAN 25 cannot be both"));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 use tapweave_net::{MacAddr, NetworkNo, PortNo};
+use tapweave_switch::PortVlans;
 
 use crate::api::Endpoint;
 use crate::datapath::{AttachedPort, InterfaceSettings, Isolation, Offloading, SandboxNo};
@@ -36,6 +37,8 @@ pub(crate) struct EndpointPlan {
     pub(crate) offload: Offloading,
     /// Whether the port is isolated; the network may isolate it anyway.
     pub(crate) isolation: Isolation,
+    /// How the port takes part in VLANs.
+    pub(crate) vlans: PortVlans,
 }
 
 /// A sandbox in a network.
@@ -69,6 +72,8 @@ pub(crate) struct EndpointRecord {
     pub(crate) offload: Offloading,
     /// Whether the port is isolated.
     pub(crate) isolation: Isolation,
+    /// How the port takes part in VLANs.
+    pub(crate) vlans: PortVlans,
     /// Whether it has its port yet.
     pub(crate) place: Place,
 }
@@ -110,6 +115,7 @@ impl EndpointRecord {
             queue_count: self.queue_count,
             offload: self.offload,
             isolation: self.isolation,
+            vlans: self.vlans.clone(),
         }
     }
 
@@ -132,6 +138,8 @@ impl EndpointRecord {
             queues: self.queue_count,
             offloads: port.offloads.names().map(str::to_owned).collect(),
             isolated: self.isolation == Isolation::Isolated,
+            vlan: self.vlans.untagged(),
+            trunk: self.vlans.tagged().cloned(),
         })
     }
 }

@@ -104,6 +104,7 @@ impl NetworkRecord {
                 Isolation::Isolated => Isolation::Isolated,
                 Isolation::Open => plan.isolation,
             },
+            vlans: plan.vlans,
             place: Place::Planned,
         })
     }
@@ -212,5 +213,7 @@ fn container(endpoint: &EndpointRecord) -> ContainerInspect {
         mac_address: endpoint.mac.to_string(),
         ipv4_address: address(Family::V4),
         ipv6_address: address(Family::V6),
+        vlan: endpoint.vlans.untagged(),
+        trunk: endpoint.vlans.tagged().cloned(),
     }
 }

@@ -8,6 +8,7 @@ use std::slice::from_ref;
 use std::sync::Arc;
 
 use tapweave_ipam::DefaultPools;
+use tapweave_net::Vid;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -129,6 +130,7 @@ async fn every_request_of_the_client_reaches_the_controller() {
         network: "net".to_owned(),
         mac,
         port: "net/web".to_owned(),
+        vlan: Some(Vid::MAX),
     };
     client.fdb_add(&add).await.unwrap();
     assert_eq!(client.fdb(Some("net")).await.unwrap()[0].mac, mac);
@@ -140,7 +142,8 @@ async fn every_request_of_the_client_reaches_the_controller() {
             .flushed,
         0
     );
-    client.fdb_del("net", mac).await.unwrap();
+    client.fdb_del("net", mac, None).await.unwrap_err();
+    client.fdb_del("net", mac, add.vlan).await.unwrap();
     assert_eq!(client.stats().await.unwrap().ports, 1);
     assert_eq!(client.version().await.unwrap().api, "v1");
     let disconnect = Disconnect {

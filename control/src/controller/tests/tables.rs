@@ -38,6 +38,7 @@ fn static_entries_are_made_shown_and_removed() {
             network: network.to_owned(),
             mac,
             port: "net/web".to_owned(),
+            vlan: None,
         })
     };
     add("net", mac).unwrap();
@@ -58,9 +59,12 @@ fn static_entries_are_made_shown_and_removed() {
         "01:00:5e:00:00:01 is not the address of a station"
     );
     assert_eq!(rig.controller.fdb_flush(None).unwrap(), 0);
-    rig.controller.fdb_del("net", mac).unwrap();
+    rig.controller.fdb_del("net", mac, None).unwrap();
     assert_eq!(
-        rig.controller.fdb_del("net", mac).unwrap_err().to_string(),
+        rig.controller
+            .fdb_del("net", mac, None)
+            .unwrap_err()
+            .to_string(),
         "network net has no FDB entry for 02:aa:00:00:00:01"
     );
 }

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
-use tapweave_net::MacAddr;
+use tapweave_net::{MacAddr, Vid};
 
 use crate::Controller;
 use crate::api::{FdbAdd, FdbEntryView, FdbFlush, FdbFlushed, MdbEntryView, Port, Stats};
@@ -18,6 +18,13 @@ use crate::server::reply::{Refusal, run};
 #[serde(deny_unknown_fields)]
 pub(crate) struct OfNetwork {
     network: Option<String>,
+}
+
+/// `?vlan=VID`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OfVlan {
+    vlan: Option<Vid>,
 }
 
 /// `GET /v1/ports[?network=NETWORK]`
@@ -63,13 +70,14 @@ pub(crate) async fn fdb_add(
     Ok(StatusCode::CREATED)
 }
 
-/// `DELETE /v1/fdb/{network}/{mac}`
+/// `DELETE /v1/fdb/{network}/{mac}[?vlan=VID]`
 pub(crate) async fn fdb_del(
     State(controller): State<Arc<Controller>>,
     Path((network, mac)): Path<(String, MacAddr)>,
+    Query(of): Query<OfVlan>,
 ) -> Result<StatusCode, Refusal> {
     run(controller, move |controller| {
-        controller.fdb_del(&network, mac)
+        controller.fdb_del(&network, mac, of.vlan)
     })
     .await?;
     Ok(StatusCode::NO_CONTENT)
