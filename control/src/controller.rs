@@ -9,8 +9,8 @@
 //! The model is behind one mutex, which is held for lookups and changes in memory only, never while
 //! the packet path or the host is asked. What has to stay true in between is written into the model
 //! first (see [`Model`]) and taken back when the packet path fails. Requests that change the
-//! same sandbox take turns ([`Turns`]); requests for different sandboxes run at the same time, in one
-//! network too.
+//! same sandbox take turns ([`Turns`]) and are refused while one of them is stuck; requests for
+//! different sandboxes run at the same time, in one network too.
 //!
 //! | request | order |
 //! |---|---|

@@ -92,6 +92,12 @@ pub enum ControlError {
         /// The sandbox.
         sandbox: String,
     },
+    /// Something that is being done in the sandbox does not come to its end.
+    #[error("sandbox {sandbox} is busy: what is being done in it takes long; try again")]
+    SandboxBusy {
+        /// The sandbox.
+        sandbox: Name,
+    },
     /// The name belongs to another namespace.
     #[error("sandbox {sandbox} is known already and has another namespace")]
     SandboxElsewhere {
@@ -273,6 +279,7 @@ impl ControlError {
             | Self::NetworkOverlap { .. }
             | Self::NetworkInUse { .. }
             | Self::BeingRemoved { .. }
+            | Self::SandboxBusy { .. }
             | Self::SandboxElsewhere { .. }
             | Self::NamespaceKnown { .. }
             | Self::AlreadyConnected { .. }

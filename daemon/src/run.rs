@@ -17,7 +17,7 @@ use tapweave_switch::{Switch, SwitchConfig};
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{info, warn};
@@ -45,6 +45,10 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// Control requests that run at the same time; more wait their turn.
 const BLOCKING_THREADS: usize = 16;
+
+/// How many of these may deal with ends of sandboxes and interfaces at the same time: such a thread
+/// waits while a helper is held up in the sandbox, and the others have to serve requests meanwhile.
+const EVENT_THREADS: usize = 8;
 
 /// What the daemon is started with.
 #[derive(Clone, Debug)]
@@ -211,18 +215,33 @@ async fn report_events(
     controller: Arc<Controller>,
     mut events: UnboundedReceiver<Event>,
 ) -> Option<usize> {
+    let threads = Arc::new(Semaphore::new(EVENT_THREADS));
     loop {
-        let controller = Arc::clone(&controller);
         // Not waited for: the end of one sandbox does not have to wait for that of another.
         match events.recv().await? {
             Event::SandboxEnded(sandbox) => {
-                spawn_blocking(move || controller.sandbox_ended(sandbox));
+                let controller = Arc::clone(&controller);
+                tokio::spawn(report(&threads, move || controller.sandbox_ended(sandbox)));
             }
             Event::PortFailed(port) => {
-                spawn_blocking(move || controller.port_failed(port));
+                let controller = Arc::clone(&controller);
+                tokio::spawn(report(&threads, move || controller.port_failed(port)));
             }
             Event::WorkerFailed(number) => return Some(number),
         }
+    }
+}
+
+/// Makes a report on one of `threads`.
+fn report(
+    threads: &Arc<Semaphore>,
+    report: impl FnOnce() + Send + 'static,
+) -> impl Future<Output = ()> + Send + 'static {
+    let threads = Arc::clone(threads);
+    async move {
+        let _permit = threads.acquire().await;
+        // A report that panicked has said so.
+        let _panicked = spawn_blocking(report).await;
     }
 }
 

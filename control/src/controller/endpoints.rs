@@ -21,7 +21,7 @@ impl Controller {
     /// # Errors
     ///
     /// When network or sandbox are not known, the namespace cannot be opened or has another name,
-    /// an address, MAC or interface name is taken, or the packet path refuses.
+    /// an address, MAC or interface name is taken, the sandbox is busy, or the packet path refuses.
     pub fn connect(&self, network: &str, request: Connect) -> Result<Endpoint, ControlError> {
         let mut plan = self.endpoint_plan(network, &request)?;
         let (name, known_network) = {
@@ -45,7 +45,7 @@ impl Controller {
         };
         plan.network = known_network.into();
 
-        let _turn = self.turns.take(&name);
+        let _turn = self.turns.request(&name)?;
         let (number, newly_opened) = self.find_or_open(&name, request.namespace.as_ref())?;
         plan.sandbox = number;
         let joined = self.join(plan);
@@ -61,7 +61,7 @@ impl Controller {
     ///
     /// # Errors
     ///
-    /// `NoSuch`, `Ambiguous`; `NotConnected` unless forced.
+    /// `NoSuch`, `Ambiguous`, `SandboxBusy`; `NotConnected` unless forced.
     pub fn disconnect(&self, network: &str, request: &Disconnect) -> Result<(), ControlError> {
         let name = {
             let model = self.model();
@@ -72,7 +72,7 @@ impl Controller {
                 Err(error) => return Err(error),
             }
         };
-        let _turn = self.turns.take(&name);
+        let _turn = self.turns.request(&name)?;
         let id = {
             let model = self.model();
             let network = model.network(network)?;
@@ -97,14 +97,14 @@ impl Controller {
     ///
     /// # Errors
     ///
-    /// `NoSuch` or `Ambiguous`.
+    /// `NoSuch`, `Ambiguous` or `SandboxBusy`.
     pub fn remove_endpoint(&self, reference: &str) -> Result<(), ControlError> {
         let (id, name) = {
             let model = self.model();
             let endpoint = model.endpoint(reference)?;
             (endpoint.id.clone(), endpoint.sandbox_name.clone())
         };
-        let _turn = self.turns.take(&name);
+        let _turn = self.turns.request(&name)?;
         // It may have gone while this request waited.
         self.model().endpoint(id.as_str())?;
         self.detach(&id);

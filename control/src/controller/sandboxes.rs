@@ -28,10 +28,10 @@ impl Controller {
     ///
     /// # Errors
     ///
-    /// `NoSuch` or `Ambiguous`.
+    /// `NoSuch`, `Ambiguous` or `SandboxBusy`.
     pub fn remove_sandbox(&self, reference: &str) -> Result<(), ControlError> {
         let name = self.model().sandbox(reference)?.name.clone();
-        let _turn = self.turns.take(&name);
+        let _turn = self.turns.request(&name)?;
         // It may have gone, and even come back, while this request waited.
         let number = {
             let model = self.model();
