@@ -10,7 +10,7 @@
 use std::fmt;
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, FsWord, Mode, OFlags};
@@ -215,7 +215,8 @@ impl AsFd for NetNamespace {
 }
 
 /// Opens `path` after making sure that this has no effect on anything but a namespace: opening some
-/// devices has, and a FIFO would block.
+/// devices has, and a FIFO would block. What is opened is what was looked at, even if another file has
+/// the path by then.
 fn open_namespace(path: &Path, asked: &Path) -> Result<OwnedFd, NamespaceError> {
     let error = |error: Errno| file_error(asked, error.into());
     let place = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
@@ -228,7 +229,8 @@ fn open_namespace(path: &Path, asked: &Path) -> Result<OwnedFd, NamespaceError> 
         });
     }
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let file = rustix::fs::open(path, flags, Mode::empty()).map_err(error)?;
+    let link = format!("/proc/self/fd/{}", place.as_raw_fd());
+    let file = rustix::fs::open(link, flags, Mode::empty()).map_err(error)?;
     match nsfs::kind(file.as_fd()) {
         Ok(libc::CLONE_NEWNET) => Ok(file),
         Ok(_) => Err(NamespaceError::OtherNamespace {
