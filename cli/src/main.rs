@@ -17,6 +17,7 @@ mod mdb;
 mod network;
 mod output;
 mod port;
+mod removal;
 mod sandbox;
 mod stats;
 mod table;

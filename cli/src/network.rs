@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use tapweave_control::api::{Disconnect, NetworkInspect};
 
 use crate::context::Context;
+use crate::removal::Removal;
 use crate::table::Table;
 
 mod connect;
@@ -84,17 +85,12 @@ async fn inspect(names: &NetworkNames, context: &mut Context<'_>) -> anyhow::Res
     Ok(context.output.json(&networks)?)
 }
 
-/// Removes what can be removed; the first failure is reported when all have been tried.
 async fn rm(names: &NetworkNames, context: &mut Context<'_>) -> anyhow::Result<()> {
-    let (mut removed, mut outcome) = (Vec::new(), Ok(()));
+    let mut removal = Removal::default();
     for name in &names.networks {
-        match context.client.remove_network(name).await {
-            Ok(()) => removed.push(name.as_str()),
-            Err(error) => outcome = outcome.and(Err(error)),
-        }
+        removal.note(name, context.client.remove_network(name).await);
     }
-    context.output.removed(&removed)?;
-    Ok(outcome?)
+    removal.finish(&mut context.output)
 }
 
 async fn disconnect(args: DisconnectArgs, context: &mut Context<'_>) -> anyhow::Result<()> {

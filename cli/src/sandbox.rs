@@ -5,6 +5,7 @@ use tapweave_control::api::Sandbox;
 use tapweave_control::datapath::NamespaceRef;
 
 use crate::context::Context;
+use crate::removal::Removal;
 use crate::table::Table;
 
 #[derive(Debug, Subcommand)]
@@ -46,17 +47,12 @@ async fn inspect(names: &SandboxNames, context: &mut Context<'_>) -> anyhow::Res
     Ok(context.output.json(&sandboxes)?)
 }
 
-/// Removes what can be removed; the first failure is reported when all have been tried.
 async fn rm(names: &SandboxNames, context: &mut Context<'_>) -> anyhow::Result<()> {
-    let (mut removed, mut outcome) = (Vec::new(), Ok(()));
+    let mut removal = Removal::default();
     for name in &names.sandboxes {
-        match context.client.remove_sandbox(name).await {
-            Ok(()) => removed.push(name.as_str()),
-            Err(error) => outcome = outcome.and(Err(error)),
-        }
+        removal.note(name, context.client.remove_sandbox(name).await);
     }
-    context.output.removed(&removed)?;
-    Ok(outcome?)
+    removal.finish(&mut context.output)
 }
 
 fn table(sandboxes: &[Sandbox]) -> Table {

@@ -240,7 +240,7 @@ fn removing_several_removes_what_can_be_removed() {
     rig.ok("network connect one web --pid 7");
     assert_eq!(
         rig.refusal("network rm one two nine"),
-        "network one is in use by one/web"
+        "network one is in use by one/web; there is no network \"nine\""
     );
     assert_eq!(rig.json("network ls").as_array().unwrap().len(), 1);
 }
