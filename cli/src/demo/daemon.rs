@@ -20,6 +20,9 @@ use tapweave_daemon::{BackendChoice, Options};
 /// The argument that makes this program the demo's daemon.
 const ARGUMENT: &str = "__tapweave-demo-daemon";
 
+/// Longest path of a socket, in bytes (`man 7 unix`: 108 with the byte that ends it).
+const MAX_SOCKET_LEN: usize = 107;
+
 /// The daemon, as the demo sees it. Dropping it stops it and waits for its end.
 #[derive(Debug)]
 pub(super) struct Daemon {
@@ -99,7 +102,9 @@ pub(crate) fn run_daemon_if_requested() -> Option<ExitCode> {
 }
 
 fn run() -> Result<()> {
-    let folder = tempfile::Builder::new().prefix("tapweave-demo-").tempdir();
+    let folder = tempfile::Builder::new()
+        .prefix("tapweave-demo-")
+        .tempdir_in(short_enough(env::temp_dir()));
     let folder = folder.context("cannot make a folder for the demo")?;
     let socket = folder.path().join("tapweave.sock");
     let options = Options {
@@ -119,9 +124,33 @@ fn run() -> Result<()> {
     folder.close().context("cannot remove the demo's folder")
 }
 
+/// Returns `dir`, or `/tmp` if the path of a socket in it would be too long for the kernel.
+fn short_enough(dir: PathBuf) -> PathBuf {
+    const IN_DIR: usize = "/tapweave-demo-123456/tapweave.sock".len();
+    if dir.as_os_str().len() + IN_DIR <= MAX_SOCKET_LEN {
+        dir
+    } else {
+        PathBuf::from("/tmp")
+    }
+}
+
 /// Waits for the end of stdin, to which nobody writes, and tells the daemon of this process to stop.
 fn stop_with_stdin() {
     // Whatever goes wrong here: there is no demo to serve any more.
     let _ended = io::copy(&mut io::stdin(), &mut io::sink());
     let _stopped = kill_process(getpid(), Signal::TERM);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_has_a_path_that_the_kernel_takes() {
+        for (len, is_kept) in [(4, true), (72, true), (73, false), (500, false)] {
+            let dir = PathBuf::from(format!("/{}", "d".repeat(len - 1)));
+            let chosen = short_enough(dir.clone());
+            assert_eq!(chosen == dir, is_kept, "{len}");
+        }
+    }
 }
