@@ -1,15 +1,17 @@
 //! Frames that tell a sender why its packet went no further.
 //!
-//! The frame that a packet came in is turned around: the VLAN tags stay, the MAC addresses are those of
-//! the sender and of who tells. As much of the packet is quoted as leaves the message within what every
-//! host takes: 576 bytes over IPv4 (RFC 1812 §4.3.2.3), 1280 over IPv6 (RFC 4443 §3.2). No extension
-//! follows the quotation, so the Length of RFC 4884 §3 is zero.
+//! The frame that a packet came in is turned around: the VLAN tags stay, the MAC addresses are
+//! those of the sender and of who tells. As much of the packet is quoted as leaves the message
+//! within what every host takes: 576 bytes over IPv4 (RFC 1812 §4.3.2.3), 1280 over IPv6 (RFC 4443
+//! §3.2). No extension follows the quotation, so the Length of RFC 4884 §3 is zero.
 //!
-//! Nobody is told about a packet that must not be answered ([`NoIcmpError`]: RFC 1122 §3.2.2, RFC 1812
-//! §4.3.2.7, RFC 4443 §2.4). How often somebody is told (RFC 4443 §2.4 (f)) is the caller's to limit.
+//! Nobody is told about a packet that must not be answered ([`NoIcmpError`]: RFC 1122 §3.2.2, RFC
+//! 1812 §4.3.2.7, RFC 4443 §2.4). How often somebody is told (RFC 4443 §2.4 (f)) is the caller's to
+//! limit.
 //!
 //! A super-frame is quoted as it stands, with the length of the whole and a partial checksum. The
-//! sender's kernel looks up the connection by addresses, ports and sequence number, which are right.
+//! sender's kernel looks up the connection by addresses, ports and sequence number, which are
+//! right.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -92,8 +94,8 @@ impl IcmpError {
     const MAX_V4_LEN: usize = 576;
     const MAX_V6_LEN: usize = 1280;
 
-    /// Writes the message about the packet in `frame`, which was parsed as `parsed`, to the start of
-    /// `out`, and returns its length. Checksums are complete. The rest of `out` is untouched.
+    /// Writes the message about the packet in `frame`, which was parsed as `parsed`, to the start
+    /// of `out`, and returns its length. Checksums are complete. The rest of `out` is untouched.
     ///
     /// # Errors
     ///
@@ -256,8 +258,8 @@ fn packet_source(packet: &[u8]) -> Option<IpAddr> {
         .ok()
 }
 
-/// Tells whether the packet is an ICMP error or a redirect. Of a part of an ICMP packet that does not
-/// say which message it is, nobody can tell: it counts as one.
+/// Tells whether the packet is an ICMP error or a redirect. Of a part of an ICMP packet that does
+/// not say which message it is, nobody can tell: it counts as one.
 fn is_icmp_error(frame: &[u8], parsed: &ParsedFrame) -> bool {
     let message = parsed.l4_bytes(frame);
     match (parsed.transport(), message) {
@@ -280,13 +282,15 @@ const fn is_group_v4(addr: Ipv4Addr) -> bool {
     addr.is_multicast() || addr.is_broadcast()
 }
 
-/// Tells whether `addr` may be that of one host (RFC 1122 §3.2.1.3): not 0/8, 127/8, 224/4 or 240/4.
+/// Tells whether `addr` may be that of one host (RFC 1122 §3.2.1.3): not 0/8, 127/8, 224/4 or
+/// 240/4.
 const fn is_host_v4(addr: Ipv4Addr) -> bool {
     let [first, ..] = addr.octets();
     first != 0 && first != 127 && first < 224
 }
 
-/// Tells whether an IPv4 option is a source route (RFC 791 §3.1), of which 131 is loose and 137 strict.
+/// Tells whether an IPv4 option is a source route (RFC 791 §3.1), of which 131 is loose and 137
+/// strict.
 const fn is_source_route(option: RawOption<'_>) -> bool {
     matches!(option.kind, 131 | 137)
 }

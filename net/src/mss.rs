@@ -1,9 +1,10 @@
-//! Lowering the MSS option of a TCP SYN, so that the peers never send segments too large for the path.
+//! Lowering the MSS option of a TCP SYN, so that the peers never send segments too large for the
+//! path.
 //!
-//! A tunnel's path is narrower than the links at its ends, and the ICMP message that would say so is
-//! often lost on the way. A SYN that promises no more than fits needs no such message (RFC 4459 §3.2).
-//! The option is lowered, never raised and never added: without it a peer sends at most 536 bytes over
-//! IPv4 and 1220 over IPv6 (RFC 9293 §3.7.1), which fits every path that we accept.
+//! A tunnel's path is narrower than the links at its ends, and the ICMP message that would say so
+//! is often lost on the way. A SYN that promises no more than fits needs no such message (RFC 4459
+//! §3.2). The option is lowered, never raised and never added: without it a peer sends at most 536
+//! bytes over IPv4 and 1220 over IPv6 (RFC 9293 §3.7.1), which fits every path that we accept.
 //!
 //! The caller decides which frames are asked about and what the limit is.
 
@@ -31,11 +32,11 @@ pub const fn mss_for_mtu(network: Network, mtu: u16) -> Option<u16> {
     }
 }
 
-/// Lowers every MSS option above `limit` in `frame`, which was parsed as `parsed`, and tells whether
-/// there was one. Changes SYNs only.
+/// Lowers every MSS option above `limit` in `frame`, which was parsed as `parsed`, and tells
+/// whether there was one. Changes SYNs only.
 ///
-/// A checksum that is complete follows the change (RFC 1624); a partial one stays as it is, since it
-/// covers nothing but the pseudo-header yet.
+/// A checksum that is complete follows the change (RFC 1624); a partial one stays as it is, since
+/// it covers nothing but the pseudo-header yet.
 pub fn clamp_mss(
     frame: &mut [u8],
     parsed: &ParsedFrame,

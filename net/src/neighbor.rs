@@ -1,11 +1,11 @@
 //! Questions for a neighbour's MAC address, and answers to them on behalf of that neighbour.
 //!
-//! A switch that knows the answer gives it itself and spares everybody else the question (ARP and ND
-//! suppression). What is a question is decided here; who knows the answer is not.
+//! A switch that knows the answer gives it itself and spares everybody else the question (ARP and
+//! ND suppression). What is a question is decided here; who knows the answer is not.
 //!
 //! Probes of duplicate address detection (RFC 5227 §2.1.1, RFC 4862 §5.4) and announcements are no
-//! questions: the address that is known may be that of the prober itself, and an answer would keep it
-//! from using its own. They travel to everybody.
+//! questions: the address that is known may be that of the prober itself, and an answer would keep
+//! it from using its own. They travel to everybody.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -54,8 +54,8 @@ impl NeighborQuestion {
     /// Bytes that the longest answer takes, with Ethernet and two VLAN tags.
     pub const MAX_ANSWER_LEN: usize = 14 + 8 + ADVERTISEMENT_PACKET_LEN;
 
-    /// Reads the question in `frame`, which was parsed as `parsed`; `None` when there is none. A neighbor
-    /// solicitation that must be discarded is none (RFC 4861 §7.1.1).
+    /// Reads the question in `frame`, which was parsed as `parsed`; `None` when there is none. A
+    /// neighbor solicitation that must be discarded is none (RFC 4861 §7.1.1).
     pub fn read(frame: &[u8], parsed: &ParsedFrame, checksum: ChecksumOffload) -> Option<Self> {
         let (target, asker) = match parsed.network() {
             Network::Other if parsed.ethertype() == EtherType::ARP => {
@@ -71,9 +71,9 @@ impl NeighborQuestion {
         })
     }
 
-    /// Writes the frame that answers `frame`, in which the question was found, to the start of `out`,
-    /// and returns its length. VLAN tags are those of the question; checksums are complete. `None` when
-    /// `out` is too short; [`NeighborQuestion::MAX_ANSWER_LEN`] bytes are enough.
+    /// Writes the frame that answers `frame`, in which the question was found, to the start of
+    /// `out`, and returns its length. VLAN tags are those of the question; checksums are complete.
+    /// `None` when `out` is too short; [`NeighborQuestion::MAX_ANSWER_LEN`] bytes are enough.
     pub fn write_answer(
         &self,
         frame: &[u8],
