@@ -19,12 +19,50 @@
 //!   [`Outer`], for `sendmsg` and its ancillary data. A super-frame is not copied: each segment is
 //!   a small header in a side array and a slice of the payload.
 //! - *Who may send is decided before what was sent is looked at.* Only known peers may, and only
-//!   into networks that they are bound to (`VxlanTable`) or for prefixes that are theirs
-//!   (`RouteTable`).
+//!   into networks that they are bound to ([`VxlanTable`]) or for prefixes that are theirs
+//!   ([`RouteTable`]).
 //! - *Tables are values* that the control side builds and workers get as immutable snapshots. Only
 //!   a [`Peer`] is shared between them: last-heard time and path MTU.
 //! - *The path MTU* of each peer is a machine of its own ([`PathMtu`]), driven by ICMP messages,
 //!   answers to probes and time.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use tapweave_encap::{
+//!     Admission, Encap, EncapKind, Inner, Marking, Peer, TagPolicy, TrafficClass, Tunnel, Vni,
+//!     Vtep, VxlanTable, pop,
+//! };
+//! use tapweave_net::{Frame, NetworkNo, Offload, Timestamp};
+//!
+//! let vni = Vni::new(42)?;
+//! let tunnel = Tunnel {
+//!     encap: Encap::Vxlan(vni),
+//!     marking: Marking::default(),
+//!     tags: TagPolicy::Refuse,
+//! };
+//! let peer = Arc::new(Peer::new(Vtep::new("192.0.2.2".parse()?, 4789), 1500));
+//! let mut table = VxlanTable::default();
+//! table.add_segment(vni, NetworkNo(1), Admission::Peers)?;
+//! table.add_peer(vni, Arc::clone(&peer))?;
+//! assert_eq!(tunnel.inner_mtu(&peer), Some(1450));
+//!
+//! // Sending: the payload of UDP, and what the socket is told.
+//! let mut buffer = [0; 100];
+//! let mut frame = Frame::new(&mut buffer, 40, Offload::NONE);
+//! let inner = Inner::parse(frame.data(), 7)?;
+//! let outer = tunnel.outer(&inner, peer.vtep());
+//! assert!(outer.src_port >= 49_152);
+//! let mut datagram = tunnel.push(&mut frame, &inner)?.to_vec();
+//! assert_eq!(datagram[..8], [8, 0, 0, 0, 0, 0, 42, 0]);
+//!
+//! // Receiving: from whom, into what, and is it well.
+//! let popped = pop(EncapKind::Vxlan, &mut datagram)?;
+//! let accepted = table.accept(popped.vni.unwrap_or(vni), "192.0.2.2".parse()?)?;
+//! tunnel.admit(popped.inner, TrafficClass::from_u8(0))?;
+//! assert_eq!(accepted.network, NetworkNo(1));
+//! peer.handle_heard(Timestamp::from_secs(1));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #![forbid(unsafe_code)]
 
@@ -38,12 +76,15 @@ mod marking;
 mod outer;
 mod path_mtu;
 mod peer;
+mod prefix_map;
 mod refusal;
+mod route_table;
 mod run;
 mod segments;
 mod tunnel;
 mod vni;
 mod vxlan;
+mod vxlan_table;
 
 // Encapsulations and their headers.
 pub use kind::{EncapKind, EncapKindError, Layer, OuterChecksum, Underlay};
@@ -67,3 +108,6 @@ pub use marking::{DscpModel, HopLimit, Marking};
 // Hosts, networks and paths.
 pub use path_mtu::{PathMtu, Probing};
 pub use peer::Peer;
+pub use prefix_map::PrefixMap;
+pub use route_table::{Route, RouteError, RouteTable};
+pub use vxlan_table::{Accepted, Admission, VxlanTable, VxlanTableError};
