@@ -70,6 +70,9 @@ pub mod ecn;
 
 mod class;
 mod datagram;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod inner;
 mod kind;
 mod marking;
