@@ -102,6 +102,7 @@ fn table(entries: &[FdbEntryView]) -> Table {
     for entry in entries {
         let (age, kind) = match entry.kind {
             FdbKind::Learned => (format!("{}s", entry.age_ms / 1000), "learned"),
+            FdbKind::Sticky => (format!("{}s", entry.age_ms / 1000), "sticky"),
             FdbKind::Static => (String::new(), "static"),
         };
         table.row([

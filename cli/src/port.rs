@@ -3,7 +3,7 @@
 use std::io;
 
 use clap::{Args, Subcommand};
-use tapweave_control::api::{Port, PortCounters, PortKind, PortState};
+use tapweave_control::api::{Endpoint, Port, PortCounters, PortKind, PortState};
 
 use crate::context::Context;
 use crate::output::{Form, Output};
@@ -108,6 +108,11 @@ fn show(port: &Port, output: &mut Output<'_>) -> io::Result<()> {
     fact("isolated", endpoint.isolated.to_string());
     fact("vlan", optional(endpoint.vlan));
     fact("trunk", optional(endpoint.trunk.as_ref()));
+    fact("guard", guard(endpoint));
+    fact("stations", stations(endpoint).to_owned());
+    if let Some(limit) = endpoint.mac_limit {
+        fact("mac limit", limit.to_string());
+    }
     fact("endpoint", endpoint.id.to_string());
     counters(&port.counters, &mut table);
     write!(output.writer(), "{table}")
@@ -137,6 +142,24 @@ fn addresses(port: &Port) -> String {
         .map(ToString::to_string)
         .collect::<Vec<_>>()
         .join(",")
+}
+
+/// Returns whether the sandbox is guarded, and what it may use besides its own addresses.
+fn guard(endpoint: &Endpoint) -> String {
+    let mut text = if endpoint.guard { "on" } else { "off" }.to_owned();
+    for (place, prefix) in endpoint.allowed_addresses.iter().enumerate() {
+        text.push_str(if place == 0 { ", allows " } else { "," });
+        text.push_str(&prefix.to_string());
+    }
+    text
+}
+
+const fn stations(endpoint: &Endpoint) -> &'static str {
+    match (endpoint.sticky, endpoint.locked) {
+        (_, true) => "locked",
+        (true, false) => "sticky",
+        (false, false) => "free",
+    }
 }
 
 const fn kind(port: &Port) -> &'static str {

@@ -8,13 +8,16 @@
 use std::error::Error;
 use std::fmt;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use tapweave_net::{MacAddr, NetworkNo, OffloadSet, PortNo, Vid};
-use tapweave_switch::{FdbEntry, MdbEntry, PortStats, PortVlans, SnoopingConfig};
+use tapweave_switch::{
+    FdbEntry, MdbEntry, PortStats, PortVlans, SnoopingConfig, Stations, StormLimits,
+};
 
 /// Where a sandbox's network namespace is found.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -50,6 +53,8 @@ pub struct NetworkSettings {
     pub fdb_limit: u32,
     /// How multicast is limited to those who listen; none for not at all.
     pub snooping: Option<SnoopingConfig>,
+    /// What each port may have flooded.
+    pub storm: StormLimits,
 }
 
 /// Whether a port may exchange frames with other isolated ports.
@@ -83,6 +88,12 @@ pub struct InterfaceSettings {
     pub isolation: Isolation,
     /// How the port takes part in VLANs.
     pub vlans: PortVlans,
+    /// The addresses that the sandbox may use, each a host or a prefix; `None` when it is not guarded.
+    pub guarded_addresses: Option<Vec<IpNet>>,
+    /// Which stations may send from the port. A locked port gets a static entry for `mac`.
+    pub stations: Stations,
+    /// Most stations that the port learns, if that is limited.
+    pub mac_limit: Option<NonZeroU32>,
 }
 
 /// Whether a port is opened with `virtio_net_hdr` and offloads.

@@ -164,6 +164,23 @@ pub enum ControlError {
         /// What was given.
         queues: u16,
     },
+    /// Addresses are allowed to a sandbox that may use any.
+    #[error(
+        "without the guard every address is allowed: leave out --allow-address or --guard=false"
+    )]
+    AllowedWithoutGuard,
+    /// A prefix with bits that belong to no prefix.
+    #[error("allowed address {given} has host bits: give {} or one host", given.trunc())]
+    AllowedHostBits {
+        /// What was given.
+        given: IpNet,
+    },
+    /// A limit that lets nobody send.
+    #[error("a MAC limit of 0 lets nobody send; for known stations only there is --locked")]
+    MacLimitZero,
+    /// A locked port learns nothing.
+    #[error("a locked port learns no stations, so it takes neither --sticky nor --mac-limit")]
+    LockedLearnsNothing,
     /// A text is not a port.
     #[error("{text:?} is not a port: it should be NETWORK/SANDBOX or NETWORK/SANDBOX:IFNAME")]
     PortSyntax {
@@ -266,6 +283,10 @@ impl ControlError {
             | Self::L2WithAddresses
             | Self::MacUnusable { .. }
             | Self::Queues { .. }
+            | Self::AllowedWithoutGuard
+            | Self::AllowedHostBits { .. }
+            | Self::MacLimitZero
+            | Self::LockedLearnsNothing
             | Self::PortSyntax { .. }
             | Self::PortElsewhere { .. }
             | Self::VlanTwice { .. }

@@ -27,6 +27,7 @@ mod name;
 mod network_settings;
 pub mod server;
 mod socket_path;
+mod storm;
 mod turns;
 
 pub use controller::Controller;

@@ -25,10 +25,12 @@ use crate::{ControlError, Id, Name};
 
 mod endpoint;
 mod network;
+mod rules;
 mod sandbox;
 
 pub(crate) use endpoint::{EndpointPlan, EndpointRecord, Place};
 pub(crate) use network::{Lifecycle, NetworkRecord};
+pub(crate) use rules::PortRules;
 pub(crate) use sandbox::SandboxRecord;
 
 /// All that exists.

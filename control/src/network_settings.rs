@@ -9,10 +9,12 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use tapweave_switch::StormLimits;
 use thiserror::Error;
 
 use crate::api::CreateNetwork;
 use crate::datapath::{Isolation, NetworkSettings};
+use crate::storm;
 
 /// MTU of a bridge network, in bytes, when none is asked for.
 pub const DEFAULT_MTU: u16 = 1500;
@@ -34,9 +36,10 @@ const FDB_LIMITS: RangeInclusive<u32> = 1..=1_048_576;
 const OPTION_AGEING: &str = "tapweave.ageing";
 const OPTION_FDB_LIMIT: &str = "tapweave.fdb_limit";
 /// Options in our own space.
-const KNOWN_OPTIONS: [&str; 7] = [
+const KNOWN_OPTIONS: [&str; 8] = [
     OPTION_AGEING,
     OPTION_FDB_LIMIT,
+    OPTION_STORM,
     snooping::OPTION_SNOOPING,
     snooping::OPTION_QUERIER,
     snooping::OPTION_FAST_LEAVE,
@@ -44,6 +47,7 @@ const KNOWN_OPTIONS: [&str; 7] = [
     snooping::OPTION_MDB_LIMIT,
 ];
 
+const OPTION_STORM: &str = "tapweave.storm";
 const OPTION_ICC: &str = "com.docker.network.bridge.enable_icc";
 const OPTION_MTU: &str = "com.docker.network.driver.mtu";
 
@@ -139,6 +143,7 @@ impl ValidSettings {
             "a number from 1 to 1048576",
             |text| text.parse().ok().filter(|limit| FDB_LIMITS.contains(limit)),
         )?;
+        let storm = parsed(&options, OPTION_STORM, storm::EXPECTED, storm::parse)?;
         let icc = merged(
             &mut options,
             OPTION_ICC,
@@ -161,6 +166,7 @@ impl ValidSettings {
                 ageing: ageing.unwrap_or(DEFAULT_AGEING),
                 fdb_limit: fdb_limit.unwrap_or(DEFAULT_FDB_LIMIT),
                 snooping: snooping::read(&options)?,
+                storm: storm.unwrap_or(StormLimits::NONE),
             },
             isolation: match icc {
                 Some(false) => Isolation::Isolated,
@@ -269,6 +275,7 @@ fn boolean(text: &str) -> Option<bool> {
 
 #[cfg(test)]
 mod tests {
+    use tapweave_switch::FrameRate;
     use tapweave_switch::SnoopingConfig;
 
     use super::*;
@@ -290,6 +297,7 @@ mod tests {
             ageing: Duration::from_mins(5),
             fdb_limit: 8192,
             snooping: Some(SnoopingConfig::default()),
+            storm: StormLimits::NONE,
         };
         assert_eq!(valid.settings, expected);
         assert_eq!(valid.isolation, Isolation::Open);
@@ -301,6 +309,7 @@ mod tests {
         let valid = ValidSettings::new(&request(&[
             ("tapweave.ageing", "5m"),
             ("tapweave.fdb_limit", "100"),
+            ("tapweave.storm", "unknown:50"),
             ("com.docker.network.bridge.enable_icc", "false"),
             ("com.docker.network.driver.mtu", "9000"),
             ("com.docker.network.bridge.name", "br0"),
@@ -308,9 +317,10 @@ mod tests {
         .unwrap();
         assert_eq!(valid.settings.ageing, Duration::from_mins(5));
         assert_eq!(valid.settings.fdb_limit, 100);
+        assert_eq!(valid.settings.storm.unknown, FrameRate::new(50));
         assert_eq!(valid.settings.mtu, 9000);
         assert_eq!(valid.isolation, Isolation::Isolated);
-        assert_eq!(valid.options.len(), 5);
+        assert_eq!(valid.options.len(), 6);
     }
 
     #[test]
@@ -326,7 +336,7 @@ mod tests {
             ("tapweave.ageing", "5µ"),
             ("tapweave.fdb_limit", "0"),
             ("tapweave.fdb_limit", "1048577"),
-            ("tapweave.storm", "5"),
+            ("tapweave.storm", "lots"),
             ("com.docker.network.bridge.enable_icc", "maybe"),
             ("com.docker.network.driver.mtu", "67"),
             ("com.docker.network.driver.mtu", "65521"),

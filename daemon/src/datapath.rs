@@ -18,7 +18,9 @@ use tapweave_control::datapath::{
 };
 use tapweave_device::{AttachError, Attacher, HEADROOM, InterfaceSpec, NamespaceError, PortQueue};
 use tapweave_net::{Frame, MacAddr, NetworkNo, Offload, PortNo, Vid};
-use tapweave_switch::{FdbEntry, MdbEntry, NetworkConfig, PortConfig, PortStats, Switch};
+use tapweave_switch::{
+    FdbEntry, Guard, MdbEntry, NetworkConfig, PortConfig, PortStats, Stations, Switch,
+};
 
 use crate::clock::Clock;
 use crate::sandboxes::{AddError, Sandboxes};
@@ -95,6 +97,24 @@ impl SwitchDatapath {
         }
     }
 
+    /// Makes the static entry without which a locked port would let nobody send.
+    fn let_own_mac_send(
+        &self,
+        network: NetworkNo,
+        port: PortNo,
+        interface: &InterfaceSettings,
+    ) -> Result<(), DatapathError> {
+        // A trunk without a native VLAN gets its static entries by hand, one a VLAN.
+        let vid = interface.vlans.untagged();
+        if interface.stations != Stations::Locked || !interface.vlans.carries(vid) {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        self.switch
+            .fdb_add(network, interface.mac, vid, port, now)
+            .map_err(|error| DatapathError::new(Kind::Exhausted, error))
+    }
+
     fn ports(&self) -> MutexGuard<'_, BTreeMap<PortNo, Port>> {
         self.ports.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -107,6 +127,7 @@ impl Datapath for SwitchDatapath {
             ageing: settings.ageing,
             fdb_limit: settings.fdb_limit,
             snooping: settings.snooping,
+            storm: settings.storm,
         })
     }
 
@@ -145,30 +166,26 @@ impl Datapath for SwitchDatapath {
             .sandboxes
             .namespace(sandbox)
             .ok_or_else(|| DatapathError::new(Kind::Invalid, "the sandbox has ended"))?;
-        let isolation = match interface.isolation {
-            Isolation::Open => tapweave_switch::Isolation::Open,
-            Isolation::Isolated => tapweave_switch::Isolation::Isolated,
-        };
         let made = self
             .attacher
             .attach(&namespace, &spec(interface))
             .map_err(attach_error)?;
         let port = self
             .switch
-            .add_port(
-                network,
-                PortConfig {
-                    isolation,
-                    vlans: interface.vlans.clone(),
-                },
-            )
+            .add_port(network, port_config(interface))
             .map_err(|error| DatapathError::new(Kind::Exhausted, error))?;
         let queues: Vec<Arc<dyn PortQueue>> = made
             .queues
             .into_iter()
             .map(|queue| Arc::new(queue) as Arc<dyn PortQueue>)
             .collect();
-        match self.workers.add_port(port, &queues) {
+        let readers = self
+            .let_own_mac_send(network, port, interface)
+            .and_then(|()| {
+                let readers = self.workers.add_port(port, &queues);
+                readers.map_err(|error| DatapathError::new(Kind::Internal, error))
+            });
+        match readers {
             Ok(readers) => {
                 self.ports().insert(port, Port { readers, queues });
                 Ok(AttachedPort {
@@ -181,7 +198,7 @@ impl Datapath for SwitchDatapath {
                 // It is known: it was added above. No worker knows it.
                 let _ignored = self.switch.remove_port(port);
                 self.switch.purge_port(port);
-                Err(DatapathError::new(Kind::Internal, error))
+                Err(error)
             }
         }
     }
@@ -231,6 +248,24 @@ impl Datapath for SwitchDatapath {
 
     fn worker_stats(&self) -> Vec<WorkerStats> {
         self.workers.stats()
+    }
+}
+
+fn port_config(interface: &InterfaceSettings) -> PortConfig {
+    let guard = |addresses: &Vec<_>| Guard::new(interface.mac, addresses.iter().copied());
+    PortConfig {
+        isolation: match interface.isolation {
+            Isolation::Open => tapweave_switch::Isolation::Open,
+            Isolation::Isolated => tapweave_switch::Isolation::Isolated,
+        },
+        vlans: interface.vlans.clone(),
+        guard: interface
+            .guarded_addresses
+            .as_ref()
+            .map(guard)
+            .map(Arc::new),
+        stations: interface.stations,
+        mac_limit: interface.mac_limit,
     }
 }
 

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use tapweave_device::HEADROOM;
 use tapweave_net::{MacAddr, Offload, Vid, VlanTag};
-use tapweave_switch::{Isolation, NetworkConfig, PortConfig, PortVlans, Switch, SwitchConfig};
+use tapweave_switch::{NetworkConfig, PortConfig, PortVlans, StormLimits, Switch, SwitchConfig};
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::*;
@@ -33,6 +33,7 @@ impl Rig {
             ageing: Duration::from_mins(5),
             fdb_limit: 64,
             snooping: None,
+            storm: StormLimits::NONE,
         });
         let trunk = |tagged: &str, native| PortVlans::Trunk {
             tagged: tagged.parse().unwrap(),
@@ -47,8 +48,10 @@ impl Rig {
             PortVlans::Access(Vid::MAX),
         ];
         let ports = ports.map(|vlans| {
-            let isolation = Isolation::Open;
-            let config = PortConfig { isolation, vlans };
+            let config = PortConfig {
+                vlans,
+                ..PortConfig::OPEN
+            };
             switch.add_port(network, config).unwrap()
         });
         let (events, _) = unbounded_channel();

@@ -19,6 +19,7 @@ mod event;
 mod forward;
 mod host;
 mod notify;
+mod refusals;
 mod run;
 mod sandboxes;
 mod worker;

@@ -27,6 +27,7 @@ use crate::datapath::SwitchDatapath;
 use crate::event::Event;
 use crate::host::Machine;
 use crate::notify::notify;
+use crate::refusals;
 use crate::sandboxes::Sandboxes;
 use crate::workers::Workers;
 
@@ -141,8 +142,9 @@ async fn run_until_stopped(
         .watch(event_sender)
         .context("cannot watch namespaces")?;
     let mut report = tokio::spawn(report_events(Arc::clone(&controller), events));
-    let sweep = tokio::spawn(sweep(switch, clock));
     let tend = tokio::spawn(tend_groups(Arc::clone(&datapath)));
+    let sweep = tokio::spawn(sweep(Arc::clone(&switch), clock));
+    let refusals = tokio::spawn(refusals::watch(switch, Arc::clone(&controller), clock));
 
     let socket_path = socket.path().to_owned();
     let (stop, stopped) = oneshot::channel::<()>();
@@ -182,6 +184,7 @@ async fn run_until_stopped(
     report.abort();
     sweep.abort();
     tend.abort();
+    refusals.abort();
     spawn_blocking(move || datapath.shut_down())
         .await
         .context("cannot take the ports down")?;

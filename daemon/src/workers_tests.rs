@@ -5,7 +5,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tapweave_device::{BatchHandler, EpollBackend, MemoryPort, RECV_BUF_LEN, Received, Waker};
 use tapweave_net::{Frame, NetworkNo, Offload, OffloadSet};
-use tapweave_switch::{Isolation, NetworkConfig, PortConfig, PortVlans, SwitchConfig};
+use tapweave_switch::{NetworkConfig, PortConfig, StormLimits, SwitchConfig};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::*;
@@ -43,6 +43,7 @@ impl Rig {
             ageing: Duration::from_mins(5),
             fdb_limit: 64,
             snooping: None,
+            storm: StormLimits::NONE,
         });
         let (event_sender, events) = unbounded_channel();
         let backend = || Ok(Box::new(EpollBackend::new()?) as Box<dyn Backend>);
@@ -59,10 +60,7 @@ impl Rig {
     fn connect(&self) -> Wire {
         let (near, far) = MemoryPort::pair(CAPACITY, OffloadSet::ALL).unwrap();
         let queue: Arc<dyn PortQueue> = Arc::new(near);
-        let config = PortConfig {
-            isolation: Isolation::Open,
-            vlans: PortVlans::Transparent,
-        };
+        let config = PortConfig::OPEN;
         let port = self.switch.add_port(self.network, config).unwrap();
         let readers = self
             .workers
@@ -166,10 +164,7 @@ fn a_port_with_several_queues_is_read_by_several_workers() {
     let rig = Rig::new(2);
     let wires = [(); 4].map(|()| MemoryPort::pair(CAPACITY, OffloadSet::ALL).unwrap());
     let queues = wires.map(|(near, _far)| Arc::new(near) as Arc<dyn PortQueue>);
-    let config = PortConfig {
-        isolation: Isolation::Open,
-        vlans: PortVlans::Transparent,
-    };
+    let config = PortConfig::OPEN;
     let port = rig.switch.add_port(rig.network, config).unwrap();
     let readers = rig.workers.add_port(port, &queues).unwrap();
     assert_eq!(readers, Readers(vec![0, 1, 0, 1]));

@@ -1,8 +1,10 @@
 //! What the control side says about a switch, a network and a port.
 
+use core::num::NonZeroU32;
 use core::time::Duration;
+use std::sync::Arc;
 
-use crate::{PortVlans, SnoopingConfig};
+use crate::{Guard, PortVlans, SnoopingConfig, StormLimits};
 
 /// Most entries that one FDB may have; a larger limit is taken as this one.
 ///
@@ -31,6 +33,8 @@ pub struct NetworkConfig {
     pub fdb_limit: u32,
     /// How multicast is limited to those who listen; none for not at all.
     pub snooping: Option<SnoopingConfig>,
+    /// What each port may have flooded.
+    pub storm: StormLimits,
 }
 
 /// How a port is made.
@@ -40,6 +44,23 @@ pub struct PortConfig {
     pub isolation: Isolation,
     /// How the port takes part in VLANs.
     pub vlans: PortVlans,
+    /// What the endpoint may send; none for anything.
+    pub guard: Option<Arc<Guard>>,
+    /// Which stations may send.
+    pub stations: Stations,
+    /// Most stations that are learned; frames of others are dropped. None for as many as fit the FDB.
+    pub mac_limit: Option<NonZeroU32>,
+}
+
+impl PortConfig {
+    /// A port that may do anything.
+    pub const OPEN: Self = Self {
+        isolation: Isolation::Open,
+        vlans: PortVlans::Transparent,
+        guard: None,
+        stations: Stations::Free,
+        mac_limit: None,
+    };
 }
 
 /// Whether a port may exchange frames with other isolated ports of its network.
@@ -49,6 +70,18 @@ pub enum Isolation {
     Open,
     /// Only with ports that are open, such as the gateway's.
     Isolated,
+}
+
+/// Which stations may send from a port, and what becomes of what they teach.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Stations {
+    /// Any; learned ones age and move.
+    #[default]
+    Free,
+    /// Any that is not sticky on another port; learned ones neither age nor move.
+    Sticky,
+    /// Those that have a static FDB entry for the port. Nothing is learned.
+    Locked,
 }
 
 impl Isolation {

@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use crate::DropReason;
 
 /// The counters of one port since it was added.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PortStats {
     /// Frames that came in from the port, dropped ones included.
     pub rx_frames: u64,
@@ -37,9 +37,29 @@ pub struct PortStats {
 }
 
 impl PortStats {
+    /// Nothing counted.
+    const ZERO: Self = Self {
+        rx_frames: 0,
+        rx_bytes: 0,
+        tx_frames: 0,
+        tx_bytes: 0,
+        drops: [0; DropReason::COUNT],
+        fdb_learned: 0,
+        fdb_moves: 0,
+        fdb_full: 0,
+        mdb_full: 0,
+        mdb_invalid: 0,
+    };
+
     /// Returns the dropped frames of `reason`.
     pub const fn dropped(&self, reason: DropReason) -> u64 {
         self.drops[reason.index()]
+    }
+}
+
+impl Default for PortStats {
+    fn default() -> Self {
+        Self::ZERO
     }
 }
 
@@ -58,7 +78,16 @@ pub(crate) struct Shard {
     pub(crate) fdb_full: Counter,
     pub(crate) mdb_full: Counter,
     pub(crate) mdb_invalid: Counter,
-    drops: [Counter; DropReason::COUNT],
+    drops: DropCounters,
+}
+
+/// A counter for each [`DropReason`].
+struct DropCounters([Counter; DropReason::COUNT]);
+
+impl Default for DropCounters {
+    fn default() -> Self {
+        Self(core::array::from_fn(|_| Counter::default()))
+    }
 }
 
 impl Shard {
@@ -69,7 +98,7 @@ impl Shard {
 
     /// Counts dropped frames.
     pub(crate) fn count_drops(&self, reason: DropReason, count: u64) {
-        self.drops[reason.index()].add(count);
+        self.drops.0[reason.index()].add(count);
     }
 }
 
@@ -125,7 +154,7 @@ impl PortCounters {
             total.fdb_full += shard.fdb_full.value();
             total.mdb_full += shard.mdb_full.value();
             total.mdb_invalid += shard.mdb_invalid.value();
-            for (sum, count) in total.drops.iter_mut().zip(&shard.drops) {
+            for (sum, count) in total.drops.iter_mut().zip(&shard.drops.0) {
                 *sum += count.value();
             }
         }

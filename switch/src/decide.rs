@@ -6,11 +6,14 @@
 //!
 //! 1. *size*: runt, oversize, or an offload that the frame cannot bear;
 //! 2. *vlan*: a tag, or none, that the port does not take;
-//! 3. *source*: no station has this address. A frame that got this far is learned from, even when it
-//!    is dropped below, as IEEE 802.1Q-2018 §8.7 and Linux have it (01-80-C2-00-00-0x included);
-//! 4. *destination*: reserved, the sender itself, a group, unknown, or a port;
-//! 5. *egress*: the same port, or an isolated one;
-//! 6. *group*: for whom nobody listens, or a query where queries are refused.
+//! 3. *guard*: the endpoint claims to be another one, or a router, or a DHCP server;
+//! 4. *source*: no station has this address, or the port may not learn it. A frame that got this far is
+//!    learned from, even when it is dropped below, as IEEE 802.1Q-2018 §8.7 and Linux have it
+//!    (01-80-C2-00-00-0x included);
+//! 5. *destination*: reserved, the sender itself, a group, unknown, or a port;
+//! 6. *egress*: the same port, or an isolated one;
+//! 7. *group*: for whom nobody listens, or a query where queries are refused;
+//! 8. *storm*: more frames of its class to several ports than the port may send.
 //!
 //! The destination is looked up in the table as it was before the frame: what the frame itself changes
 //! there matters from the next one on.
@@ -18,12 +21,15 @@
 mod destination;
 mod egress;
 mod group;
+mod guard;
 mod size;
 mod source;
+mod storm;
 mod vlan;
 
 use tapweave_net::{Frame, Timestamp, Vid};
 
+pub(crate) use self::storm::Charge;
 use crate::explain::Stage;
 use crate::fdb::{Assessment, Fdb, Probe};
 use crate::head::Head;
@@ -99,6 +105,8 @@ pub(crate) struct Decision<'a> {
     pub(crate) lesson: Option<Assessment<'a>>,
     /// What snooping says; none when it has nothing to do with the frame.
     pub(crate) group: Option<GroupDecision>,
+    /// What has to be counted before the verdict is carried out; if it cannot be, the frame is dropped.
+    pub(crate) charge: Option<Charge<'a>>,
 }
 
 /// Listens to the stages of a decision.
@@ -135,6 +143,7 @@ pub(crate) fn decide<'a>(
             verdict: Verdict::Drop(reason),
             lesson: None,
             group: None,
+            charge: None,
         },
         Ok((head, vlan, assessment)) => {
             let target = destination::find(snapshot, ingress, now, &head, vlan, prepared, trace);
@@ -144,6 +153,7 @@ pub(crate) fn decide<'a>(
                 verdict,
                 lesson: Some(assessment),
                 group,
+                charge: Charge::new(ingress, frame, &head, target, verdict),
             }
         }
     }
@@ -160,6 +170,7 @@ fn admit<'a>(
 ) -> Result<(Head, FrameVlan, Assessment<'a>), DropReason> {
     let head = size::check(ingress, frame, prepared, trace)?;
     let vlan = vlan::check(ingress, &head, prepared, trace)?;
+    guard::check(ingress, frame, trace)?;
     let assessment = source::assess(ingress, now, &head, prepared, trace)?;
     Ok((head, vlan, assessment))
 }

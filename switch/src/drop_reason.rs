@@ -45,6 +45,12 @@ pub enum DropReason {
     GuardDhcp,
     /// Guard: headers that cannot be followed to their end, or that an offload would rewrite.
     GuardMalformed,
+    /// Ingress: the port has learned as many stations as it may, and this one is new.
+    MacLimit,
+    /// Ingress: the station is sticky on another port.
+    StickyElsewhere,
+    /// Ingress: the port is locked, and the station has no static entry for it.
+    Locked,
     /// Ingress: the destination is one of 01-80-C2-00-00-00 to -0F (IEEE 802.1Q-2018 §8.6.3).
     ReservedDestination,
     /// Ingress: the destination is on the port that the frame came from.
@@ -55,6 +61,12 @@ pub enum DropReason {
     NoListeners,
     /// Ingress: a query who listens to groups, where the switch alone may ask.
     QueryRefused,
+    /// Ingress: more broadcasts than the port may send.
+    StormBroadcast,
+    /// Ingress: more frames to groups than the port may send.
+    StormMulticast,
+    /// Ingress: more frames to unknown stations than the port may send.
+    StormUnknown,
     /// Ingress: the port has been removed. No port is left to count this at.
     PortGone,
     /// Egress: the device takes no more frames for now.
@@ -72,7 +84,7 @@ pub enum DropReason {
 
 impl DropReason {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 35] = [
         Self::Runt,
         Self::Oversize,
         Self::BadOffload,
@@ -91,11 +103,17 @@ impl DropReason {
         Self::GuardRouter,
         Self::GuardDhcp,
         Self::GuardMalformed,
+        Self::MacLimit,
+        Self::StickyElsewhere,
+        Self::Locked,
         Self::ReservedDestination,
         Self::SamePort,
         Self::Isolated,
         Self::NoListeners,
         Self::QueryRefused,
+        Self::StormBroadcast,
+        Self::StormMulticast,
+        Self::StormUnknown,
         Self::PortGone,
         Self::QueueFull,
         Self::DeviceDown,
@@ -109,6 +127,28 @@ impl DropReason {
     /// Returns the place of the reason in an array of [`DropReason::COUNT`] counters.
     pub const fn index(self) -> usize {
         self as usize
+    }
+
+    /// Tells whether a guard or a limit refused the frame: the sandbox did what it may not.
+    pub const fn is_refusal(self) -> bool {
+        matches!(
+            self,
+            Self::GuardMac
+                | Self::GuardEthertype
+                | Self::GuardArp
+                | Self::GuardIpv4
+                | Self::GuardIpv6
+                | Self::GuardNd
+                | Self::GuardRouter
+                | Self::GuardDhcp
+                | Self::GuardMalformed
+                | Self::MacLimit
+                | Self::StickyElsewhere
+                | Self::Locked
+                | Self::StormBroadcast
+                | Self::StormMulticast
+                | Self::StormUnknown
+        )
     }
 
     /// Returns the name under which users see the reason; it does not change between releases.
@@ -132,11 +172,17 @@ impl DropReason {
             Self::GuardRouter => "guard_router",
             Self::GuardDhcp => "guard_dhcp",
             Self::GuardMalformed => "guard_malformed",
+            Self::MacLimit => "mac_limit",
+            Self::StickyElsewhere => "sticky_elsewhere",
+            Self::Locked => "locked",
             Self::ReservedDestination => "reserved_destination",
             Self::SamePort => "same_port",
             Self::Isolated => "isolated",
             Self::NoListeners => "no_listeners",
             Self::QueryRefused => "query_refused",
+            Self::StormBroadcast => "storm_broadcast",
+            Self::StormMulticast => "storm_multicast",
+            Self::StormUnknown => "storm_unknown",
             Self::PortGone => "port_gone",
             Self::QueueFull => "queue_full",
             Self::DeviceDown => "device_down",

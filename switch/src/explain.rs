@@ -5,7 +5,7 @@ use core::fmt;
 use tapweave_net::{MacAddr, NetworkNo, PortNo, Vid, VlanTag};
 
 use crate::fdb::Assessment;
-use crate::{DropReason, EgressPort, Isolation, PortVlans, Reach, Verdict};
+use crate::{DropReason, EgressPort, Isolation, PortVlans, Reach, StormClass, Verdict};
 
 /// What would happen to a frame, stage by stage.
 ///
@@ -51,6 +51,11 @@ pub enum Stage {
         /// The VLAN, if any, or why the port does not take the frame.
         vid: Result<Option<Vid>, DropReason>,
     },
+    /// Whether the endpoint may send it.
+    Guard {
+        /// What the guard says; `None` when the port has none.
+        outcome: Option<Result<(), DropReason>>,
+    },
     /// Who sent it.
     Source {
         /// The source address.
@@ -71,6 +76,13 @@ pub enum Stage {
         mac: MacAddr,
         /// Where that is.
         destination: Destination,
+    },
+    /// Whether it is one too many of those that are flooded.
+    Storm {
+        /// In which class it is.
+        class: StormClass,
+        /// Whether it is within the limit.
+        outcome: Result<(), DropReason>,
     },
 }
 
@@ -94,6 +106,8 @@ pub enum Learning {
         /// The port on which it was.
         from: PortNo,
     },
+    /// Nothing: the port may not have the station, and the frame is dropped.
+    Refused(DropReason),
     /// Nothing: a static entry says that the station is on another port.
     Held {
         /// That port.
@@ -128,9 +142,11 @@ impl Stage {
             Self::Ingress { .. } => "ingress",
             Self::Size { .. } => "size",
             Self::Vlan { .. } => "vlan",
+            Self::Guard { .. } => "guard",
             Self::Source { .. } => "source",
             Self::Destination { .. } => "destination",
             Self::Group { .. } => "group",
+            Self::Storm { .. } => "storm",
         }
     }
 }
@@ -143,7 +159,7 @@ impl From<Assessment<'_>> for Learning {
             Assessment::Refresh(_) => Self::Refresh,
             Assessment::Revive(_) | Assessment::New => Self::Add,
             Assessment::Move(entry) => Self::Move { from: entry.port() },
-            Assessment::Held(at) => Self::Held { at },
+            Assessment::Held(entry) => Self::Held { at: entry.port() },
         }
     }
 }
@@ -205,6 +221,13 @@ impl fmt::Display for Stage {
                     Err(_the_verdict_says_why) => f.write_str("not taken"),
                 }
             }
+            Self::Guard { outcome: None } => f.write_str("none on this port"),
+            Self::Guard {
+                outcome: Some(Ok(())),
+            } => f.write_str("the endpoint may send this"),
+            Self::Guard {
+                outcome: Some(Err(reason)),
+            } => write!(f, "the endpoint may not send this: {reason}"),
             Self::Source { mac, learning } => write!(f, "{mac}: {learning}"),
             Self::Destination { mac, destination } => write!(f, "{mac}: {destination}"),
             Self::Group { reach, ports } => {
@@ -217,6 +240,10 @@ impl fmt::Display for Stage {
                         write!(f, "{comma}port {port}")
                     }),
                 }
+            }
+            Self::Storm { class, outcome } => {
+                let side = if outcome.is_ok() { "below" } else { "above" };
+                write!(f, "{class}, {side} the limit of the port")
             }
         }
     }
@@ -232,6 +259,7 @@ impl fmt::Display for Learning {
             Self::Refresh => f.write_str("known here, would be refreshed"),
             Self::Add => f.write_str("new, would be learned"),
             Self::Move { from } => write!(f, "would move here from port {from}"),
+            Self::Refused(reason) => write!(f, "not learned: {reason}"),
             Self::Held { at } => write!(f, "not learned, a static entry says port {at}"),
         }
     }

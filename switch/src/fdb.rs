@@ -27,6 +27,10 @@
 //! does for its `sticky` entries. A frame from such a station on another port is forwarded and changes
 //! nothing. (Guards that drop it are a matter of the port, not of the table.)
 //!
+//! **Sticky entries** are learned on ports that say so. They neither age nor move; only the control
+//! side and a table that is full take them away, so that a port cannot take more than its share by
+//! being sticky.
+//!
 //! **Full table.** A new station replaces an expired entry or one that its port may take by the rule of
 //! `occupancy.rs`. The search looks at the two buckets of the key and at a window of
 //! [`WINDOW_LEN`] buckets from a hand that rotates over the table, so that a frame costs bounded
@@ -90,8 +94,8 @@ pub(crate) enum Assessment<'a> {
     Revive(Entry<'a>),
     /// The station has come from another port.
     Move(Entry<'a>),
-    /// Nothing: a static entry says that the station is elsewhere.
-    Held(PortNo),
+    /// Nothing: a static or sticky entry says that the station is elsewhere.
+    Held(Entry<'a>),
     /// The station is new.
     New,
 }
@@ -171,22 +175,28 @@ impl Fdb {
         };
         let age = now.since(entry.seen());
         match entry.origin() {
-            FdbOrigin::Static if entry.port() != port => Assessment::Held(entry.port()),
+            FdbOrigin::Static | FdbOrigin::Sticky if entry.port() != port => {
+                Assessment::Held(entry)
+            }
             FdbOrigin::Learned if age >= self.ageing => Assessment::Revive(entry),
             FdbOrigin::Learned if entry.port() != port => Assessment::Move(entry),
-            FdbOrigin::Static | FdbOrigin::Learned if age > self.refresh_interval => {
+            FdbOrigin::Static | FdbOrigin::Sticky | FdbOrigin::Learned
+                if age > self.refresh_interval =>
+            {
                 Assessment::Refresh(entry)
             }
-            FdbOrigin::Static | FdbOrigin::Learned => Assessment::Known,
+            FdbOrigin::Static | FdbOrigin::Sticky | FdbOrigin::Learned => Assessment::Known,
         }
     }
 
-    /// Does what [`Fdb::assess`] found for the same key, port and time.
+    /// Does what [`Fdb::assess`] found for the same key, port and time. A new or moved station gets an
+    /// entry of `origin`, which is not static.
     #[inline]
     pub(crate) fn learn(
         &self,
         assessment: Assessment<'_>,
         probe: Probe,
+        origin: FdbOrigin,
         port: PortNo,
         now: Timestamp,
     ) -> Learned {
@@ -197,7 +207,7 @@ impl Fdb {
                 Learned::Unchanged
             }
             Assessment::Revive(entry) | Assessment::Move(entry) => {
-                if !self.relocate(entry, FdbOrigin::Learned, port) {
+                if !self.relocate(entry, origin, port) {
                     return Learned::Unchanged;
                 }
                 entry.refresh(now);
@@ -207,7 +217,7 @@ impl Fdb {
                     Learned::Added
                 }
             }
-            Assessment::New => self.insert_learned(probe, port, now),
+            Assessment::New => self.insert_learned(probe, origin, port, now),
         }
     }
 
@@ -258,6 +268,17 @@ impl Fdb {
                 return Ok(());
             }
         }
+    }
+
+    /// Tells whether `port` has a static entry for a station.
+    pub(crate) fn is_static_at(&self, probe: Probe, port: PortNo) -> bool {
+        self.find(probe)
+            .is_some_and(|entry| entry.origin() == FdbOrigin::Static && entry.port() == port)
+    }
+
+    /// Returns how many entries `port` has learned, expired ones that were not swept yet included.
+    pub(crate) fn learned_count(&self, port: PortNo) -> u32 {
+        self.occupancy.owned_by(port)
     }
 
     /// Removes the entry of a station, learned or static; tells whether there was one, expired or not.
@@ -366,7 +387,13 @@ impl Fdb {
 
     /// Off the common path: kept out of the loop over a batch.
     #[cold]
-    fn insert_learned(&self, probe: Probe, port: PortNo, now: Timestamp) -> Learned {
+    fn insert_learned(
+        &self,
+        probe: Probe,
+        origin: FdbOrigin,
+        port: PortNo,
+        now: Timestamp,
+    ) -> Learned {
         let [first, second] = self.buckets_of(probe);
         let Some(_guard) = first.try_lock() else {
             return Learned::Unchanged;
@@ -387,7 +414,7 @@ impl Fdb {
         let Some(claim) = claim else {
             return Learned::Full;
         };
-        self.publish(claim, probe.key, FdbOrigin::Learned, port, now);
+        self.publish(claim, probe.key, origin, port, now);
         Learned::Added
     }
 
@@ -413,7 +440,7 @@ impl Fdb {
         let rank = |entry: Entry<'_>| match entry.origin() {
             FdbOrigin::Static => None,
             FdbOrigin::Learned if self.is_expired(entry, now) => Some((u32::MAX, Duration::MAX)),
-            FdbOrigin::Learned => {
+            FdbOrigin::Learned | FdbOrigin::Sticky => {
                 let priority = claimant.priority_over(entry.port())?;
                 Some((priority, now.since(entry.seen())))
             }
@@ -460,7 +487,7 @@ impl Fdb {
     ) -> Result<Entry<'a>, TableFull> {
         let entries = buckets.flat_map(Bucket::entries).map(|(_, entry)| entry);
         entries
-            .filter(|entry| entry.origin() == FdbOrigin::Learned)
+            .filter(|entry| entry.origin() != FdbOrigin::Static)
             .max_by_key(|entry| {
                 let owned = self.occupancy.owned_by(entry.port());
                 (self.is_expired(*entry, now), owned, now.since(entry.seen()))

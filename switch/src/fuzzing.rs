@@ -4,18 +4,20 @@
 //! of one is padded with zeroes. So a fuzzer and a property test drive the same code, and what one
 //! finds is a regression test of the other.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tapweave_net::{
-    ChecksumOffload, Frame, Gso, GsoKind, MacAddr, NetworkNo, Offload, PortNo, TagAction,
-    Timestamp, Vid,
+    ArpOperation, ArpPacket, ChecksumOffload, Frame, Gso, GsoKind, MacAddr, NetworkNo, Offload,
+    PortNo, TagAction, Timestamp, Vid,
 };
 
 use crate::reference::{Outcome, Reference};
 use crate::{
-    DropReason, EgressPort, FdbAddError, Isolation, NetworkConfig, Pipeline, PortConfig, PortVlans,
-    RemoveNetworkError, SnoopingConfig, Switch, SwitchConfig, UnknownPort, Verdict,
+    DropReason, EgressPort, FdbAddError, Guard, Isolation, NetworkConfig, Pipeline, PortConfig,
+    PortVlans, RemoveNetworkError, SnoopingConfig, Stations, StormLimits, Switch, SwitchConfig,
+    UnknownPort, Verdict,
 };
 
 const WORKERS: usize = 2;
@@ -85,7 +87,20 @@ impl Program<'_> {
             data.extend(tag.to_be_bytes());
             data.extend(self.tci());
         }
-        data.extend([0x08, 0x00]);
+        if shape & 0x20 == 0 {
+            data.extend([0x08, 0x00]);
+        } else {
+            // A probe, which a guard of its source lets pass.
+            let probe = ArpPacket {
+                operation: ArpOperation::Request,
+                sender_mac: from,
+                sender_ip: Ipv4Addr::UNSPECIFIED,
+                target_mac: MacAddr::ZERO,
+                target_ip: Ipv4Addr::LOCALHOST,
+            };
+            data.extend([0x08, 0x06]);
+            data.extend(probe.encode());
+        }
         let offload = match shape >> 2 & 7 {
             0 => self.offload(),
             1 => {
@@ -129,6 +144,20 @@ impl Program<'_> {
                 native: self.vid(),
             },
             _ => PortVlans::Transparent,
+        }
+    }
+
+    /// Seldom a guard: most frames are refused by one.
+    fn guard(&mut self) -> Option<Arc<Guard>> {
+        let is_guarded = self.byte().is_multiple_of(4);
+        is_guarded.then(|| Arc::new(Guard::new(self.mac(), [])))
+    }
+
+    fn stations(&mut self) -> Stations {
+        match self.byte() % 6 {
+            0 => Stations::Locked,
+            1 => Stations::Sticky,
+            _ => Stations::Free,
         }
     }
 
@@ -212,6 +241,7 @@ impl Harness {
             fdb_limit: FDB_LIMIT,
             // Nobody asks, so nothing is limited.
             snooping: Some(SnoopingConfig::default()),
+            storm: StormLimits::NONE,
         };
         let no = self.switch.add_network(config);
         self.reference.add_network(no, config);
@@ -243,13 +273,15 @@ impl Harness {
             0 => Isolation::Isolated,
             _ => Isolation::Open,
         };
-        let vlans = program.vlans();
         let config = PortConfig {
             isolation,
-            vlans: vlans.clone(),
+            vlans: program.vlans(),
+            guard: program.guard(),
+            stations: program.stations(),
+            ..PortConfig::OPEN
         };
-        if let Ok(port) = self.switch.add_port(network, config) {
-            self.reference.add_port(port, network, isolation, vlans);
+        if let Ok(port) = self.switch.add_port(network, config.clone()) {
+            self.reference.add_port(port, network, config);
             self.ports.push(port);
         }
     }

@@ -74,6 +74,18 @@ impl Head {
         }
         Ok(whole.min(l4 - self.len + l4_len + usize::from(gso.size)))
     }
+
+    /// Returns how many frames `frame` would be cut into, for one whose [`Head::packet_len`] is known.
+    pub(crate) fn segment_count(&self, frame: &[u8], offload: Offload) -> u64 {
+        let (Some(gso), Ok(largest)) = (offload.gso, self.packet_len(frame, offload)) else {
+            return 1;
+        };
+        let size = usize::from(gso.size).max(1);
+        // Less than the headers only when everything fits one segment.
+        let headers_len = largest.saturating_sub(size);
+        let payload_len = frame.len() - self.len - headers_len;
+        payload_len.div_ceil(size).max(1) as u64
+    }
 }
 
 #[cfg(test)]
@@ -168,6 +180,21 @@ mod tests {
         assert_eq!(head.packet_len(&frame, udp), Ok(1500));
         let one = super_frame(GsoKind::Udp, 65_000, 38);
         assert_eq!(head.packet_len(&frame, one), Ok(9000));
+    }
+
+    #[test]
+    fn a_super_frame_counts_as_the_frames_that_it_would_be_cut_into() {
+        let mut frame = tagged(&[0x8100], 20 + 20 + 4000);
+        frame[18 + 20 + TCP_DATA_OFFSET] = 0x50;
+        let head = Head::parse(&frame).unwrap();
+        let count = |offload| head.segment_count(&frame, offload);
+        assert_eq!(count(Offload::NONE), 1);
+        for (size, segments) in [(1000, 4), (999, 5), (4000, 1), (4001, 1), (1, 4000)] {
+            let tcp = super_frame(GsoKind::TcpV4, size, 38);
+            assert_eq!(count(tcp), segments, "{size}");
+        }
+        let udp = super_frame(GsoKind::Udp, 1003, 38);
+        assert_eq!(count(udp), 4);
     }
 
     #[test]

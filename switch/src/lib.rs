@@ -23,8 +23,7 @@
 //! use std::time::Duration;
 //! use tapweave_net::{Frame, Offload, Timestamp};
 //! use tapweave_switch::{
-//!     EgressPort, FrameVlan, Isolation, NetworkConfig, PortConfig, PortVlans, SnoopingConfig, Switch,
-//!     SwitchConfig, Verdict,
+//!     EgressPort, FrameVlan, Isolation, NetworkConfig, PortConfig, PortVlans, SnoopingConfig, StormLimits, Switch, SwitchConfig, Verdict,
 //! };
 //!
 //! let switch = Arc::new(Switch::new(SwitchConfig { worker_count: 1, seed: 7 }));
@@ -33,8 +32,9 @@
 //!     ageing: Duration::from_secs(300),
 //!     fdb_limit: 1024,
 //!     snooping: Some(SnoopingConfig::default()),
+//!     storm: StormLimits::NONE,
 //! });
-//! let config = PortConfig { isolation: Isolation::Open, vlans: PortVlans::Transparent };
+//! let config = PortConfig::OPEN;
 //! let [a, b] = [switch.add_port(network, config.clone())?, switch.add_port(network, config)?];
 //!
 //! let mut pipeline = switch.pipeline(0);
@@ -63,6 +63,7 @@ mod multicast;
 mod pipeline;
 mod port_pool;
 mod snapshot;
+mod storm;
 mod switch;
 mod sync;
 mod verdict;
@@ -77,7 +78,7 @@ mod reference;
 #[cfg(not(loom))]
 mod tests;
 
-pub use config::{FDB_LIMIT_MAX, Isolation, NetworkConfig, PortConfig, SwitchConfig};
+pub use config::{FDB_LIMIT_MAX, Isolation, NetworkConfig, PortConfig, Stations, SwitchConfig};
 pub use counters::PortStats;
 pub use drop_reason::DropReason;
 pub use explain::{Destination, Explanation, Learning, Stage};
@@ -88,6 +89,7 @@ pub use multicast::{
     QueryGuard, Reach, SnoopingConfig,
 };
 pub use pipeline::Pipeline;
+pub use storm::{FrameRate, StormClass, StormLimits};
 pub use switch::{AddPortError, FdbAddError, RemoveNetworkError, Switch, UnknownPort};
 pub use verdict::{EgressPort, GroupSlot, Verdict};
 pub use vlan::{FrameVlan, PortVlans};

@@ -11,7 +11,7 @@ use crate::decide::{GroupDecision, News, NoTrace, Prepared, decide, heard};
 use crate::fdb::Learned;
 use crate::multicast::{Outcome, PortSet};
 use crate::snapshot::{Port, Snapshot};
-use crate::{DropReason, EgressPort, FrameVlan, GroupSlot, Switch, Verdict};
+use crate::{DropReason, EgressPort, FdbOrigin, FrameVlan, GroupSlot, Stations, Switch, Verdict};
 
 /// Frames that are prepared together: enough to keep all outstanding memory reads of a core busy.
 const GROUP_LEN: usize = 32;
@@ -187,19 +187,27 @@ fn handle_frame(
     let decision = decide(snapshot, port, now, frame, prepared, &mut NoTrace);
     if let Some(assessment) = decision.lesson {
         let fdb = &port.network.fdb;
-        match fdb.learn(assessment, prepared.source(), port.no, now) {
+        let origin = match port.stations {
+            Stations::Sticky => FdbOrigin::Sticky,
+            Stations::Free | Stations::Locked => FdbOrigin::Learned,
+        };
+        match fdb.learn(assessment, prepared.source(), origin, port.no, now) {
             Learned::Unchanged => {}
             Learned::Added => shard.fdb_learned.add(1),
             Learned::Moved => shard.fdb_moves.add(1),
             Learned::Full => shard.fdb_full.add(1),
         }
     }
-    if let Verdict::Drop(reason) = decision.verdict {
+    let verdict = match decision.charge.map(|charge| charge.take(now)) {
+        Some(Err(above_limit)) => Verdict::Drop(above_limit),
+        Some(Ok(())) | None => decision.verdict,
+    };
+    if let Verdict::Drop(reason) = verdict {
         shard.count_drop(reason);
     } else if let Some(group) = &decision.group {
         note_membership(port, shard, now, frame, prepared, group.news);
     }
-    (decision.verdict, decision.group)
+    (verdict, decision.group)
 }
 
 /// Tells snooping what a frame says.

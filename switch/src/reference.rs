@@ -5,11 +5,17 @@
 //! engine does while there is room.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tapweave_net::{ChecksumOffload, GsoKind, MacAddr, NetworkNo, Offload, PortNo, Timestamp, Vid};
+use tapweave_net::{
+    ChecksumOffload, Frame, GsoKind, MacAddr, NetworkNo, Offload, PortNo, Timestamp, Vid,
+};
 
-use crate::{DropReason, FdbEntry, FdbOrigin, Isolation, NetworkConfig, PortStats, PortVlans};
+use crate::{
+    DropReason, FdbEntry, FdbOrigin, Guard, Isolation, NetworkConfig, PortConfig, PortStats,
+    PortVlans, Stations,
+};
 
 /// The plain switch.
 #[derive(Default)]
@@ -35,6 +41,8 @@ struct Port {
     network: NetworkNo,
     isolation: Isolation,
     vlans: PortVlans,
+    guard: Option<Arc<Guard>>,
+    stations: Stations,
     stats: PortStats,
 }
 
@@ -68,17 +76,13 @@ impl Reference {
         }
     }
 
-    pub(crate) fn add_port(
-        &mut self,
-        no: PortNo,
-        network: NetworkNo,
-        isolation: Isolation,
-        vlans: PortVlans,
-    ) {
+    pub(crate) fn add_port(&mut self, no: PortNo, network: NetworkNo, config: PortConfig) {
         let port = Port {
             network,
-            isolation,
-            vlans,
+            isolation: config.isolation,
+            vlans: config.vlans,
+            guard: config.guard,
+            stations: config.stations,
             stats: PortStats::default(),
         };
         self.ports.insert(no, port);
@@ -218,6 +222,9 @@ impl Reference {
         let network = network.ok_or(DropReason::PortGone)?;
         check_size(data, offload, network.mtu)?;
         let vid = port.vlan_of(data)?;
+        if let Some(guard) = &port.guard {
+            guard.check(&Frame::new(&mut data.to_vec(), 0, offload))?;
+        }
         let [to, from] = [&data[..6], &data[6..12]];
         if from == [0; 6] {
             return Err(DropReason::SourceZero);
@@ -229,7 +236,20 @@ impl Reference {
         let known = known
             .filter(|station| !network.is_forgotten(station, now))
             .map(|station| station.port);
-        network.learn((mac(from), vid), ingress, now, &mut port.stats);
+        let source = network.stations.get(&(mac(from), vid));
+        let is_here = source.is_some_and(|station| station.port == ingress);
+        match (port.stations, source.map(|station| station.origin)) {
+            (Stations::Locked, origin) if !is_here || origin != Some(FdbOrigin::Static) => {
+                return Err(DropReason::Locked);
+            }
+            (_, Some(FdbOrigin::Sticky)) if !is_here => return Err(DropReason::StickyElsewhere),
+            _ => {}
+        }
+        let origin = match port.stations {
+            Stations::Sticky => FdbOrigin::Sticky,
+            Stations::Free | Stations::Locked => FdbOrigin::Learned,
+        };
+        network.learn((mac(from), vid), origin, ingress, now, &mut port.stats);
 
         if to[..5] == [0x01, 0x80, 0xc2, 0, 0] && to[5] < 0x10 {
             return Err(DropReason::ReservedDestination);
@@ -326,6 +346,7 @@ impl Network {
     fn learn(
         &mut self,
         source: (MacAddr, Option<Vid>),
+        origin: FdbOrigin,
         port: PortNo,
         now: Timestamp,
         stats: &mut PortStats,
@@ -335,7 +356,7 @@ impl Network {
         }
         let new = Station {
             port,
-            origin: FdbOrigin::Learned,
+            origin,
             seen: now,
         };
         let refresh_interval = Duration::from_secs(1).min(self.ageing / 2);

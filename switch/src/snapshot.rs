@@ -1,5 +1,6 @@
 //! What exists, as the packet side sees it: immutable, made anew by each change.
 
+use core::num::NonZeroU32;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -8,7 +9,8 @@ use tapweave_net::{NetworkNo, PortNo};
 use crate::counters::PortCounters;
 use crate::fdb::Fdb;
 use crate::multicast::{PortSet, Snooping};
-use crate::{EgressPort, FrameVlan, Isolation, PortVlans};
+use crate::storm::StormMeters;
+use crate::{EgressPort, FrameVlan, Guard, Isolation, PortVlans, Stations};
 
 /// All ports and networks at one moment.
 pub(crate) struct Snapshot {
@@ -42,6 +44,10 @@ pub(crate) struct Port {
     pub(crate) no: PortNo,
     pub(crate) isolation: Isolation,
     pub(crate) vlans: PortVlans,
+    pub(crate) guard: Option<Arc<Guard>>,
+    pub(crate) stations: Stations,
+    pub(crate) mac_limit: Option<NonZeroU32>,
+    pub(crate) storm: Option<Arc<StormMeters>>,
     pub(crate) network: Arc<Network>,
     pub(crate) counters: Arc<PortCounters>,
 }

@@ -22,9 +22,10 @@ use crate::fdb::{Fdb, FdbEntry, FdbOrigin, FdbUsage, OwnedCounts, TableFull};
 use crate::multicast::Snooping;
 use crate::port_pool::PortPool;
 use crate::snapshot::{Member, Network, Port, Snapshot};
+use crate::storm::StormMeters;
 use crate::{
     DropReason, FDB_LIMIT_MAX, GroupSlot, NetworkConfig, Pipeline, PortConfig, PortStats,
-    SwitchConfig, Verdict,
+    StormLimits, SwitchConfig, Verdict,
 };
 
 /// Several networks (bridge domains) with their ports and FDBs. Shared by all threads in an [`Arc`].
@@ -53,6 +54,7 @@ struct Control {
 
 struct ControlNetwork {
     mtu: u16,
+    storm: StormLimits,
     tables: Tables,
 }
 
@@ -66,6 +68,7 @@ struct Tables {
 struct ControlPort {
     network: NetworkNo,
     config: PortConfig,
+    storm: Option<Arc<StormMeters>>,
     counters: Arc<PortCounters>,
 }
 
@@ -155,6 +158,7 @@ impl Switch {
         let snooping = config.snooping.map(|config| Snooping::new(config, seed));
         let network = ControlNetwork {
             mtu: config.mtu,
+            storm: config.storm,
             tables: Tables {
                 fdb: Arc::new(fdb),
                 snooping: snooping.map(Arc::new),
@@ -193,14 +197,15 @@ impl Switch {
     /// [`AddPortError::UnknownNetwork`]; [`AddPortError::Exhausted`] when about a million ports exist.
     pub fn add_port(&self, network: NetworkNo, config: PortConfig) -> Result<PortNo, AddPortError> {
         let mut control = self.control();
-        if !control.networks.contains_key(&network) {
+        let Some(storm) = control.networks.get(&network).map(|network| network.storm) else {
             return Err(AddPortError::UnknownNetwork(network));
-        }
+        };
         let no = control.pool.take().ok_or(AddPortError::Exhausted)?;
         self.owned.make_room(no);
         let port = ControlPort {
             network,
             config,
+            storm: StormMeters::new(storm).map(Arc::new),
             counters: Arc::new(PortCounters::new(self.worker_count)),
         };
         control.ports.insert(no, port);
@@ -286,7 +291,7 @@ impl Switch {
     pub fn fdb_flush(&self, network: NetworkNo, port: Option<PortNo>) -> usize {
         self.fdb(network).map_or(0, |fdb| {
             fdb.remove_where(|origin, at| {
-                origin == FdbOrigin::Learned && port.is_none_or(|port| port == at)
+                origin != FdbOrigin::Static && port.is_none_or(|port| port == at)
             })
         })
     }
@@ -323,6 +328,13 @@ impl Switch {
         snapshot.port(port).map(|port| port.counters.total())
     }
 
+    /// Returns the counters of all ports, in order of their indexes.
+    pub fn all_port_stats(&self) -> Vec<(PortNo, PortStats)> {
+        let snapshot = self.published.load();
+        let ports = snapshot.ports.iter().flatten();
+        ports.map(|port| (port.no, port.counters.total())).collect()
+    }
+
     /// Returns the number of the newest snapshot; it grows by one with each change of ports or networks.
     pub fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
@@ -351,18 +363,31 @@ impl Switch {
             Stage::Ingress { .. }
             | Stage::Size { .. }
             | Stage::Vlan { .. }
+            | Stage::Guard { .. }
             | Stage::Destination { .. }
-            | Stage::Group { .. } => None,
+            | Stage::Group { .. }
+            | Stage::Storm { .. } => None,
         });
+        let mut decided = decision.verdict;
+        if let Some(charge) = decision.charge {
+            let outcome = charge.quote(now);
+            stages.push(Stage::Storm {
+                class: charge.class(),
+                outcome,
+            });
+            if let Err(above_limit) = outcome {
+                decided = Verdict::Drop(above_limit);
+            }
+        }
         let listeners = decision.group.and_then(|group| group.ports);
-        let (verdict, egress) = match (decision.verdict, listeners) {
+        let (verdict, egress) = match (decided, listeners) {
             (Verdict::Flood(vlan), Some(ports)) => (
                 Verdict::Multicast(vlan, GroupSlot(0)),
                 port.group_set(&snapshot, vlan, &ports).collect(),
             ),
-            (Verdict::Flood(vlan), None) => (decision.verdict, port.flood_set(vlan).collect()),
-            (Verdict::Forward(egress), _) => (decision.verdict, vec![egress]),
-            (Verdict::Multicast(..) | Verdict::Drop(_), _) => (decision.verdict, Vec::new()),
+            (Verdict::Flood(vlan), None) => (decided, port.flood_set(vlan).collect()),
+            (Verdict::Forward(egress), _) => (decided, vec![egress]),
+            (Verdict::Multicast(..) | Verdict::Drop(_), _) => (decided, Vec::new()),
         };
         Explanation {
             stages,
@@ -476,6 +501,10 @@ impl Control {
                     no,
                     isolation: inner.config.isolation,
                     vlans: inner.config.vlans.clone(),
+                    guard: inner.config.guard.clone(),
+                    stations: inner.config.stations,
+                    mac_limit: inner.config.mac_limit,
+                    storm: inner.storm.clone(),
                     network: Arc::clone(network),
                     counters: Arc::clone(&inner.counters),
                 });

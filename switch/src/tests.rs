@@ -1,5 +1,6 @@
 //! The engine as the daemon sees it.
 
+mod limits;
 mod multicast;
 mod vlan;
 
@@ -10,8 +11,8 @@ use tapweave_net::{Frame, MacAddr, NetworkNo, Offload, PortNo, Timestamp};
 
 use crate::{
     AddPortError, Destination, DropReason, EgressPort, FDB_LIMIT_MAX, FdbOrigin, FrameVlan,
-    Isolation, Learning, NetworkConfig, Pipeline, PortConfig, PortVlans, RemoveNetworkError, Stage,
-    Switch, SwitchConfig, Verdict,
+    Isolation, Learning, NetworkConfig, Pipeline, PortConfig, RemoveNetworkError, Stage,
+    StormLimits, Switch, SwitchConfig, Verdict,
 };
 
 const NOW: Timestamp = Timestamp::from_secs(1000);
@@ -20,14 +21,12 @@ const NETWORK: NetworkConfig = NetworkConfig {
     ageing: Duration::from_mins(5),
     fdb_limit: 1024,
     snooping: None,
+    storm: StormLimits::NONE,
 };
-const OPEN: PortConfig = PortConfig {
-    isolation: Isolation::Open,
-    vlans: PortVlans::Transparent,
-};
+const OPEN: PortConfig = PortConfig::OPEN;
 const ISOLATED: PortConfig = PortConfig {
     isolation: Isolation::Isolated,
-    vlans: PortVlans::Transparent,
+    ..PortConfig::OPEN
 };
 
 fn switch() -> Arc<Switch> {
@@ -213,7 +212,7 @@ fn what_a_worker_learns_for_a_removed_port_is_purged() {
     // A worker in the middle of a batch on the old snapshot.
     let fdb = &snapshot.port(a).unwrap().network.fdb;
     let probe = fdb.probe(None, mac(1));
-    fdb.learn(fdb.assess(probe, a, NOW), probe, a, NOW);
+    fdb.learn(fdb.assess(probe, a, NOW), probe, FdbOrigin::Learned, a, NOW);
     assert_eq!(switch.fdb_usage(network).unwrap().used, 1);
     assert!(switch.fdb_entries(network, NOW).is_empty());
     let verdict = send(&mut switch.pipeline(0), NOW, b, mac(1), mac(2));
@@ -312,6 +311,7 @@ fn an_explanation_names_the_stages_and_changes_nothing() {
         "ingress      port 0.0 of network 1\n\
          size         frame of 60 bytes, packet of 46 bytes, MTU 1500\n\
          vlan         untagged, transparent port: no VLAN\n\
+         guard        none on this port\n\
          source       02:00:00:00:00:01: new, would be learned\n\
          destination  02:00:00:00:00:02: unknown\n\
          verdict      flood to port 1.0"

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tapweave_net::{Frame, MacAddr, Offload, PortNo, Timestamp};
-use tapweave_switch::{Isolation, NetworkConfig, PortConfig, PortVlans, Switch, SwitchConfig};
+use tapweave_switch::{NetworkConfig, PortConfig, StormLimits, Switch, SwitchConfig};
 
 /// Frames of a batch, as many as a worker reads at once.
 pub(crate) const BATCH_LEN: usize = 32;
@@ -31,11 +31,9 @@ impl Rig {
             ageing: Duration::from_mins(5),
             fdb_limit: station_count,
             snooping: Some(tapweave_switch::SnoopingConfig::default()),
+            storm: StormLimits::NONE,
         });
-        let config = PortConfig {
-            isolation: Isolation::Open,
-            vlans: PortVlans::Transparent,
-        };
+        let config = PortConfig::OPEN;
         let ports = (0..PORTS).filter_map(|_| switch.add_port(network, config.clone()).ok());
         Self {
             ports: ports.collect(),

@@ -1,10 +1,11 @@
 //! `tapweave network connect`
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{AddrParseError, IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{self, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
+use ipnet::IpNet;
 use tapweave_control::api::{Connect, Endpoint};
 use tapweave_control::datapath::NamespaceRef;
 use tapweave_control::{IfName, Name};
@@ -56,6 +57,22 @@ pub(crate) struct ConnectArgs {
     /// Carry these VLANs tagged, such as 10,20-29; without --vlan, untagged frames are dropped
     #[arg(long, value_name = "LIST")]
     trunk: Option<VidSet>,
+    /// Whether the sandbox is kept to its own MAC and addresses and from playing router or DHCP server
+    /// [default: true where its addresses are known]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    guard: Option<bool>,
+    /// A further address, or prefix of addresses, that the guarded sandbox may use (repeatable)
+    #[arg(long, value_name = "CIDR", value_parser = prefix)]
+    allow_address: Vec<IpNet>,
+    /// Most MACs that may send from the port; frames of others are dropped
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    mac_limit: Option<u32>,
+    /// Keep MACs that the port has learned: they neither age nor move to another port
+    #[arg(long)]
+    sticky: bool,
+    /// Learn nothing on the port: only its own MAC and those of `fdb add` may send
+    #[arg(long, conflicts_with_all = ["sticky", "mac_limit"])]
+    locked: bool,
 }
 
 pub(crate) async fn run(args: ConnectArgs, context: &mut Context<'_>) -> anyhow::Result<()> {
@@ -79,6 +96,11 @@ pub(crate) async fn run(args: ConnectArgs, context: &mut Context<'_>) -> anyhow:
         isolated: args.isolated,
         vlan: args.vlan,
         trunk: args.trunk,
+        guard: args.guard,
+        allow_addresses: args.allow_address,
+        mac_limit: args.mac_limit,
+        sticky: args.sticky,
+        locked: args.locked,
     };
     let endpoint = context.client.connect(&args.network, &request).await?;
     match context.output.form() {
@@ -87,6 +109,12 @@ pub(crate) async fn run(args: ConnectArgs, context: &mut Context<'_>) -> anyhow:
         Form::Text => context.output.line(sentence(&endpoint))?,
     }
     Ok(())
+}
+
+/// Reads a prefix, or an address as the prefix of it alone.
+fn prefix(text: &str) -> Result<IpNet, AddrParseError> {
+    let host = |_not_a_prefix| text.parse::<IpAddr>().map(IpNet::from);
+    text.parse().or_else(host)
 }
 
 /// Returns the endpoint in one line, in the style of `ip address`.

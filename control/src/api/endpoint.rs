@@ -49,6 +49,22 @@ pub struct Connect {
     /// frames; without both, the port carries every frame as it is.
     #[serde(default)]
     pub trunk: Option<VidSet>,
+    /// Whether the sandbox is kept to its own addresses and from playing router or DHCP server; if none,
+    /// it is where its addresses are known.
+    #[serde(default)]
+    pub guard: Option<bool>,
+    /// Further addresses that a guarded sandbox may use, without host bits.
+    #[serde(default)]
+    pub allow_addresses: Vec<IpNet>,
+    /// Most stations that the port learns, 1 or more; frames of others are dropped.
+    #[serde(default)]
+    pub mac_limit: Option<u32>,
+    /// Whether stations that the port learns neither age nor move.
+    #[serde(default)]
+    pub sticky: bool,
+    /// Whether only stations with a static entry may send. The endpoint's own gets one.
+    #[serde(default)]
+    pub locked: bool,
 }
 
 impl Connect {
@@ -67,6 +83,11 @@ impl Connect {
             isolated: false,
             vlan: None,
             trunk: None,
+            guard: None,
+            allow_addresses: Vec::new(),
+            mac_limit: None,
+            sticky: false,
+            locked: false,
         }
     }
 }
@@ -115,4 +136,14 @@ pub struct Endpoint {
     pub vlan: Option<Vid>,
     /// The VLANs of tagged frames, as `10,20-29`; none for a port that is no trunk.
     pub trunk: Option<VidSet>,
+    /// Whether the sandbox is kept to its own addresses and from playing router or DHCP server.
+    pub guard: bool,
+    /// Further addresses that it may use, if it is guarded.
+    pub allowed_addresses: Vec<IpNet>,
+    /// Most stations that the port learns, if that is limited.
+    pub mac_limit: Option<u32>,
+    /// Whether stations that the port learns neither age nor move.
+    pub sticky: bool,
+    /// Whether only stations with a static entry may send.
+    pub locked: bool,
 }

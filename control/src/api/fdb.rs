@@ -59,6 +59,8 @@ pub struct FdbEntryView {
 pub enum FdbKind {
     /// From a frame; it ages.
     Learned,
+    /// From a frame on a sticky port; it stays there.
+    Sticky,
     /// By request; it stays.
     Static,
 }

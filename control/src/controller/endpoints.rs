@@ -8,7 +8,7 @@ use super::Controller;
 use crate::api::{Connect, Disconnect, Endpoint};
 use crate::datapath::{AttachedPort, Isolation, Offloading, SandboxNo};
 use crate::error::Thing;
-use crate::model::{EndpointPlan, EndpointRecord};
+use crate::model::{EndpointPlan, EndpointRecord, PortRules};
 use crate::{ControlError, Id, Name};
 
 /// Most queues of a TAP.
@@ -243,6 +243,7 @@ impl Controller {
                 Isolation::Open
             },
             vlans: port_vlans(request)?,
+            rules: PortRules::new(request)?,
         })
     }
 }

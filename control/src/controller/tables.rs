@@ -44,6 +44,12 @@ impl Controller {
             .ok_or_else(|| no_such_port(reference))
     }
 
+    /// Returns the name of the port with a number, `None` when there is none.
+    pub fn port_name(&self, port: PortNo) -> Option<String> {
+        let model = self.model();
+        model.endpoint_at(port).map(EndpointRecord::port_name)
+    }
+
     /// Returns the forwarding table of one network, or those of all, in order of network, MAC and
     /// VLAN.
     ///
@@ -271,6 +277,7 @@ fn fdb_view(model: &Model, network: &Name, entry: &FdbEntry) -> FdbEntryView {
         age_ms: u64::try_from(entry.age.as_millis()).unwrap_or(u64::MAX),
         kind: match entry.origin {
             FdbOrigin::Learned => FdbKind::Learned,
+            FdbOrigin::Sticky => FdbKind::Sticky,
             FdbOrigin::Static => FdbKind::Static,
         },
     }

@@ -1,13 +1,15 @@
 //! An endpoint: planned, then seated at a port.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::num::NonZeroU32;
 
 use ipnet::IpNet;
 use tapweave_net::{MacAddr, NetworkNo, PortNo};
-use tapweave_switch::PortVlans;
+use tapweave_switch::{PortVlans, Stations};
 
 use crate::api::Endpoint;
 use crate::datapath::{AttachedPort, InterfaceSettings, Isolation, Offloading, SandboxNo};
+use crate::model::PortRules;
 use crate::{Id, IfName, Name};
 
 /// What an endpoint is to be, checked but for what the network has to give.
@@ -39,6 +41,8 @@ pub(crate) struct EndpointPlan {
     pub(crate) isolation: Isolation,
     /// How the port takes part in VLANs.
     pub(crate) vlans: PortVlans,
+    /// What the sandbox may do on its port.
+    pub(crate) rules: PortRules,
 }
 
 /// A sandbox in a network.
@@ -74,6 +78,8 @@ pub(crate) struct EndpointRecord {
     pub(crate) isolation: Isolation,
     /// How the port takes part in VLANs.
     pub(crate) vlans: PortVlans,
+    /// What the sandbox may do on its port.
+    pub(crate) rules: PortRules,
     /// Whether it has its port yet.
     pub(crate) place: Place,
 }
@@ -116,6 +122,9 @@ impl EndpointRecord {
             offload: self.offload,
             isolation: self.isolation,
             vlans: self.vlans.clone(),
+            guarded_addresses: self.rules.guarded_addresses(&self.addresses, &self.vlans),
+            stations: self.rules.stations,
+            mac_limit: self.rules.mac_limit,
         }
     }
 
@@ -140,6 +149,14 @@ impl EndpointRecord {
             isolated: self.isolation == Isolation::Isolated,
             vlan: self.vlans.untagged(),
             trunk: self.vlans.tagged().cloned(),
+            guard: self
+                .rules
+                .guarded_addresses(&self.addresses, &self.vlans)
+                .is_some(),
+            allowed_addresses: self.rules.allowed.clone(),
+            mac_limit: self.rules.mac_limit.map(NonZeroU32::get),
+            sticky: self.rules.stations == Stations::Sticky,
+            locked: self.rules.stations == Stations::Locked,
         })
     }
 }

@@ -105,6 +105,7 @@ impl NetworkRecord {
                 Isolation::Open => plan.isolation,
             },
             vlans: plan.vlans,
+            rules: plan.rules,
             place: Place::Planned,
         })
     }

@@ -3,11 +3,11 @@
 use tapweave_net::Timestamp;
 
 use super::{Prepared, Trace};
-use crate::DropReason;
 use crate::explain::{Learning, Stage};
 use crate::fdb::Assessment;
 use crate::head::Head;
 use crate::snapshot::Port;
+use crate::{DropReason, FdbOrigin, Stations};
 
 #[inline]
 pub(super) fn assess<'a>(
@@ -29,9 +29,41 @@ pub(super) fn assess<'a>(
         });
     }
     let assessment = ingress.network.fdb.assess(prepared.source, ingress.no, now);
+    let admitted = admit(ingress, prepared, assessment);
     trace.stage(|| Stage::Source {
         mac: head.source,
-        learning: Learning::from(assessment),
+        learning: match admitted {
+            Ok(()) => Learning::from(assessment),
+            Err(reason) => Learning::Refused(reason),
+        },
     });
-    Ok(assessment)
+    admitted.map(|()| assessment)
+}
+
+/// Applies the rules of the port on which stations may send.
+#[inline]
+fn admit(
+    ingress: &Port,
+    prepared: &Prepared,
+    assessment: Assessment<'_>,
+) -> Result<(), DropReason> {
+    let fdb = &ingress.network.fdb;
+    if ingress.stations == Stations::Locked && !fdb.is_static_at(prepared.source, ingress.no) {
+        return Err(DropReason::Locked);
+    }
+    let is_one_more = match assessment {
+        Assessment::Held(entry) if entry.origin() == FdbOrigin::Sticky => {
+            return Err(DropReason::StickyElsewhere);
+        }
+        Assessment::Off | Assessment::Known | Assessment::Refresh(_) | Assessment::Held(_) => false,
+        Assessment::Revive(entry) => entry.port() != ingress.no,
+        Assessment::Move(_) | Assessment::New => true,
+    };
+    match ingress.mac_limit {
+        // Workers that learn at the same moment may go one beyond the limit each.
+        Some(limit) if is_one_more && fdb.learned_count(ingress.no) >= limit.get() => {
+            Err(DropReason::MacLimit)
+        }
+        Some(_) | None => Ok(()),
+    }
 }

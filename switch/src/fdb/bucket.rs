@@ -211,7 +211,7 @@ impl<'a> Entry<'a> {
         self.meta.port()
     }
 
-    pub(super) const fn origin(self) -> FdbOrigin {
+    pub(crate) const fn origin(self) -> FdbOrigin {
         self.meta.origin()
     }
 

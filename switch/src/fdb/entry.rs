@@ -25,6 +25,9 @@ pub struct FdbEntry {
 pub enum FdbOrigin {
     /// From the source address of a frame; it ages.
     Learned,
+    /// From the source address of a frame on a sticky port; it stays and does not move, but counts as
+    /// learned when the table is full and when it is flushed.
+    Sticky,
     /// From the control plane; it stays and does not move.
     Static,
 }

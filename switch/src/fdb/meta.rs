@@ -25,8 +25,10 @@ const STATE: u64 = 0b11 << 32;
 const EMPTY: u64 = 0b00 << 32;
 const BUSY: u64 = 0b01 << 32;
 const LIVE: u64 = 0b10 << 32;
-/// Set for entries of the control plane. The flag bits above it are free for kinds of targets.
+/// Set for entries of the control plane.
 const STATIC: u64 = 1 << 34;
+/// Set for entries of sticky ports. The flag bits above it are free for kinds of targets.
+const STICKY: u64 = 1 << 35;
 const TARGET: u64 = u32::MAX as u64;
 const VERSION_SHIFT: u32 = 40;
 const VERSION: u64 = u64::MAX << VERSION_SHIFT;
@@ -54,10 +56,10 @@ impl Meta {
     }
 
     pub(super) const fn origin(self) -> FdbOrigin {
-        if self.0 & STATIC == 0 {
-            FdbOrigin::Learned
-        } else {
-            FdbOrigin::Static
+        match self.0 & (STATIC | STICKY) {
+            0 => FdbOrigin::Learned,
+            STICKY => FdbOrigin::Sticky,
+            _ => FdbOrigin::Static,
         }
     }
 
@@ -79,6 +81,7 @@ impl Meta {
     pub(super) const fn live(self, origin: FdbOrigin, port: PortNo) -> Self {
         let origin = match origin {
             FdbOrigin::Learned => 0,
+            FdbOrigin::Sticky => STICKY,
             FdbOrigin::Static => STATIC,
         };
         Self(self.0 & VERSION | LIVE | origin | port.to_u32() as u64)
@@ -98,5 +101,7 @@ mod tests {
         assert_eq!((next.port(), next.origin()), (port, FdbOrigin::Learned));
         assert_eq!((last.port(), last.origin()), (port, FdbOrigin::Static));
         assert_eq!(last.busy().empty().word(), 0);
+        let sticky = next.live(FdbOrigin::Sticky, port);
+        assert_eq!((sticky.port(), sticky.origin()), (port, FdbOrigin::Sticky));
     }
 }

@@ -62,7 +62,7 @@ impl Occupancy {
             FdbOrigin::Static => {
                 self.static_count.fetch_add(1, Ordering::Relaxed);
             }
-            FdbOrigin::Learned => {
+            FdbOrigin::Learned | FdbOrigin::Sticky => {
                 if self.owned.add(port) {
                     self.owner_count.fetch_add(1, Ordering::Relaxed);
                 }
@@ -76,7 +76,7 @@ impl Occupancy {
             FdbOrigin::Static => {
                 self.static_count.fetch_sub(1, Ordering::Relaxed);
             }
-            FdbOrigin::Learned => {
+            FdbOrigin::Learned | FdbOrigin::Sticky => {
                 if self.owned.remove(port) {
                     self.owner_count.fetch_sub(1, Ordering::Relaxed);
                 }

@@ -29,7 +29,8 @@ fn station(port_index: u32, number: u64) -> MacAddr {
 
 fn learn(fdb: &Fdb, mac: MacAddr, port: PortNo, now: Timestamp) -> Learned {
     let probe = fdb.probe(None, mac);
-    fdb.learn(fdb.assess(probe, port, now), probe, port, now)
+    let assessment = fdb.assess(probe, port, now);
+    fdb.learn(assessment, probe, FdbOrigin::Learned, port, now)
 }
 
 fn lookup(fdb: &Fdb, mac: MacAddr, now: Timestamp) -> Option<PortNo> {

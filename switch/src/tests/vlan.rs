@@ -3,7 +3,7 @@
 use tapweave_net::{TagAction, Vid, VlanTag};
 
 use super::*;
-use crate::FdbAddError;
+use crate::{FdbAddError, PortVlans};
 
 /// A network of two access ports of VLAN 10, one of VLAN 20, a trunk of both and a transparent port.
 struct Rig {
@@ -194,6 +194,7 @@ fn an_explanation_says_which_vlan_and_what_happens_to_the_tag() {
         "ingress      port 0.0 of network 1\n\
          size         frame of 60 bytes, packet of 46 bytes, MTU 1500\n\
          vlan         untagged, access port of VLAN 10: VLAN 10\n\
+         guard        none on this port\n\
          source       02:00:00:00:00:01: new, would be learned\n\
          destination  02:00:00:00:00:02: unknown\n\
          verdict      flood in VLAN 10 to port 1.0, port 3.0 (tagged vlan 10, p 0), \
