@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use anyhow::{Result, ensure};
 use tapweave_net::MacAddr;
 
 /// The `EtherType` that IEEE 802 sets aside for local experiments; the kernel has no use for it.
@@ -43,6 +44,20 @@ pub fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
+}
+
+/// Reads what [`hex`] writes.
+///
+/// # Errors
+///
+/// When a digit is missing or is none.
+pub fn from_hex(text: &str) -> Result<Vec<u8>> {
+    let pairs = text.as_bytes().chunks(2).map(|pair| {
+        let digits = str::from_utf8(pair)?;
+        ensure!(digits.len() == 2, "half an octet in {text:?}");
+        Ok(u8::from_str_radix(digits, 16)?)
+    });
+    pairs.collect()
 }
 
 /// Returns the destination of a frame, `None` when it is too short.

@@ -27,7 +27,9 @@ mod everywhere {
     ];
 
     fn segment(lab: &Lab) -> Result<Segment> {
-        Segment::with(lab, SUBNET, &["", "", "--offload=false"])
+        let unguarded = "--guard=false";
+        let finished = "--guard=false --offload=false";
+        Segment::with(lab, SUBNET, &[unguarded, unguarded, finished])
     }
 
     /// Everybody still reaches everybody.
