@@ -8,6 +8,7 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use tapweave_net::{
     ArpOperation, ArpPacket, ChecksumOffload, Frame, Gso, GsoKind, MacAddr, NetworkNo, Offload,
     PortNo, TagAction, Timestamp, Vid,
@@ -44,6 +45,44 @@ pub fn engine(bytes: &[u8]) {
         harness.step(&mut program);
     }
     harness.compare_all();
+}
+
+/// Asks the guard of an endpoint about `input`, six bytes of offload and a frame.
+///
+/// # Panics
+///
+/// When a frame passes that is not from the endpoint's MAC, or the answer changes when it is asked again.
+pub fn guard(input: &[u8]) {
+    let Some((&[start, offset, kind, own @ ..], frame)) = input.split_first_chunk::<6>() else {
+        return;
+    };
+    let mac = MacAddr::new([0x02, 0, 0, 0, 0, 0x0a]);
+    let mut frame = frame.to_vec();
+    // Mostly the endpoint's own MAC and one of its addresses, or little would get past them.
+    if kind % 4 > 0
+        && let Some(source) = frame.get_mut(6..12)
+    {
+        source.copy_from_slice(&mac.octets());
+    }
+    let guard = Guard::new(
+        mac,
+        [IpNet::from(core::net::IpAddr::from([10, 0, 0, own[0]]))],
+    );
+    let checksum = match kind / 64 {
+        0 => ChecksumOffload::Complete,
+        _ => ChecksumOffload::Partial {
+            start: start.into(),
+            offset: offset.into(),
+        },
+    };
+    let offload = Offload {
+        checksum,
+        gso: None,
+    };
+    let first = guard.check(&Frame::new(&mut frame.clone(), 0, offload));
+    let again = guard.check(&Frame::new(&mut frame, 0, offload));
+    assert_eq!(first, again);
+    assert!(first.is_err() || frame[6..12] == mac.octets());
 }
 
 /// What is left of the byte string.
@@ -474,10 +513,11 @@ mod tests {
 
     /// Two networks, then ports: what a random string seldom begins with.
     #[rustfmt::skip]
-    const PREAMBLE: [u8; 34] = [
+    const PREAMBLE: [u8; 48] = [
         0, 3, 0, 2,
-        2, 0, 1, 3, 2, 0, 1, 3, 2, 0, 0, 3, 2, 0, 0, 1, 2, 0, 1, 0, 1, 2, 0, 1, 2, 1,
-        2, 1, 1, 3,
+        2, 0, 1, 3, 1, 2, 2, 0, 1, 3, 1, 2, 2, 0, 0, 3, 1, 2, 2, 0, 0, 1, 1, 2,
+        2, 0, 1, 0, 1, 1, 2, 2, 0, 1, 2, 1, 1, 2,
+        2, 1, 1, 3, 1, 1,
     ];
 
     proptest! {
@@ -486,6 +526,11 @@ mod tests {
         #[test]
         fn the_engine_does_what_a_plain_switch_does(program in vec(any::<u8>(), 0..2_500)) {
             engine(&[&PREAMBLE, &program[..]].concat());
+        }
+
+        #[test]
+        fn the_guard_says_the_same_twice(input in vec(any::<u8>(), 0..120)) {
+            guard(&input);
         }
     }
 }
