@@ -1,7 +1,8 @@
 //! Internet checksums: in full, by difference, and what a partial one still needs.
 //!
 //! [`Sum`] computes, [`Delta`] updates by RFC 1624, [`complete`] finishes what a sender left to a
-//! device, and [`verify_transport`] tells whether the L4 checksum of a parsed frame is right.
+//! device, [`verify_transport`] tells whether the L4 checksum of a parsed frame is right, and
+//! [`is_transport_partial`] whether it is one that a sender left to a device that never came.
 
 mod delta;
 mod sum;
@@ -12,7 +13,8 @@ pub use delta::Delta;
 pub use sum::Sum;
 
 use crate::{
-    Extension, Fragment, IpProtocol, Ipv4View, Ipv6View, Network, ParsedFrame, RawOption, Transport,
+    Extension, Fragment, IpProtocol, Ipv4View, Ipv6View, Network, ParsedFrame, RawOption, TcpView,
+    Transport, UdpView,
 };
 
 /// A partial checksum that its frame has no room for.
@@ -89,6 +91,28 @@ pub fn verify_transport(frame: &[u8], parsed: &ParsedFrame) -> Verification {
         Some(_) => Verification::Wrong,
         None => Verification::Unknown,
     }
+}
+
+/// Tells whether the checksum field of TCP or UDP in `frame`, which was parsed as `parsed`, holds the
+/// bare sum of the pseudo-header where a checksum should be: it is a
+/// [partial](crate::ChecksumOffload::Partial) one whose metadata got lost on the way. The payload is
+/// summed only if the field looks so, to tell it from a right checksum of the same value.
+pub fn is_transport_partial(frame: &[u8], parsed: &ParsedFrame) -> bool {
+    let offset = match (parsed.transport(), parsed.fragment()) {
+        (Some(Transport::Tcp), Fragment::Whole) => TcpView::CHECKSUM_OFFSET,
+        (Some(Transport::Udp), Fragment::Whole) => UdpView::CHECKSUM_OFFSET,
+        _ => return false,
+    };
+    is_bare_sum(frame, parsed, offset).unwrap_or(false)
+        && verify_transport(frame, parsed) == Verification::Wrong
+}
+
+/// Tells whether the field at `offset` of the L4 header is the sum of its pseudo-header.
+fn is_bare_sum(frame: &[u8], parsed: &ParsedFrame, offset: usize) -> Option<bool> {
+    let segment = parsed.l4_bytes(frame)?;
+    let field = segment.get(offset..)?.first_chunk()?;
+    let pseudo = pseudo_header(frame, parsed, parsed.transport()?, segment.len())?;
+    Some(pseudo.fold() == u16::from_be_bytes(*field))
 }
 
 /// Returns the sum of the pseudo-header before an L4 header and payload of `len` bytes; zero for
