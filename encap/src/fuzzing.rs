@@ -13,11 +13,13 @@
 
 use core::net::{IpAddr, Ipv4Addr};
 
-use tapweave_net::{Frame, Offload, VnetHdr};
+use tapweave_net::checksum::complete;
+use tapweave_net::{ChecksumOffload, Frame, Offload, ParsedFrame, Splitter, VnetHdr};
 
 use crate::{
-    DatagramRun, DscpModel, Encap, EncapKind, HopLimit, Inner, IpVersion, Marking, Outer, Refusal,
-    RouteTable, TagPolicy, TrafficClass, Tunnel, Vni, Vtep, pop, pop_outer,
+    DatagramRun, DscpModel, Encap, EncapKind, HopLimit, Inner, IpVersion, Layer, Marking, Outer,
+    Refusal, RouteTable, TagPolicy, TrafficClass, Tunnel, Vni, Vtep, pop, pop_outer,
+    received_offload,
 };
 
 #[cfg(test)]
@@ -96,8 +98,23 @@ fn receive(tunnel: &Tunnel, class: TrafficClass, bytes: &[u8]) {
             let after = popped.inner.to_vec();
             assert_eq!(tunnel.admit(popped.inner, class), Ok(()));
             assert_eq!(popped.inner, after);
+            if kind.layer() == Layer::Link {
+                check_left(&after);
+            }
         }
         Err(_) => assert_eq!(popped.inner, before),
+    }
+}
+
+/// What is said to be left to do on a frame can be done.
+fn check_left(frame: &[u8]) {
+    let Ok(parsed) = ParsedFrame::parse(frame) else {
+        return;
+    };
+    let offload = received_offload(frame, &parsed, 1450);
+    if let ChecksumOffload::Partial { start, offset } = offload.checksum {
+        complete(&mut frame.to_vec(), start, offset).expect("the field is in the frame");
+        assert!(offload.gso.is_none() || Splitter::new(frame, offload).is_ok());
     }
 }
 

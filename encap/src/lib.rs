@@ -12,6 +12,7 @@
 //!
 //!  socket ─► pop ─► VxlanTable or RouteTable ─► Tunnel::admit ─► inner frame or packet
 //!                   who may send, and what      inner tags, IP version, ECN, DSCP
+//!                                               └─► received_offload: what is left to do on it
 //! ```
 //!
 //! - *Payload and outer headers are two things.* For VXLAN, FOU and GUE the kernel makes the outer
@@ -80,6 +81,7 @@ mod outer;
 mod path_mtu;
 mod peer;
 mod prefix_map;
+mod received;
 mod refusal;
 mod route_table;
 mod run;
@@ -98,6 +100,7 @@ pub use vxlan::VxlanHeader;
 pub use datagram::{Popped, PoppedOuter, pop, pop_outer};
 pub use inner::{Inner, InnerPacket};
 pub use outer::{Outer, Vtep};
+pub use received::received_offload;
 pub use refusal::Refusal;
 pub use run::DatagramRun;
 pub use segments::{Segment, Segments};
