@@ -86,6 +86,45 @@ pub(crate) fn udp4_super() -> (Vec<u8>, Offload) {
     (ipv4(&[], UDP, &udp(44 * size)), offload)
 }
 
+/// Datagrams of some flows in turn.
+#[derive(Clone, Copy)]
+pub(crate) struct Datagrams {
+    pub(crate) flow_count: u16,
+    pub(crate) payload_len: u16,
+    pub(crate) checksum: ChecksumOffload,
+}
+
+impl Datagrams {
+    /// Returns the frame of this number, whose checksum is right.
+    pub(crate) fn frame(&self, number: u16) -> (Vec<u8>, Offload) {
+        let mut datagram = udp(self.payload_len);
+        let source_port = 10_000 + number % self.flow_count;
+        datagram[..2].copy_from_slice(&source_port.to_be_bytes());
+        datagram[6..8].fill(0);
+        let mut frame = ipv4(&[], UDP, &datagram);
+        let pseudo = Sum::of(&frame[26..34])
+            .and_u16(u16::from(UDP))
+            .and_u16(UDP_LEN + self.payload_len);
+        let checksum = match self.checksum {
+            ChecksumOffload::Partial { .. } => pseudo.fold(),
+            ChecksumOffload::Complete | ChecksumOffload::Validated => {
+                pseudo.and_bytes(&datagram).udp_checksum()
+            }
+        };
+        frame[40..42].copy_from_slice(&checksum.to_be_bytes());
+        let offload = Offload {
+            checksum: self.checksum,
+            gso: None,
+        };
+        (frame, offload)
+    }
+}
+
+/// The state of a checksum that the sender has left to a device.
+pub(crate) fn udp4_partial() -> ChecksumOffload {
+    partial(IPV4_LEN, UDP_CHECKSUM)
+}
+
 fn partial(l3_len: u16, offset: u16) -> ChecksumOffload {
     ChecksumOffload::Partial {
         start: ETHERNET_LEN + l3_len,

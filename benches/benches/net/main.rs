@@ -1,9 +1,10 @@
-//! What the pure packet code costs: parsing, flow hashing, checksums, cutting super-frames.
+//! What the pure packet code costs: parsing, flow hashing, checksums, cutting and merging super-frames.
 //!
 //! Every action runs once more with an allocator that counts, before it is measured, and a single
 //! allocation fails the benchmark. The frames lie in the first-level cache: these are the costs of the
 //! instructions, to which a real frame adds the misses on its headers.
 
+mod coalescing;
 mod frames;
 
 use std::hint::black_box;
@@ -14,6 +15,7 @@ use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterio
 use tapweave_net::checksum::{Delta, Sum, complete};
 use tapweave_net::{ChecksumOffload, ParsedFrame, Splitter};
 
+use coalescing::coalesce;
 use frames::L4;
 
 fn parse(criterion: &mut Criterion) {
@@ -103,5 +105,5 @@ fn measure(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, mut action: imp
     group.bench_function(name, |bencher| bencher.iter(&mut action));
 }
 
-criterion_group!(benches, parse, flow, checksum, split);
+criterion_group!(benches, parse, flow, checksum, split, coalesce);
 criterion_main!(benches);
