@@ -27,22 +27,43 @@ impl ProcessStats {
             .lines()
             .find_map(|line| line.strip_prefix("VmRSS:")?.strip_suffix("kB"))
             .context("no VmRSS in /proc/PID/status")?;
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        // The second field is a name in parentheses, which may hold anything.
-        let (_, fields) = stat.rsplit_once(')').context("no name in /proc/PID/stat")?;
-        let mut times = fields.split_whitespace().skip(11);
-        let mut ticks = || -> Result<u64> {
-            Ok(times
-                .next()
-                .context("no times in /proc/PID/stat")?
-                .parse()?)
-        };
         Ok(Self {
             resident_len: resident.trim().parse::<u64>()? * 1024,
-            ticks: ticks()? + ticks()?,
+            ticks: ticks(&format!("/proc/{pid}/stat"))?,
             thread_count: fs::read_dir(format!("/proc/{pid}/task"))?.count(),
         })
     }
+}
+
+/// Returns the processor time of the threads of a process whose names begin with `prefix`, in clock ticks
+/// of 10 ms.
+///
+/// # Errors
+///
+/// When there is no such process.
+pub fn thread_ticks(pid: u32, prefix: &str) -> Result<u64> {
+    let mut sum = 0;
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let task = task?.path();
+        // A thread may end while it is looked at.
+        let name = fs::read_to_string(task.join("comm")).unwrap_or_default();
+        if name.starts_with(prefix) {
+            sum += ticks(&task.join("stat").display().to_string())?;
+        }
+    }
+    Ok(sum)
+}
+
+/// Reads user and kernel time from a file in the format of `/proc/PID/stat`.
+fn ticks(path: &str) -> Result<u64> {
+    let stat = fs::read_to_string(path)?;
+    // The second field is a name in parentheses, which may hold anything.
+    let (_, fields) = stat
+        .rsplit_once(')')
+        .with_context(|| format!("no name in {path}"))?;
+    let times = fields.split_whitespace().skip(11).take(2);
+    let times = times.map(|time| Ok(time.parse::<u64>()?));
+    times.sum()
 }
 
 /// Returns the TAP descriptors that a process holds.
