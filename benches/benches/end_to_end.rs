@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::{Parser, ValueEnum as _};
-use tapweave_benches::datapath::Kind;
+use tapweave_benches::datapath::{Build, Kind};
 use tapweave_benches::machine::Machine;
 use tapweave_benches::mix::Mix;
 use tapweave_benches::plan::{Case, Plan};
@@ -33,9 +33,12 @@ struct Args {
     /// Measure only this datapath (may be repeated); ratios are to the first
     #[arg(long, value_name = "NAME")]
     datapath: Vec<Kind>,
-    /// Measure this build of tapweave as well
+    /// Measure this build of tapweave as well, as `other`
     #[arg(long, value_name = "PATH")]
     tapweave: Option<PathBuf>,
+    /// Start the daemon of `other` with these options, separated by spaces
+    #[arg(long, value_name = "OPTIONS", allow_hyphen_values = true)]
+    options: Option<String>,
     /// Run everything once, as shortly as possible; the figures mean nothing
     #[arg(long)]
     test: bool,
@@ -92,8 +95,16 @@ impl Args {
             return self.datapath.clone();
         }
         let all = Kind::value_variants().iter().copied();
-        all.filter(|kind| *kind != Kind::Other || self.tapweave.is_some())
+        let has_other = self.tapweave.is_some() || self.options.is_some();
+        all.filter(|kind| *kind != Kind::Other || has_other)
             .collect()
+    }
+
+    fn other(&self) -> Build {
+        Build {
+            program: self.tapweave.clone(),
+            options: self.options.clone().unwrap_or_default(),
+        }
     }
 }
 
@@ -145,7 +156,7 @@ fn measure(args: &Args) -> Result<Report> {
     Lab::run(|lab| {
         let mut datapaths = Vec::new();
         for kind in args.datapaths() {
-            match kind.join(lab, args.tapweave.as_ref())? {
+            match kind.join(lab, &args.other())? {
                 Some(joined) => datapaths.push(joined),
                 None => report.missing.push(kind.name()),
             }

@@ -9,9 +9,9 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::ValueEnum;
-use tapweave_integration::{Lab, Sandbox, cli, traffic};
+use tapweave_integration::{Lab, Sandbox, traffic};
 
 use kernel::KernelBridge;
 use open_vswitch::OpenVswitch;
@@ -25,12 +25,23 @@ pub enum Kind {
     Kernel,
     /// A tapweave daemon as it is started without options
     Tapweave,
-    /// Another build of tapweave, of `--tapweave`
+    /// A daemon with `--backend epoll`
+    TapweaveEpoll,
+    /// Another build of tapweave, or one with other options: `--tapweave`, `--options`
     Other,
     /// Open vSwitch's `netdev` datapath with userspace TSO
     OpenVswitch,
     /// `vde_switch` of Virtual Distributed Ethernet
     Vde,
+}
+
+/// Which tapweave, and how its daemon is started.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Build {
+    /// The program; the one of this workspace if none is named.
+    pub program: Option<PathBuf>,
+    /// Options of the daemon, separated by spaces.
+    pub options: String,
 }
 
 /// Two sandboxes and what is between them.
@@ -61,21 +72,21 @@ pub trait Switch: fmt::Debug {
 }
 
 impl Kind {
-    /// Joins two new sandboxes; returns nothing where the switch is not installed. `other` is the
-    /// program of [`Kind::Other`].
+    /// Joins two new sandboxes; returns nothing where the switch is not installed. `other` is what
+    /// [`Kind::Other`] stands for.
     ///
     /// # Errors
     ///
     /// When the switch is installed and does not work.
-    pub fn join(self, lab: &Lab, other: Option<&PathBuf>) -> Result<Option<Joined>> {
+    pub fn join(self, lab: &Lab, other: &Build) -> Result<Option<Joined>> {
         if !self.is_installed() {
             return Ok(None);
         }
         let name = self.name();
         let [client, server] = ["a", "b"].map(|end| lab.sandbox(&format!("{name}-{end}")));
         let (client, server) = (client?, server?);
-        let tapweave = |binary| {
-            let (switch, server_ip) = Tapweave::join(lab, name, binary, &client, &server)?;
+        let tapweave = |build: &Build| {
+            let (switch, server_ip) = Tapweave::join(lab, name, build, &client, &server)?;
             let name = format!("{name} ({})", switch.backend()?);
             anyhow::Ok((name, Box::new(switch) as Box<dyn Switch>, server_ip))
         };
@@ -84,8 +95,12 @@ impl Kind {
                 let (switch, server_ip) = KernelBridge::join(lab, &client, &server)?;
                 (name.to_owned(), Box::new(switch), server_ip)
             }
-            Self::Tapweave => tapweave(&cli::binary()?)?,
-            Self::Other => tapweave(other.context("which other tapweave?")?)?,
+            Self::Tapweave => tapweave(&Build::default())?,
+            Self::TapweaveEpoll => tapweave(&Build {
+                options: "--backend epoll".to_owned(),
+                ..Build::default()
+            })?,
+            Self::Other => tapweave(other)?,
             Self::OpenVswitch => {
                 let (switch, server_ip) = OpenVswitch::join(lab, &client, &server)?;
                 (name.to_owned(), Box::new(switch), server_ip)
@@ -110,6 +125,7 @@ impl Kind {
         match self {
             Self::Kernel => "kernel",
             Self::Tapweave => "tapweave",
+            Self::TapweaveEpoll => "tapweave-epoll",
             Self::Other => "other",
             Self::OpenVswitch => "open-vswitch",
             Self::Vde => "vde_switch",
@@ -118,7 +134,7 @@ impl Kind {
 
     fn is_installed(self) -> bool {
         match self {
-            Self::Kernel | Self::Tapweave | Self::Other => true,
+            Self::Kernel | Self::Tapweave | Self::TapweaveEpoll | Self::Other => true,
             Self::OpenVswitch => OpenVswitch::is_installed(),
             Self::Vde => VdeSwitch::is_installed(),
         }

@@ -187,7 +187,7 @@ impl Report {
                 "threads",
                 "% of a core",
                 "connect, ms",
-                "of it daemon CPU, ms",
+                "control CPU a connect, ms",
             ],
         )?;
         for idle in &self.idle {

@@ -1,13 +1,12 @@
 //! tapweave, as a user starts it.
 
 use std::net::IpAddr;
-use std::path::Path;
 
 use anyhow::{Context, Result};
 use tapweave_integration::listing::number;
-use tapweave_integration::{Daemon, Lab, Sandbox};
+use tapweave_integration::{Daemon, Lab, Sandbox, cli};
 
-use super::Switch;
+use super::{Build, Switch};
 
 const NETWORK: &str = "bench";
 
@@ -18,8 +17,8 @@ pub(super) struct Tapweave {
 }
 
 impl Tapweave {
-    /// Joins two sandboxes by a daemon of the program `binary`; returns the second one's address. Files
-    /// of the daemon are named after `name`.
+    /// Joins two sandboxes by a daemon; returns the second one's address. Files of the daemon are named
+    /// after `name`.
     ///
     /// # Errors
     ///
@@ -27,13 +26,14 @@ impl Tapweave {
     pub(super) fn join(
         lab: &Lab,
         name: &str,
-        binary: &Path,
+        build: &Build,
         client: &Sandbox,
         server: &Sandbox,
     ) -> Result<(Self, IpAddr)> {
         let socket = lab.file(format!("{name}.sock"));
         let log = lab.file(format!("{name}.log"));
-        let daemon = Daemon::of_binary(binary, "", &socket, &log)?;
+        let program = build.program.clone().map_or_else(cli::binary, Ok)?;
+        let daemon = Daemon::of_binary(&program, &build.options, &socket, &log)?;
         let cli = daemon.cli();
         cli.ok(&format!("network create {NETWORK} --subnet 10.193.2.0/24"))?;
         cli.connect(NETWORK, client, "")?;
