@@ -18,7 +18,7 @@ mod everywhere {
     use anyhow::{Context, Result, ensure};
     use tapweave_integration::capture::Wanted;
     use tapweave_integration::flood::{Receivers, Station, expect_delivery, settle};
-    use tapweave_integration::{Lab, Segment, frame, traffic, wait};
+    use tapweave_integration::{Lab, Sandbox, Segment, frame, traffic, wait};
     use tapweave_net::{ArpOperation, ArpPacket, MacAddr};
 
     const DUAL: &str = "--subnet 10.211.0.0/24 --subnet fd77:1::/64 --ipv6";
@@ -119,8 +119,14 @@ mod everywhere {
             // Fragments, and the addresses that the kernel has made of the MACs.
             traffic::ping_with(a, segment.ipv4(1)?, 2, "-s 4000")?;
             traffic::ping_with(a, segment.ipv6(1)?, 2, "-s 4000")?;
+            let link_local = |of: &Sandbox| of.ip("-6 -o address show dev eth0 scope link");
+            for sandbox in [a, b] {
+                wait::until_true("the end of DAD", wait::SOON, || {
+                    Ok(!link_local(sandbox)?.contains("tentative"))
+                })?;
+            }
             for (from, to) in [(a, b), (b, a)] {
-                let addresses = to.ip("-6 -o address show dev eth0 scope link")?;
+                let addresses = link_local(to)?;
                 ensure!(!addresses.contains("dadfailed"), "{addresses}");
                 let address = addresses.split_whitespace().nth(3).context("an address")?;
                 let address = address.split('/').next().context("an address")?;
