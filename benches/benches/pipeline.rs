@@ -8,9 +8,14 @@
 mod support;
 
 use std::hint::black_box;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use tapweave_switch::{Pipeline, Verdict};
+use ipnet::IpNet;
+use tapweave_net::MacAddr;
+use tapweave_switch::{Guard, NetworkConfig, Pipeline, PortConfig, StormLimits, Verdict};
 
 use support::{BATCH_LEN, NOW, Numbers, PORTS, Rig, frame, time_batches};
 
@@ -53,6 +58,60 @@ fn handle_batch(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// TCP from a port with a guard, beside the same frames from a port without.
+fn guarded(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("pipeline/handle_batch");
+    group.throughput(Throughput::Elements(BATCH_LEN as u64));
+    let rig = Rig::new(8, 1);
+    let sent = tcp_frame(0, 1);
+    let mut own = [0; 6];
+    own.copy_from_slice(&sent[6..12]);
+    let own = MacAddr::new(own);
+    let guard = Guard::new(own, [IpNet::from(IpAddr::from(TCP_SRC))]);
+    let network = rig.switch.add_network(NetworkConfig {
+        mtu: 1500,
+        ageing: Duration::from_mins(5),
+        fdb_limit: 1_000,
+        snooping: None,
+        storm: StormLimits::NONE,
+    });
+    for (name, guard) in [("open", None), ("guarded", Some(Arc::new(guard)))] {
+        let config = PortConfig {
+            guard,
+            ..PortConfig::OPEN
+        };
+        let Ok(port) = rig.switch.add_port(network, config) else {
+            continue;
+        };
+        let mut pipeline = rig.switch.pipeline(0);
+        let mut verdicts = Vec::with_capacity(BATCH_LEN);
+        group.bench_function(format!("tcp4-{name}"), |bencher| {
+            bencher.iter_custom(|batch_count| {
+                let make = || [sent; BATCH_LEN];
+                time_batches(batch_count, make, |frames| {
+                    pipeline.handle_batch(NOW, port, black_box(frames), &mut verdicts);
+                })
+            });
+        });
+        let is_dropped = |verdict: &Verdict| matches!(verdict, Verdict::Drop(_));
+        assert!(!verdicts.iter().any(is_dropped), "{verdicts:?}");
+    }
+    group.finish();
+}
+
+/// Where [`tcp_frame`] comes from.
+const TCP_SRC: [u8; 4] = [10, 192, 0, 2];
+
+/// A frame with a TCP segment over IPv4.
+fn tcp_frame(to: u64, from: u64) -> [u8; 64] {
+    let mut data = frame(to, from);
+    data[14..24].copy_from_slice(&[0x45, 0, 0, 50, 0, 1, 0x40, 0, 64, 6]);
+    data[26..30].copy_from_slice(&TCP_SRC);
+    data[30..34].copy_from_slice(&[10, 192, 0, 3]);
+    data[46] = 0x50;
+    data
+}
+
 fn assert_no_allocation(
     rig: &Rig,
     class: Class,
@@ -74,7 +133,7 @@ fn run(
     numbers: &mut Numbers,
     batch_count: u64,
     work: impl FnMut(&[tapweave_net::Frame<'_>]),
-) -> std::time::Duration {
+) -> Duration {
     let make = || {
         [(); BATCH_LEN].map(|()| match class {
             Class::KnownUnicast => frame(numbers.station_off(rig, 0), numbers.station_on(rig, 0)),
@@ -93,5 +152,5 @@ fn run(
     time_batches(batch_count, make, work)
 }
 
-criterion_group!(benches, handle_batch);
+criterion_group!(benches, handle_batch, guarded);
 criterion_main!(benches);
