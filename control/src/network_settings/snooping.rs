@@ -7,7 +7,7 @@ use tapweave_switch::{FastLeave, MDB_LIMIT_MAX, QuerierRole, QueryGuard, Snoopin
 
 use super::{OptionError, boolean, parsed};
 
-/// Memberships of one network; one takes about 200 bytes.
+/// Memberships of one network; one takes about 300 bytes.
 const MDB_LIMITS: RangeInclusive<u32> = 1..=MDB_LIMIT_MAX;
 
 pub(super) const OPTION_SNOOPING: &str = "tapweave.snooping";

@@ -2,7 +2,8 @@
 
 /// Most memberships that a network may have; a larger limit is taken as this one.
 ///
-/// A membership takes about 200 bytes, so this is 200 MB. The memory is taken when it is needed.
+/// A membership takes about 300 bytes in the map, the timers and what is published, so this is 300 MB. The
+/// memory is taken when it is needed.
 pub const MDB_LIMIT_MAX: u32 = 1 << 20;
 
 /// Whether and how a network limits multicast to those who listen.

@@ -22,6 +22,11 @@ const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 const LINK_LOCAL: u8 = 2;
 
 impl Group {
+    /// The last group in order.
+    pub(crate) const MAX: Self = Self(IpAddr::V6(Ipv6Addr::new(
+        0xffff, 0xffff, 0xffff, 0xffff, 0xffff, 0xffff, 0xffff, 0xffff,
+    )));
+
     /// Returns the group with this address; none when it is not a multicast address.
     pub fn new(address: IpAddr) -> Option<Self> {
         address.is_multicast().then_some(Self(address))

@@ -1,5 +1,6 @@
 //! Who listens to what: the memberships of a network, counted and bounded.
 
+use core::ops::Bound;
 use std::collections::BTreeMap;
 
 use tapweave_net::{PortNo, Timestamp};
@@ -26,10 +27,11 @@ pub(super) struct Membership {
 }
 
 /// The memberships of a network.
+///
+/// One flat map: a group with one member, which is the usual one, costs no map of its own.
 pub(super) struct Memberships {
-    groups: BTreeMap<Key, BTreeMap<PortNo, Membership>>,
+    entries: BTreeMap<(Key, PortNo), Membership>,
     counts: BTreeMap<PortNo, usize>,
-    count: usize,
     limit: usize,
 }
 
@@ -51,9 +53,8 @@ impl Memberships {
     /// Returns an empty table for `limit` memberships.
     pub(super) fn new(limit: u32) -> Self {
         Self {
-            groups: BTreeMap::new(),
+            entries: BTreeMap::new(),
             counts: BTreeMap::new(),
-            count: 0,
             limit: usize::try_from(limit).unwrap_or(usize::MAX),
         }
     }
@@ -68,7 +69,7 @@ impl Memberships {
         }
         let share = self.limit.div_ceil(Self::SHARE);
         let count = self.counts.get(&port).copied().unwrap_or(0);
-        if self.count >= self.limit || count >= share {
+        if self.entries.len() >= self.limit || count >= share {
             return Joined::Full;
         }
         let membership = Membership {
@@ -78,26 +79,19 @@ impl Memberships {
             v1_until: Timestamp::ZERO,
             doubted: false,
         };
-        let members = self.groups.entry(key).or_default();
-        members.insert(port, membership);
+        self.entries.insert((key, port), membership);
         self.counts.insert(port, count + 1);
-        self.count += 1;
         Joined::New(expires)
     }
 
     /// Returns the membership of `port`.
     pub(super) fn find(&mut self, key: Key, port: PortNo) -> Option<&mut Membership> {
-        self.groups.get_mut(&key)?.get_mut(&port)
+        self.entries.get_mut(&(key, port))
     }
 
     /// Takes `port` out of a group and returns what it was there.
     pub(super) fn leave(&mut self, key: Key, port: PortNo) -> Option<Membership> {
-        let members = self.groups.get_mut(&key)?;
-        let membership = members.remove(&port)?;
-        if members.is_empty() {
-            self.groups.remove(&key);
-        }
-        self.count -= 1;
+        let membership = self.entries.remove(&(key, port))?;
         if let Some(count) = self.counts.get_mut(&port) {
             *count -= 1;
             if *count == 0 {
@@ -109,43 +103,49 @@ impl Memberships {
 
     /// Returns the groups that `port` is in.
     pub(super) fn groups_of(&self, port: PortNo) -> Vec<Key> {
-        let groups = self.groups.iter();
-        groups
-            .filter(|(_, members)| members.contains_key(&port))
-            .map(|(&key, _)| key)
+        let keys = self.entries.keys();
+        keys.filter(|(_, member)| *member == port)
+            .map(|&(key, _)| key)
             .collect()
     }
 
     /// Returns the ports in a group, in order.
     pub(super) fn ports(&self, key: Key) -> Vec<PortNo> {
-        let members = self.groups.get(&key);
-        members.map_or_else(Vec::new, |members| members.keys().copied().collect())
+        let all = (key, PortNo::from_u32(0))..=(key, PortNo::from_u32(u32::MAX));
+        let members = self.entries.range(all);
+        members.map(|(&(_, port), _)| port).collect()
     }
 
-    /// Returns the VLANs in which there are groups, in order and each once.
+    /// Returns the VLANs in which there are groups, in order and each once. Takes a look-up a VLAN, not
+    /// one a membership.
     pub(super) fn vlans(&self) -> Vec<Vlan> {
-        let mut vlans: Vec<Vlan> = self.groups.keys().map(|&(vlan, _)| vlan).collect();
-        vlans.dedup();
+        let mut vlans = Vec::new();
+        let mut next = self.entries.keys().next();
+        while let Some(&((vlan, _), _)) = next {
+            vlans.push(vlan);
+            let last = ((vlan, Group::MAX), PortNo::from_u32(u32::MAX));
+            let behind = (Bound::Excluded(last), Bound::Unbounded);
+            next = self.entries.range(behind).next().map(|(key, _)| key);
+        }
         vlans
     }
 
     /// Returns everything, in order of VLAN, group and port.
     pub(super) fn iter(&self) -> impl Iterator<Item = (Key, PortNo, &Membership)> {
-        self.groups.iter().flat_map(|(&key, members)| {
-            members
-                .iter()
-                .map(move |(&port, membership)| (key, port, membership))
-        })
+        let entries = self.entries.iter();
+        entries.map(|(&(key, port), membership)| (key, port, membership))
     }
 
-    /// Returns how many groups there are.
+    /// Returns how many groups there are. Looks at every membership.
     pub(super) fn group_count(&self) -> usize {
-        self.groups.len()
+        let mut last = None;
+        let keys = self.entries.keys().map(|&(key, _)| key);
+        keys.filter(|key| last.replace(*key) != Some(*key)).count()
     }
 
     /// Returns how many memberships there are.
-    pub(super) const fn len(&self) -> usize {
-        self.count
+    pub(super) fn len(&self) -> usize {
+        self.entries.len()
     }
 
     /// Returns how many there may be.

@@ -2,11 +2,14 @@
 
 use core::time::Duration;
 
+use proptest::prelude::*;
 use tapweave_net::{PortNo, Timestamp, Vid};
 
 use super::published::{Reach, Route};
 use super::test_packets::{Packet, data, group_query, igmp, join, leave, mld, query, report};
-use super::{Family, FastLeave, MdbKind, Outcome, QuerierRole, Snooping, SnoopingConfig, Vlan};
+use super::{
+    Family, FastLeave, MdbEntry, MdbKind, Outcome, QuerierRole, Snooping, SnoopingConfig, Vlan,
+};
 use crate::Isolation;
 
 const GROUP: &str = "239.1.1.1";
@@ -420,18 +423,22 @@ fn the_querier_asks_twice_at_first_and_then_every_125_seconds() {
 
 #[test]
 fn the_querier_asks_new_ports_and_vlans_at_once() {
-    let lab = Lab::querier(SnoopingConfig::default());
+    let mut lab = Lab::querier(SnoopingConfig::default());
     let vid = Vid::new(5).ok();
     let new = PortNo::new(30, 0);
-    let questions = lab
-        .snooping
-        .poll(lab.now, &[A, B, ROUTER, new], &[None, vid]);
-    let asked: Vec<_> = questions
-        .iter()
-        .map(|asked| (asked.vlan, asked.port))
-        .collect();
+    let asked = |lab: &Lab| {
+        let ports = [A, B, ROUTER, new];
+        let questions = lab.snooping.poll(lab.now, &ports, &[None, vid]);
+        let asked = questions.iter().map(|asked| (asked.vlan, asked.port));
+        asked.collect::<Vec<_>>()
+    };
     let port = (None, Some(new));
-    assert_eq!(asked, [port, port, (vid, None), (vid, None)]);
+    assert_eq!(asked(&lab), [port, port, (vid, None), (vid, None)]);
+    // A VLAN may be known by its groups only.
+    lab.vlan = Vid::new(6).ok();
+    lab.hear(A, &join(GROUP));
+    lab.hear(B, &join(GROUP_V6));
+    assert_eq!(asked(&lab), [(lab.vlan, None), (lab.vlan, None)]);
 }
 
 #[test]
@@ -520,4 +527,79 @@ fn a_hostile_flood_stays_within_the_limits() {
     lab.pass(300);
     assert_eq!(lab.snooping.usage().membership_count, 0);
     assert_eq!(lab.snooping.timer_count(), 0);
+}
+
+/// Something that happens to a network.
+#[derive(Clone, Debug)]
+enum Event {
+    Join(usize, usize),
+    Leave(usize, usize),
+    Ask(usize),
+    AskGroup(usize, usize),
+    Remove(usize),
+    Pass(u64),
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let (port, group) = (0..PORTS.len(), 0..GROUPS.len());
+    prop_oneof![
+        4 => (port.clone(), group.clone()).prop_map(|(port, group)| Event::Join(port, group)),
+        2 => (port.clone(), group.clone()).prop_map(|(port, group)| Event::Leave(port, group)),
+        2 => port.clone().prop_map(Event::Ask),
+        1 => (port.clone(), group).prop_map(|(port, group)| Event::AskGroup(port, group)),
+        1 => port.prop_map(Event::Remove),
+        3 => (0_u64..200_000).prop_map(Event::Pass),
+    ]
+}
+
+const PORTS: [PortNo; 4] = [A, B, ROUTER, PortNo::new(12, 3)];
+const GROUPS: [&str; 5] = [GROUP, "239.1.1.2", "239.129.1.1", "224.1.1.1", "232.5.5.5"];
+
+proptest! {
+    #[test]
+    fn frames_see_what_the_database_says(
+        events in prop::collection::vec(event(), 1..60),
+        querier in any::<bool>(),
+        mdb_limit in prop_oneof![Just(8_u32), Just(1000)],
+    ) {
+        let role = if querier { QuerierRole::Querier } else { QuerierRole::Listener };
+        let mut lab = Lab::new(SnoopingConfig {
+            querier: role,
+            mdb_limit,
+            ..SnoopingConfig::default()
+        });
+        for event in events {
+            match event {
+                Event::Join(port, group) => drop(lab.hear(PORTS[port], &join(GROUPS[group]))),
+                Event::Leave(port, group) => drop(lab.hear(PORTS[port], &leave(GROUPS[group]))),
+                Event::Ask(port) => drop(lab.hear(PORTS[port], &query("10.0.0.1", 10))),
+                Event::AskGroup(port, group) => {
+                    lab.hear(PORTS[port], &group_query(GROUPS[group], 0, 0));
+                }
+                Event::Remove(port) => lab.snooping.remove_port(PORTS[port]),
+                Event::Pass(millis) => lab.pass_millis(millis),
+            }
+            let usage = lab.snooping.usage();
+            prop_assert!(usage.membership_count <= usage.limit);
+            let entries = lab.snooping.entries(lab.now);
+            for group in GROUPS {
+                let gets = |entry: &&MdbEntry| match entry.group {
+                    Some(of) => of.to_string() == group,
+                    None => entry.family == Family::V4,
+                };
+                let mut ports: Vec<_> =
+                    entries.iter().filter(gets).map(|entry| entry.port).collect();
+                ports.sort_unstable();
+                ports.dedup();
+                if let Some(listeners) = lab.listeners(group) {
+                    prop_assert_eq!(listeners, ports, "{} in {:?}", group, entries);
+                }
+            }
+        }
+        // All that is known ends when nothing is heard any more, and no timer is left.
+        lab.pass(300);
+        lab.pass(300);
+        prop_assert_eq!(lab.snooping.entries(lab.now), []);
+        prop_assert_eq!(lab.snooping.timer_count(), 0);
+    }
 }
