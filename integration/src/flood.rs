@@ -42,6 +42,25 @@ impl<'s> Station<'s> {
         })
     }
 
+    /// As [`Station::new`], but records all frames.
+    ///
+    /// # Errors
+    ///
+    /// When the recorder does not start.
+    pub fn of_everything(
+        lab: &Lab,
+        sandbox: &'s Sandbox,
+        ifname: &str,
+        mac: MacAddr,
+    ) -> Result<Self> {
+        Ok(Self {
+            sandbox,
+            ifname: ifname.to_owned(),
+            mac,
+            capture: lab.capture(sandbox, ifname, Wanted::Everything)?,
+        })
+    }
+
     /// Returns the address of the interface.
     pub const fn mac(&self) -> MacAddr {
         self.mac

@@ -25,6 +25,7 @@ pub mod datagrams;
 pub mod family;
 pub mod flood;
 pub mod frame;
+pub mod groups;
 pub mod kernel;
 pub mod lab;
 pub mod listing;

@@ -99,6 +99,20 @@ impl Segment {
             .collect()
     }
 
+    /// As [`Segment::stations`], but records all frames.
+    ///
+    /// # Errors
+    ///
+    /// When a recorder does not start.
+    pub fn stations_of_everything<'s>(&'s self, lab: &Lab) -> Result<Vec<Station<'s>>> {
+        let pairs = self.sandboxes.iter().zip(&self.endpoints);
+        pairs
+            .map(|(sandbox, endpoint)| {
+                Station::of_everything(lab, sandbox, &endpoint.ifname, endpoint.mac)
+            })
+            .collect()
+    }
+
     /// Returns the IPv4 address of a sandbox.
     ///
     /// # Errors

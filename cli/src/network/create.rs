@@ -12,8 +12,7 @@ use tapweave_control::api::{CreateNetwork, SubnetRequest};
 use crate::context::Context;
 use crate::output::{Form, UsageError};
 
-const OPTION_HELP: &str =
-    "A driver option, such as tapweave.ageing=300s or tapweave.fdb_limit=8192 (repeatable)";
+const OPTION_HELP: &str = "A driver option, such as tapweave.ageing=300s, tapweave.fdb_limit=8192 or tapweave.querier=true (repeatable)";
 
 #[derive(Debug, Args)]
 pub(crate) struct CreateArgs {
