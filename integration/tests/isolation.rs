@@ -83,7 +83,8 @@ mod everywhere {
     #[test]
     fn without_icc_no_frame_passes_between_sandboxes() -> Result<()> {
         Lab::run(|lab| {
-            let segment = Segment::new(lab, &format!("{SUBNET} --icc=false"), 3)?;
+            let network = format!("{SUBNET} --icc=false");
+            let segment = Segment::with(lab, &network, &["--guard=false"; 3])?;
             let cli = segment.cli();
             let stations = segment.stations(lab)?;
             let to_b = frame::tagged(stations[1].mac(), stations[0].mac(), "to b");
@@ -113,7 +114,9 @@ mod everywhere {
     #[test]
     fn isolated_ports_reach_open_ports_but_not_each_other() -> Result<()> {
         Lab::run(|lab| {
-            let segment = Segment::with(lab, SUBNET, &["--isolated", "--isolated", ""])?;
+            // No guard lets test frames pass.
+            let isolated = "--isolated --guard=false";
+            let segment = Segment::with(lab, SUBNET, &[isolated, isolated, "--guard=false"])?;
             let [a, b, c]: &[Sandbox] = &segment.sandboxes[..] else {
                 unreachable!()
             };
