@@ -1,6 +1,7 @@
 //! `tapweave daemon`
 
 use std::num::NonZeroUsize;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use tapweave_daemon::{BackendChoice, Options};
@@ -19,12 +20,24 @@ pub(crate) struct DaemonArgs {
     /// How workers wait for frames
     #[arg(long, value_name = "KIND", default_value = "auto")]
     pub(crate) backend: BackendKind,
+    /// How long to look for frames before sleeping, 0 to 50 microseconds: costs processor time, saves
+    /// latency
+    #[arg(long, value_name = "USECS", default_value = "0",
+          value_parser = clap::value_parser!(u64).range(0..=50))]
+    pub(crate) busy_poll: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(crate) enum BackendKind {
-    /// The best that the kernel offers
+    /// The ring where the kernel allows it, otherwise epoll
+    #[value(help = "io_uring(7) where the kernel allows it, otherwise epoll")]
     Auto,
+    /// The ring or nothing
+    #[value(
+        name = "io_uring",
+        help = "io_uring(7) or nothing: the daemon does not start without it"
+    )]
+    Uring,
     /// epoll(7), which works everywhere
     Epoll,
 }
@@ -46,8 +59,10 @@ pub(crate) fn run(
         worker_count: args.workers.get(),
         backend: match args.backend {
             BackendKind::Auto => BackendChoice::Auto,
+            BackendKind::Uring => BackendChoice::Uring,
             BackendKind::Epoll => BackendChoice::Epoll,
         },
+        busy_poll: Duration::from_micros(args.busy_poll),
     };
     tapweave_daemon::run(&options, || {
         output.line("ready")?;

@@ -1,6 +1,7 @@
 //! `tapweave stats`
 
 use tapweave_control::api::Stats;
+use tapweave_control::datapath::WorkerStats;
 
 use crate::context::Context;
 use crate::output::Form;
@@ -38,7 +39,7 @@ fn workers(stats: &Stats) -> Table {
     for worker in &stats.workers {
         table.row([
             worker.worker.to_string(),
-            worker.backend.clone(),
+            backend(worker),
             worker.port_count.to_string(),
             worker.wakeups.to_string(),
             worker.batches.to_string(),
@@ -46,6 +47,14 @@ fn workers(stats: &Stats) -> Table {
         ]);
     }
     table
+}
+
+fn backend(worker: &WorkerStats) -> String {
+    if worker.backend_uses.is_empty() {
+        worker.backend.clone()
+    } else {
+        format!("{} ({})", worker.backend, worker.backend_uses.join(", "))
+    }
 }
 
 fn tables(stats: &Stats) -> Table {

@@ -71,7 +71,8 @@ fn absurd_values_are_wrong_usage() {
         "fdb add n 02:00:00:00:00:zz --port n/s",
         "daemon --workers 0",
         "daemon --workers 257",
-        "daemon --backend io_uring",
+        "daemon --backend kqueue",
+        "daemon --busy-poll 51",
     ] {
         let kind = parse(line).err();
         assert!(

@@ -122,8 +122,11 @@ pub struct AttachedPort {
 pub struct WorkerStats {
     /// Its number, from 0.
     pub worker: usize,
-    /// The event loop it runs (`epoll`).
+    /// The event loop it runs (`io_uring`, `epoll`).
     pub backend: String,
+    /// What the kernel granted that event loop beyond the least (`registered files`, `registered
+    /// buffers`).
+    pub backend_uses: Vec<String>,
     /// Ports that it reads.
     pub port_count: usize,
     /// Times it woke up.

@@ -208,3 +208,7 @@ fn drop_reason(error: &SendError) -> DropReason {
 #[cfg(test)]
 #[path = "forward_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "fairness_tests.rs"]
+mod fairness_tests;

@@ -11,7 +11,9 @@ use rustix::process::{Resource, Rlimit, geteuid, getrlimit, setrlimit};
 use tapweave_control::datapath::Datapath;
 use tapweave_control::server::{ControlSocket, serve};
 use tapweave_control::{Controller, SocketPath};
-use tapweave_device::{Attacher, Backend, Capabilities, EpollBackend};
+use tapweave_device::{
+    Attacher, Backend, Capabilities, EpollBackend, FallbackBackend, UringBackend,
+};
 use tapweave_ipam::DefaultPools;
 use tapweave_switch::{Switch, SwitchConfig};
 use tokio::runtime;
@@ -60,22 +62,37 @@ pub struct Options {
     pub worker_count: usize,
     /// How workers wait, read and write.
     pub backend: BackendChoice,
+    /// How long workers look for frames before they sleep; zero: not at all.
+    pub busy_poll: Duration,
 }
 
 /// How workers wait, read and write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum BackendChoice {
-    /// The best that the kernel allows.
+    /// `io_uring` where the kernel allows it, otherwise `epoll`; and `epoll` too when the ring fails later.
     #[default]
     Auto,
+    /// `io_uring` or nothing: the daemon does not start without it, and a worker whose ring fails ends.
+    Uring,
     /// `epoll`, which every kernel allows.
     Epoll,
 }
 
 impl BackendChoice {
-    fn open(self) -> io::Result<Box<dyn Backend>> {
+    fn open(self, busy_poll: Duration) -> io::Result<Box<dyn Backend>> {
         match self {
-            Self::Auto | Self::Epoll => Ok(Box::new(EpollBackend::new()?)),
+            Self::Auto => match UringBackend::new(busy_poll) {
+                Ok(ring) => Ok(Box::new(FallbackBackend::new(ring, busy_poll))),
+                Err(error) => {
+                    info!(reason = %error, "a worker uses epoll");
+                    Ok(Box::new(EpollBackend::new(busy_poll)?))
+                }
+            },
+            Self::Uring => {
+                let ring = UringBackend::new(busy_poll).map_err(io::Error::other)?;
+                Ok(Box::new(ring))
+            }
+            Self::Epoll => Ok(Box::new(EpollBackend::new(busy_poll)?)),
         }
     }
 }
@@ -115,7 +132,7 @@ async fn run_until_stopped(
     let clock = Clock::new();
     let switch = Arc::new(new_switch(options.worker_count)?);
     let (event_sender, events) = unbounded_channel();
-    let open_backend = || options.backend.open();
+    let open_backend = || options.backend.open(options.busy_poll);
     let workers = Workers::start(
         options.worker_count,
         &switch,

@@ -7,11 +7,11 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
-use tapweave_device::{Backend, PortQueue, Reading, Waker};
+use tapweave_device::{Backend, Description, PortQueue, Reading, Waker};
 use tapweave_net::PortNo;
 use tracing::error;
 
@@ -37,7 +37,7 @@ pub(crate) struct Worker {
     commands: Sender<Command>,
     waker: Waker,
     counters: Arc<WorkerCounters>,
-    backend_name: &'static str,
+    backend: Arc<Mutex<Description>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -71,15 +71,16 @@ impl Worker {
     ) -> io::Result<Self> {
         let (commands, inbox) = channel();
         let waker = backend.waker();
-        let backend_name = backend.name();
+        let description = Arc::new(Mutex::new(backend.description()));
+        let shown = Arc::clone(&description);
         let thread = Builder::new()
             .name(format!("worker-{number}"))
-            .spawn(move || run(number, backend, forwarder, &inbox))?;
+            .spawn(move || run(number, backend, forwarder, &inbox, &shown))?;
         Ok(Self {
             commands,
             waker,
             counters,
-            backend_name,
+            backend: description,
             thread: Some(thread),
         })
     }
@@ -88,8 +89,9 @@ impl Worker {
         &self.counters
     }
 
-    pub(crate) const fn backend_name(&self) -> &'static str {
-        self.backend_name
+    /// Returns the event loop that it runs now.
+    pub(crate) fn backend(&self) -> Description {
+        *self.backend.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Gives the worker a queue to write to and, with [`Reading::Here`], to read.
@@ -138,10 +140,11 @@ fn run(
     mut backend: Box<dyn Backend>,
     mut forwarder: Forwarder,
     inbox: &Receiver<Command>,
+    shown: &Mutex<Description>,
 ) {
     // Nothing of a worker that panicked is used again but the way to report it.
     let outcome = catch_unwind(AssertUnwindSafe(|| {
-        work(backend.as_mut(), &mut forwarder, inbox)
+        work(backend.as_mut(), &mut forwarder, inbox, shown)
     }));
     match outcome {
         Ok(Ok(())) => return,
@@ -155,7 +158,9 @@ fn work(
     backend: &mut dyn Backend,
     forwarder: &mut Forwarder,
     inbox: &Receiver<Command>,
+    shown: &Mutex<Description>,
 ) -> io::Result<()> {
+    let mut description = backend.description();
     loop {
         while let Ok(command) = inbox.try_recv() {
             match command {
@@ -179,5 +184,9 @@ fn work(
         }
         backend.turn(None, forwarder)?;
         forwarder.count_wakeup();
+        if backend.description() != description {
+            description = backend.description();
+            *shown.lock().unwrap_or_else(PoisonError::into_inner) = description;
+        }
     }
 }

@@ -127,9 +127,11 @@ impl Workers {
     pub(crate) fn stats(&self) -> Vec<WorkerStats> {
         let stats = |(number, slot): (usize, &Slot)| {
             let counters = slot.worker.counters();
+            let backend = slot.worker.backend();
             WorkerStats {
                 worker: number,
-                backend: slot.worker.backend_name().to_owned(),
+                backend: backend.name.to_owned(),
+                backend_uses: backend.uses.iter().map(ToString::to_string).collect(),
                 port_count: slot.reading_count.load(Ordering::Relaxed),
                 wakeups: counters.wakeups.load(Ordering::Relaxed),
                 batches: counters.batches.load(Ordering::Relaxed),

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use tapweave_device::{BatchHandler, EpollBackend, MemoryPort, RECV_BUF_LEN, Received, Waker};
+use tapweave_device::{
+    BatchHandler, Description, EpollBackend, MemoryPort, RECV_BUF_LEN, Received, Waker,
+};
 use tapweave_net::{Frame, NetworkNo, Offload, OffloadSet};
 use tapweave_switch::{NetworkConfig, PortConfig, StormLimits, SwitchConfig};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -46,7 +48,7 @@ impl Rig {
             storm: StormLimits::NONE,
         });
         let (event_sender, events) = unbounded_channel();
-        let backend = || Ok(Box::new(EpollBackend::new()?) as Box<dyn Backend>);
+        let backend = || Ok(Box::new(EpollBackend::new(Duration::ZERO)?) as Box<dyn Backend>);
         let workers =
             Workers::start(worker_count, &switch, Clock::new(), &event_sender, backend).unwrap();
         Self {
@@ -190,8 +192,11 @@ struct Broken {
 }
 
 impl Backend for Broken {
-    fn name(&self) -> &'static str {
-        "broken"
+    fn description(&self) -> Description {
+        Description {
+            name: "broken",
+            uses: &[],
+        }
     }
 
     fn add_port(&mut self, _: PortNo, _: Arc<dyn PortQueue>, _: Reading) -> io::Result<()> {

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! unshare --user --map-root-user --net sleep 1h &   # twice; then, with their numbers:
-//! cargo run --release -p tapweave-device --example wire -- 1201 1202
+//! cargo run --release -p tapweave-device --example wire -- 1201 1202 [epoll]
 //! ```
 //!
 //! The first gets `10.99.0.1/24` and `fd99::1/64`, the second `10.99.0.2/24` and `fd99::2/64`.
@@ -13,10 +13,11 @@ use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tapweave_device::{
     Attacher, Backend, BatchHandler, Egress, EpollBackend, InterfaceSpec, NetNamespace, Offloading,
-    Reading, SendError, run_helper_if_requested,
+    Reading, SendError, UringBackend, run_helper_if_requested,
 };
 use tapweave_net::{Frame, MacAddr, PortNo, VnetHdrError};
 
@@ -73,9 +74,12 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     if let Some(code) = run_helper_if_requested() {
         return Ok(code);
     }
-    let mut backend = EpollBackend::new()?;
+    let mut backend: Box<dyn Backend> = match env::args().nth(3).as_deref() {
+        Some("epoll") => Box::new(EpollBackend::new(Duration::ZERO)?),
+        _ => Box::new(UringBackend::new(Duration::ZERO)?),
+    };
     let attacher = Attacher::default();
-    for (number, (port, pid)) in (1..).zip(PORTS.into_iter().zip(env::args().skip(1))) {
+    for (number, (port, pid)) in (1..).zip(PORTS.into_iter().zip(env::args().skip(1).take(2))) {
         let spec = InterfaceSpec {
             ifname: None,
             mac: MacAddr::new([2, 0, 0, 0, 99, number]),

@@ -16,12 +16,15 @@ use tapweave_net::{Frame, PortNo, VnetHdrError};
 use crate::queue::{PortQueue, SendError};
 
 /// Most frames in one batch.
-pub const MAX_BATCH: usize = 32;
+pub const MAX_BATCH: usize = 64;
 
 /// The event loop of one worker.
+///
+/// Belongs to one thread from its first turn on; ports may be added before on another.
 pub trait Backend: Send {
-    /// Returns its name, as `stats` shows it.
-    fn name(&self) -> &'static str;
+    /// Returns what it is, as `stats` shows it. May change when a turn fails in part: see
+    /// [`crate::FallbackBackend`].
+    fn description(&self) -> Description;
 
     /// Makes `queue` known as where frames to `port` go; with [`Reading::Here`] also reads it.
     ///
@@ -52,6 +55,15 @@ pub trait Backend: Send {
 
     /// Returns the means to end a wait from another thread.
     fn waker(&self) -> Waker;
+}
+
+/// What a back end is and what the kernel granted it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Description {
+    /// Its name.
+    pub name: &'static str,
+    /// What makes it faster and is not there on every kernel, in words.
+    pub uses: &'static [&'static str],
 }
 
 /// Whether a worker reads a port or only writes to it.
@@ -153,3 +165,7 @@ impl AsFd for Waker {
         self.event.as_fd()
     }
 }
+
+#[cfg(test)]
+#[path = "backend_tests.rs"]
+mod tests;

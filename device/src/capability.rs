@@ -14,6 +14,7 @@ use rustix::thread::{CapabilitySet, capabilities};
 
 use crate::namespace::NamespaceId;
 use crate::sys::nsfs;
+use crate::uring::RingError;
 
 /// What this process may do.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub struct Capabilities {
     pub own_namespaces: OwnNamespaces,
     /// Whether users can make namespaces of their own (`unshare -Urn`, rootless containers).
     pub user_namespaces: UserNamespaces,
+    /// Why `io_uring` cannot be used, if so.
+    pub ring: Result<(), RingError>,
 }
 
 /// State of `/dev/net/tun`.
@@ -71,6 +74,7 @@ impl Capabilities {
             tun: TunDevice::detect(),
             own_namespaces: OwnNamespaces::detect(),
             user_namespaces: UserNamespaces::detect(setting),
+            ring: RingError::probe(),
         }
     }
 
@@ -85,6 +89,9 @@ impl Capabilities {
         }
         if self.user_namespaces != UserNamespaces::Allowed {
             limits.push(self.user_namespaces.to_string());
+        }
+        if let Err(error) = &self.ring {
+            limits.push(format!("workers use epoll, which is slower: {error}"));
         }
         limits
     }
@@ -231,13 +238,16 @@ mod tests {
             tun: TunDevice::Usable,
             own_namespaces: OwnNamespaces::Administered,
             user_namespaces: UserNamespaces::Allowed,
+            ring: Ok(()),
         };
         assert!(found.limits().is_empty());
         found.tun = TunDevice::Missing;
         found.own_namespaces = OwnNamespaces::NotAdministered;
+        found.ring = Err(RingError::TooOld);
         let limits = found.limits();
-        assert_eq!(limits.len(), 2);
+        assert_eq!(limits.len(), 3);
         assert!(limits[0].starts_with("/dev/net/tun is missing"));
         assert!(limits[1].starts_with("without CAP_NET_ADMIN"));
+        assert!(limits[2].starts_with("workers use epoll"));
     }
 }

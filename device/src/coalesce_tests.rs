@@ -120,7 +120,7 @@ fn batch(
 ) -> (ToPortOne, Vec<(usize, Option<u16>)>) {
     let (near_in, far_in) = MemoryPort::pair(MAX_BATCH, OffloadSet::EMPTY).unwrap();
     let (near_out, far_out) = MemoryPort::pair(capacity, offloads).unwrap();
-    let mut backend = EpollBackend::new().unwrap();
+    let mut backend = EpollBackend::new(Duration::ZERO).unwrap();
     let (near_in, near_out) = (Arc::new(near_in), Arc::new(near_out));
     backend.add_port(port(0), near_in, Reading::Here).unwrap();
     backend

@@ -14,9 +14,11 @@
 
 mod attach;
 mod backend;
+mod busy_poll;
 mod capability;
 mod coalesce;
 mod epoll;
+mod fallback;
 mod fault;
 mod fresh_namespace;
 mod host_prefixes;
@@ -28,15 +30,17 @@ mod queue;
 mod sys;
 mod tap;
 mod transmit;
+mod uring;
 mod watch;
 
 pub use attach::{
     AttachError, Attacher, Interface, InterfaceSpec, Offloading, SpecError, Step,
     run_helper_if_requested,
 };
-pub use backend::{Backend, BatchHandler, Egress, MAX_BATCH, Reading, Sent, Waker};
+pub use backend::{Backend, BatchHandler, Description, Egress, MAX_BATCH, Reading, Sent, Waker};
 pub use capability::{Capabilities, OwnNamespaces, TunDevice, UserNamespaces};
 pub use epoll::EpollBackend;
+pub use fallback::FallbackBackend;
 pub use fault::{Faults, FaultyPort, Probability};
 pub use fresh_namespace::enter_fresh_namespace;
 pub use host_prefixes::prefixes_in_use;
@@ -44,4 +48,5 @@ pub use memory::MemoryPort;
 pub use namespace::{NamespaceError, NamespaceId, NetNamespace};
 pub use queue::{HEADROOM, MAX_FRAME_LEN, PortQueue, RECV_BUF_LEN, Received, SendError};
 pub use tap::{Framing, TapQueue};
+pub use uring::{RingError, UringBackend};
 pub use watch::{NamespaceWatcher, WatchId};

@@ -4,7 +4,7 @@
 //! ([`BatchHandler::handle_batch`]). The receive buffers are needed for the next port, so the rest of
 //! the batch is copied: that happens only where each frame is written a hundred times and more, beside
 //! which one copy is nothing. While a queue has frames here it is not read, so its frames stay in
-//! order and no queue keeps more than one batch.
+//! order and no queue keeps more than what had been read when its handler stopped.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -18,7 +18,7 @@ use crate::queue::HEADROOM;
 pub(crate) type QueueId = (PortNo, usize);
 
 /// What is left of one batch.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Rest {
     /// All frames of it, each behind headroom.
     bytes: Vec<u8>,
@@ -35,23 +35,18 @@ pub(crate) struct Parked {
 }
 
 impl Parked {
-    /// Keeps copies of `frames`, unless there are none.
+    /// Keeps copies of `frames`, unless there are none, behind what there is of the same queue.
     pub(crate) fn keep(&mut self, queue: QueueId, frames: &[Frame<'_>]) {
         if frames.is_empty() {
             return;
         }
-        let mut rest = Rest {
-            bytes: Vec::new(),
-            frames: Vec::with_capacity(frames.len()),
-            handled_count: 0,
-        };
+        let rest = self.rests.entry(queue).or_default();
         for frame in frames {
             rest.bytes.resize(rest.bytes.len() + HEADROOM, 0);
             rest.bytes.extend_from_slice(frame.data());
             let len = HEADROOM + frame.data().len();
             rest.frames.push((len, frame.offload()));
         }
-        self.rests.insert(queue, rest);
     }
 
     /// Presents every rest once more and forgets those that are done.
@@ -86,7 +81,7 @@ impl Rest {
                 break;
             };
             bytes = behind;
-            if number >= self.handled_count {
+            if number >= self.handled_count && frames.len() < MAX_BATCH {
                 frames.push(Frame::new(frame, HEADROOM, offload));
             }
         }

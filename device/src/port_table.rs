@@ -3,31 +3,33 @@
 //! A dense table by [`PortNo::index`]; the whole number is compared, so a number that is left over
 //! from an earlier port of the same index finds nothing. Every event loop has one.
 
-use std::sync::Arc;
-
 use tapweave_net::PortNo;
 
-use crate::queue::PortQueue;
-
-/// A port and its queues.
+/// A port and its queues, of whatever kind the event loop has.
 #[derive(Debug)]
-pub(crate) struct Port {
+pub(crate) struct Port<Q> {
     /// Its whole number.
     pub(crate) number: PortNo,
     /// Never empty. The first is the one that is written to.
-    pub(crate) queues: Vec<Arc<dyn PortQueue>>,
+    pub(crate) queues: Vec<Q>,
 }
 
 /// Ports by index.
-#[derive(Debug, Default)]
-pub(crate) struct PortTable {
-    ports: Vec<Option<Port>>,
+#[derive(Debug)]
+pub(crate) struct PortTable<Q> {
+    ports: Vec<Option<Port<Q>>>,
 }
 
-impl PortTable {
+impl<Q> Default for PortTable<Q> {
+    fn default() -> Self {
+        Self { ports: Vec::new() }
+    }
+}
+
+impl<Q> PortTable<Q> {
     /// Adds a queue to a port, which it creates if need be, and returns the place of the queue in it.
     /// The index must not be in use by another generation: see [`PortTable::occupant`].
-    pub(crate) fn add(&mut self, number: PortNo, queue: Arc<dyn PortQueue>) -> usize {
+    pub(crate) fn add(&mut self, number: PortNo, queue: Q) -> usize {
         let index = number.index();
         if self.ports.len() <= index {
             self.ports.resize_with(index + 1, || None);
@@ -44,7 +46,7 @@ impl PortTable {
     }
 
     /// Takes a port out.
-    pub(crate) fn remove(&mut self, number: PortNo) -> Option<Port> {
+    pub(crate) fn remove(&mut self, number: PortNo) -> Option<Port<Q>> {
         self.ports
             .get_mut(number.index())?
             .take_if(|port| port.number == number)
@@ -58,7 +60,7 @@ impl PortTable {
 
     /// Returns a port.
     #[inline]
-    pub(crate) fn port(&self, number: PortNo) -> Option<&Port> {
+    pub(crate) fn port(&self, number: PortNo) -> Option<&Port<Q>> {
         let port = self.ports.get(number.index())?.as_ref()?;
         (port.number == number).then_some(port)
     }

@@ -9,6 +9,8 @@ use std::os::fd::BorrowedFd;
 use tapweave_net::{Frame, OffloadSet, VnetHdrError};
 use thiserror::Error;
 
+use crate::tap::TapQueue;
+
 /// Bytes that a receive leaves free before the frame.
 ///
 /// The longest thing that is put there is an overlay's outer header and the `virtio_net_hdr` of the
@@ -86,4 +88,10 @@ pub trait PortQueue: Send + Sync + fmt::Debug {
     ///
     /// See [`SendError`].
     fn send(&self, frame: &mut Frame<'_>) -> Result<(), SendError>;
+
+    /// Returns the TAP that this queue is and nothing more: an event loop may read and write it in its
+    /// own way, instead of by [`PortQueue::recv`] and [`PortQueue::send`].
+    fn as_tap(&self) -> Option<&TapQueue> {
+        None
+    }
 }

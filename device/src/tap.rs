@@ -30,6 +30,49 @@ pub enum Framing {
     VnetHdr(OffloadSet),
 }
 
+impl Framing {
+    /// Returns where in a buffer a read begins, so that the frame begins at [`HEADROOM`].
+    pub(crate) const fn read_start(self) -> usize {
+        HEADROOM - self.header_len()
+    }
+
+    /// Returns the bytes that stand before each frame.
+    pub(crate) const fn header_len(self) -> usize {
+        match self {
+            Self::Plain => 0,
+            Self::VnetHdr(_) => VnetHdr::LEN,
+        }
+    }
+
+    /// Returns the frame that a read of `len` bytes has brought into `buf` from its byte `start` on.
+    ///
+    /// # Errors
+    ///
+    /// When there is less than a header: the device is not set up as this says.
+    pub(crate) fn decode(
+        self,
+        buf: &mut [u8],
+        start: usize,
+        len: usize,
+    ) -> io::Result<Received<'_>> {
+        let buf = buf.get_mut(..start + len).unwrap_or_default();
+        let offload = match self {
+            Self::Plain => Offload::NONE,
+            Self::VnetHdr(_) => {
+                let Some(header) = buf.get(start..).and_then(<[u8]>::first_chunk) else {
+                    return Err(io::ErrorKind::InvalidData.into());
+                };
+                match VnetHdr::decode(header).offload(len - VnetHdr::LEN) {
+                    Ok(offload) => offload,
+                    Err(error) => return Ok(Received::Malformed(error)),
+                }
+            }
+        };
+        let frame = Frame::new(buf, start + self.header_len(), offload);
+        Ok(Received::Frame(frame))
+    }
+}
+
 /// One queue of a TAP interface. The interface goes when its last queue is dropped.
 #[derive(Debug)]
 pub struct TapQueue {
@@ -69,14 +112,8 @@ impl PortQueue for TapQueue {
     }
 
     fn recv<'b>(&self, buf: &'b mut [u8]) -> io::Result<Received<'b>> {
-        let header_len = match self.framing {
-            Framing::Plain => 0,
-            Framing::VnetHdr(_) => VnetHdr::LEN,
-        };
-        let start = HEADROOM - header_len;
-        if let Some(addresses) = buf.get_mut(HEADROOM..HEADROOM + 2 * MacAddr::LEN) {
-            addresses.fill(0);
-        }
+        let start = self.framing.read_start();
+        clear_addresses(buf);
         let space = buf.get_mut(start..).unwrap_or_default();
         let len = match rustix::io::read(&self.file, space) {
             Ok(len) => len,
@@ -84,20 +121,7 @@ impl PortQueue for TapQueue {
             Err(Errno::AGAIN | Errno::INTR | Errno::IO) => return Ok(Received::Empty),
             Err(error) => return Err(error.into()),
         };
-        let buf = buf.get_mut(..start + len).unwrap_or_default();
-        let offload = match self.framing {
-            Framing::Plain => Offload::NONE,
-            Framing::VnetHdr(_) => {
-                let Some(header) = buf.get(start..).and_then(<[u8]>::first_chunk) else {
-                    return Err(io::ErrorKind::InvalidData.into());
-                };
-                match VnetHdr::decode(header).offload(len - VnetHdr::LEN) {
-                    Ok(offload) => offload,
-                    Err(error) => return Ok(Received::Malformed(error)),
-                }
-            }
-        };
-        Ok(Received::Frame(Frame::new(buf, HEADROOM, offload)))
+        self.framing.decode(buf, start, len)
     }
 
     fn send(&self, frame: &mut Frame<'_>) -> Result<(), SendError> {
@@ -114,11 +138,27 @@ impl PortQueue for TapQueue {
             }
         };
         // A TAP takes a frame whole or not at all.
-        written.map(drop).map_err(|error| match error {
-            Errno::AGAIN | Errno::NOBUFS | Errno::NOMEM | Errno::INTR => SendError::Full,
-            Errno::IO => SendError::Down,
-            Errno::INVAL | Errno::MSGSIZE => SendError::Unsupported,
-            error => SendError::Failed(error.into()),
-        })
+        written.map(drop).map_err(send_error)
+    }
+
+    fn as_tap(&self) -> Option<&TapQueue> {
+        Some(self)
+    }
+}
+
+/// Clears the place of a frame's addresses in a buffer that will be read to: see the head of this file.
+pub(crate) fn clear_addresses(buf: &mut [u8]) {
+    if let Some(addresses) = buf.get_mut(HEADROOM..HEADROOM + 2 * MacAddr::LEN) {
+        addresses.fill(0);
+    }
+}
+
+/// Returns what a failed write to a TAP means.
+pub(crate) fn send_error(error: Errno) -> SendError {
+    match error {
+        Errno::AGAIN | Errno::NOBUFS | Errno::NOMEM | Errno::INTR => SendError::Full,
+        Errno::IO => SendError::Down,
+        Errno::INVAL | Errno::MSGSIZE => SendError::Unsupported,
+        error => SendError::Failed(error.into()),
     }
 }

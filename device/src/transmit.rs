@@ -32,12 +32,10 @@ impl Transmitter {
         queue: &dyn PortQueue,
         frame: &mut Frame<'_>,
     ) -> Result<(), SendError> {
-        let offload = frame.offload();
-        let needs = offload.needs(|| is_ipv6(frame.data()));
-        if queue.offloads().contains(needs) {
+        if takes(queue, frame) {
             return queue.send(frame);
         }
-        if offload.gso.is_some() {
+        if frame.offload().gso.is_some() {
             return self.send_segments(queue, frame);
         }
         complete_checksum(frame)?;
@@ -63,6 +61,13 @@ impl Transmitter {
         }
         Ok(())
     }
+}
+
+/// Tells whether `queue` takes a frame as it is.
+#[inline]
+pub(crate) fn takes(queue: &dyn PortQueue, frame: &Frame<'_>) -> bool {
+    let needs = frame.offload().needs(|| is_ipv6(frame.data()));
+    queue.offloads().contains(needs)
 }
 
 #[cold]

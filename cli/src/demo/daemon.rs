@@ -11,6 +11,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Signal, getpid, kill_process};
@@ -111,6 +112,7 @@ fn run() -> Result<()> {
         socket: SocketPath::Given(socket.clone()),
         worker_count: 1,
         backend: BackendChoice::Auto,
+        busy_poll: Duration::ZERO,
     };
     tapweave_daemon::run(&options, || {
         // From here on the daemon handles the signal.

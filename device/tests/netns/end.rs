@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tapweave_device::{
     Attacher, Backend, BatchHandler, Egress, EpollBackend, NamespaceWatcher, NetNamespace,
-    PortQueue, RECV_BUF_LEN, Reading, Received, SendError,
+    PortQueue, RECV_BUF_LEN, Reading, Received, SendError, UringBackend,
 };
 use tapweave_net::{Frame, Offload, PortNo, VnetHdrError};
 
@@ -85,28 +85,33 @@ impl BatchHandler for Failures {
 }
 
 fn a_deleted_interface_is_a_port_failure() {
-    let sandbox = Sandbox::with_user_namespace();
-    let mut interface = attach(&sandbox, &spec("10.9.0.2/24"));
-    let queue = Arc::new(interface.queues.remove(0));
-    let port = PortNo::new(0, 0);
-    let mut backend = EpollBackend::new().unwrap();
-    backend
-        .add_port(
-            port,
-            Arc::clone(&queue) as Arc<dyn PortQueue>,
-            Reading::Here,
-        )
-        .unwrap();
-    sandbox.ip("link delete eth0");
-    let mut failures = Failures::default();
-    let noticed = within_a_second(|| {
+    let backends: [Box<dyn Backend>; 2] = [
+        Box::new(EpollBackend::new(Duration::ZERO).unwrap()),
+        Box::new(UringBackend::new(Duration::ZERO).unwrap()),
+    ];
+    for mut backend in backends {
+        let sandbox = Sandbox::with_user_namespace();
+        let mut interface = attach(&sandbox, &spec("10.9.0.2/24"));
+        let queue = Arc::new(interface.queues.remove(0));
+        let port = PortNo::new(0, 0);
+        backend
+            .add_port(
+                port,
+                Arc::clone(&queue) as Arc<dyn PortQueue>,
+                Reading::Here,
+            )
+            .unwrap();
+        sandbox.ip("link delete eth0");
+        let mut failures = Failures::default();
+        let noticed = within_a_second(|| {
+            backend.turn(Some(Duration::ZERO), &mut failures).unwrap();
+            !failures.0.is_empty()
+        });
+        assert!(noticed);
+        assert!(matches!(send(&*queue), Err(SendError::Failed(_))));
         backend.turn(Some(Duration::ZERO), &mut failures).unwrap();
-        !failures.0.is_empty()
-    });
-    assert!(noticed);
-    assert!(matches!(send(&*queue), Err(SendError::Failed(_))));
-    backend.turn(Some(Duration::ZERO), &mut failures).unwrap();
-    assert_eq!(failures.0, [port]);
+        assert_eq!(failures.0, [port]);
+    }
 }
 
 /// A `veth` whose other end is in the sandbox tells by its end that the namespace is gone.

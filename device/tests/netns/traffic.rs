@@ -5,10 +5,11 @@ use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use tapweave_device::{
     Backend, BatchHandler, Egress, EpollBackend, Interface, Offloading, PortQueue, Reading,
-    SendError, Waker,
+    SendError, UringBackend, Waker,
 };
 use tapweave_net::{Frame, PortNo, VnetHdrError};
 
@@ -81,6 +82,14 @@ impl BatchHandler for Wire {
     }
 }
 
+/// One of each kind of event loop.
+fn backends() -> [Box<dyn Backend>; 2] {
+    [
+        Box::new(EpollBackend::new(Duration::ZERO).unwrap()),
+        Box::new(UringBackend::new(Duration::ZERO).unwrap()),
+    ]
+}
+
 /// A running loop between two interfaces.
 struct Loop {
     stop: Arc<AtomicBool>,
@@ -89,8 +98,7 @@ struct Loop {
 }
 
 impl Loop {
-    fn start(interfaces: [Interface; 2]) -> Self {
-        let mut backend = EpollBackend::new().unwrap();
+    fn start(mut backend: Box<dyn Backend>, interfaces: [Interface; 2]) -> Self {
         for (port, interface) in PORTS.into_iter().zip(interfaces) {
             for queue in interface.queues {
                 let queue: Arc<dyn PortQueue> = Arc::new(queue);
@@ -176,19 +184,21 @@ fn ping_and_tcp_pass(queue_count: u16) {
         spec.addresses.push(address.parse().unwrap());
         spec.queue_count = queue_count;
     }
-    let interfaces = [0, 1].map(|at| attach(&sandboxes[at], &specs[at]));
-    let wire = Loop::start(interfaces);
-    ping(&sandboxes[0], "10.9.0.3");
-    ping(&sandboxes[1], "fd09::2");
-    transfer(&sandboxes[0], &sandboxes[1], "10.9.0.3:7000");
-    transfer(&sandboxes[1], &sandboxes[0], "[fd09::2]:7000");
-    let wire = wire.stop();
-    assert_eq!(wire.unsupported, 0);
-    assert!(
-        wire.longest > 30_000,
-        "super-frames pass whole: {}",
-        wire.longest
-    );
+    for backend in backends() {
+        let interfaces = [0, 1].map(|at| attach(&sandboxes[at], &specs[at]));
+        let wire = Loop::start(backend, interfaces);
+        ping(&sandboxes[0], "10.9.0.3");
+        ping(&sandboxes[1], "fd09::2");
+        transfer(&sandboxes[0], &sandboxes[1], "10.9.0.3:7000");
+        transfer(&sandboxes[1], &sandboxes[0], "[fd09::2]:7000");
+        let wire = wire.stop();
+        assert_eq!(wire.unsupported, 0);
+        assert!(
+            wire.longest > 30_000,
+            "super-frames pass whole: {}",
+            wire.longest
+        );
+    }
 }
 
 fn tcp_passes_between_interfaces_with_and_without_offloads() {
@@ -201,17 +211,19 @@ fn tcp_passes_between_interfaces_with_and_without_offloads() {
         spec.addresses.push(address.parse().unwrap());
     }
     specs[1].offloading = Offloading::Off;
-    let interfaces = [0, 1].map(|at| attach(&sandboxes[at], &specs[at]));
-    let wire = Loop::start(interfaces);
-    ping(&sandboxes[0], "10.9.0.3");
-    transfer(&sandboxes[0], &sandboxes[1], "10.9.0.3:7000");
-    transfer(&sandboxes[1], &sandboxes[0], "10.9.0.2:7000");
-    transfer(&sandboxes[0], &sandboxes[1], "[fd09::3]:7000");
-    let wire = wire.stop();
-    assert_eq!(wire.unsupported, 0);
-    assert!(
-        wire.longest > 30_000,
-        "there was something to cut: {}",
-        wire.longest
-    );
+    for backend in backends() {
+        let interfaces = [0, 1].map(|at| attach(&sandboxes[at], &specs[at]));
+        let wire = Loop::start(backend, interfaces);
+        ping(&sandboxes[0], "10.9.0.3");
+        transfer(&sandboxes[0], &sandboxes[1], "10.9.0.3:7000");
+        transfer(&sandboxes[1], &sandboxes[0], "10.9.0.2:7000");
+        transfer(&sandboxes[0], &sandboxes[1], "[fd09::3]:7000");
+        let wire = wire.stop();
+        assert_eq!(wire.unsupported, 0);
+        assert!(
+            wire.longest > 30_000,
+            "there was something to cut: {}",
+            wire.longest
+        );
+    }
 }
