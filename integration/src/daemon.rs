@@ -1,5 +1,6 @@
 //! A running `tapweave daemon`.
 
+use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -57,6 +58,15 @@ impl Daemon {
     /// As [`Daemon::start`].
     pub fn start_with(command: Command, socket: &Path, log: &Path) -> Result<Self> {
         Self::launch(command, "", Cli::new(socket)?, log)
+    }
+
+    /// As [`Daemon::start_with`] with options of `tapweave daemon`, separated by spaces.
+    ///
+    /// # Errors
+    ///
+    /// As [`Daemon::start`].
+    pub fn under(command: Command, options: &str, socket: &Path, log: &Path) -> Result<Self> {
+        Self::launch(command, options, Cli::new(socket)?, log)
     }
 
     /// Returns the command line that talks to it.
@@ -133,6 +143,11 @@ impl Daemon {
 
     fn launch(mut command: Command, options: &str, cli: Cli, log: &Path) -> Result<Self> {
         command.arg("--socket").arg(cli.socket()).arg("daemon");
+        if let Some(backend) = env::var_os("TAPWEAVE_TEST_BACKEND").filter(|it| !it.is_empty())
+            && !options.contains("--backend")
+        {
+            command.arg("--backend").arg(backend);
+        }
         command.args(options.split_whitespace());
         let mut process = Background::start(&mut command, log)?;
         let line = process.line("ready")?;

@@ -104,7 +104,7 @@ mod everywhere {
                 ("port ls", &["PORT", "red/a", "eth0", &*mac, &*address]),
                 ("port show red/a", &["red/a", "rx frames", "drops", &*mac]),
                 ("fdb show", &["MAC", &*mac, "red/a", "learned"]),
-                ("stats", &["epoll", "red"]),
+                ("stats", &["BACKEND", "red"]),
             ] {
                 let said = cli.ok(request)?;
                 for word in words {
