@@ -11,6 +11,9 @@ pub const TEST_TYPE: u16 = 0x88b5;
 /// Bytes of an Ethernet header.
 pub const HEADER_LEN: usize = 14;
 
+/// Bytes of the addresses.
+const ADDRESSES_LEN: usize = 12;
+
 /// Bytes of the smallest frame, without its check sequence.
 const MIN_LEN: usize = 60;
 
@@ -20,6 +23,13 @@ pub fn tagged(destination: MacAddr, source: MacAddr, tag: &str) -> Vec<u8> {
     frame.extend_from_slice(tag.as_bytes());
     frame.resize(frame.len().max(MIN_LEN), 0);
     frame
+}
+
+/// Returns the frame with a VLAN tag right behind its addresses: `tpid` 0x8100 or 0x88a8, and `tci` with
+/// priority, drop eligibility and VID (IEEE 802.1Q §9.6).
+pub fn with_tag(frame: &[u8], tpid: u16, tci: u16) -> Vec<u8> {
+    let (addresses, rest) = frame.split_at(ADDRESSES_LEN.min(frame.len()));
+    [addresses, &tpid.to_be_bytes(), &tci.to_be_bytes(), rest].concat()
 }
 
 /// Returns an Ethernet header.
