@@ -82,6 +82,7 @@ mod query;
 mod routers;
 mod snooping;
 #[cfg(test)]
+#[cfg(not(loom))]
 pub(crate) mod test_packets;
 #[cfg(test)]
 #[cfg(not(loom))]

@@ -25,7 +25,8 @@ const COPY_BUDGET: usize = 1024;
 /// The packet side of a [`Switch`] for one worker thread.
 ///
 /// Made by [`Switch::pipeline`]. Nothing here waits for another thread or, once `verdicts` has the
-/// capacity of a batch, allocates; only taking a new snapshot frees the old one.
+/// capacity of a batch, allocates; only taking a new snapshot frees the old one. The exception is a
+/// message of IGMP or MLD, which takes the mutex of its network's groups and may add to them.
 pub struct Pipeline {
     switch: Arc<Switch>,
     snapshot: Arc<Snapshot>,

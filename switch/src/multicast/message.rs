@@ -305,5 +305,6 @@ fn change_of<A>(record: &GroupRecord<A>) -> Option<Change> {
 }
 
 #[cfg(test)]
+#[cfg(not(loom))]
 #[path = "message_tests.rs"]
 mod tests;

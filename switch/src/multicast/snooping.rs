@@ -398,7 +398,7 @@ impl Snooping {
         }
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, not(loom)))]
     pub(super) fn timer_count(&self) -> usize {
         self.state().timers.len()
     }

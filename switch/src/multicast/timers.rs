@@ -69,7 +69,7 @@ impl Timers {
         Some(timer)
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, not(loom)))]
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }
