@@ -6,10 +6,13 @@
 //!
 //! # When it pays
 //!
-//! Looking at a frame and keeping a copy costs 30 to 60 ns for a small one, writing it 500 to 1,000. So
-//! one merge pays for about sixteen frames that are only kept. Traffic that merges less is left alone:
-//! after [`PATIENCE`] batches in a row only every [`REST`]th batch is looked at, until one merges
-//! enough again. What is of no UDP flow is recognised in a few nanoseconds and counts for nothing.
+//! A merge saves a write and costs a look and a copy, as does every frame that is kept and not merged.
+//! Traffic that merges little is left alone: after [`PATIENCE`] batches in a row only every [`REST`]th
+//! batch is looked at, until one merges enough again. What is of no UDP flow counts for nothing.
+//!
+//! The benchmark `net/coalesce`, on two cores with a load of 12, beside a parse of 38 ns: 83 ns for a
+//! frame of 60 bytes that is kept, 123 ns merged, 11 ns for what is not UDP. What a write costs was not
+//! measured with it: that one merge pays for [`KEPT_PER_MERGE`] kept frames is an estimate.
 
 use tapweave_net::coalesce::{Offered, Run, RunTable};
 use tapweave_net::{Frame, OffloadSet, PortNo};
