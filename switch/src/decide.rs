@@ -45,7 +45,8 @@ pub(crate) use group::{GroupDecision, News, heard};
 #[derive(Clone, Copy)]
 pub(crate) struct Prepared {
     head: Option<Head>,
-    vlan: Result<FrameVlan, DropReason>,
+    /// Its VLAN, if any, or why the port does not take the frame.
+    vid: Result<Option<Vid>, DropReason>,
     source: Probe,
     destination: Probe,
 }
@@ -54,7 +55,7 @@ impl Prepared {
     /// A frame without a head, to fill arrays with.
     pub(crate) const NONE: Self = Self {
         head: None,
-        vlan: Err(DropReason::Runt),
+        vid: Ok(None),
         source: Probe::NONE,
         destination: Probe::NONE,
     };
@@ -65,14 +66,13 @@ impl Prepared {
         let Some(head) = Head::parse(data) else {
             return Self::NONE;
         };
-        let vlan = ingress.vlans.classify(head.tag);
-        let vid = vlan.ok().and_then(|vlan| vlan.vid);
+        let vid = ingress.vlans.classify(head.tag);
         let fdb = &ingress.network.fdb;
         Self {
             head: Some(head),
-            vlan,
-            source: fdb.probe(vid, head.source),
-            destination: fdb.probe(vid, head.destination),
+            vid,
+            source: fdb.probe(vid.unwrap_or(None), head.source),
+            destination: fdb.probe(vid.unwrap_or(None), head.destination),
         }
     }
 
@@ -84,7 +84,7 @@ impl Prepared {
 
     /// Returns the VLAN of the frame, if any.
     pub(crate) fn vid(&self) -> Option<Vid> {
-        self.vlan.ok().and_then(|vlan| vlan.vid)
+        self.vid.unwrap_or(None)
     }
 
     /// Returns the head of the frame; none when it has none.

@@ -93,17 +93,16 @@ impl Pipeline {
                     break 'batch;
                 }
                 byte_count += frame.data().len() as u64;
-                let (mut verdict, group) =
-                    handle_frame(&self.snapshot, port, shard, now, frame, prepared);
-                match (verdict, group.and_then(|group| group.ports)) {
-                    (Verdict::Flood(vlan), Some(ports)) => {
-                        copy_count += ports.len_max();
-                        verdict = Verdict::Multicast(vlan, GroupSlot(self.groups.len()));
-                        self.groups.push(ports);
+                let groups = &mut self.groups;
+                let verdict =
+                    handle_frame(&self.snapshot, port, shard, now, frame, prepared, groups);
+                copy_count += match verdict {
+                    Verdict::Forward(_) | Verdict::Drop(_) => 0,
+                    Verdict::Flood(_) => port.network.members.len(),
+                    Verdict::Multicast(_, GroupSlot(slot)) => {
+                        groups.get(slot).map_or(0, PortSet::len_max)
                     }
-                    (Verdict::Flood(_), None) => copy_count += port.network.members.len(),
-                    _ => {}
-                }
+                };
                 verdicts.push(verdict);
             }
         }
@@ -184,7 +183,8 @@ fn handle_frame(
     now: Timestamp,
     frame: &Frame<'_>,
     prepared: &Prepared,
-) -> (Verdict, Option<GroupDecision>) {
+    groups: &mut Vec<PortSet>,
+) -> Verdict {
     let decision = decide(snapshot, port, now, frame, prepared, &mut NoTrace);
     if let Some(assessment) = decision.lesson {
         let fdb = &port.network.fdb;
@@ -205,10 +205,20 @@ fn handle_frame(
     };
     if let Verdict::Drop(reason) = verdict {
         shard.count_drop(reason);
-    } else if let Some(group) = &decision.group {
-        note_membership(port, shard, now, frame, prepared, group.news);
+        return verdict;
     }
-    (verdict, decision.group)
+    // Taken apart here and not returned: the common frame has none, and would pay for moving it.
+    let Some(GroupDecision { ports, news }) = decision.group else {
+        return verdict;
+    };
+    note_membership(port, shard, now, frame, prepared, news);
+    match (verdict, ports) {
+        (Verdict::Flood(vlan), Some(ports)) => {
+            groups.push(ports);
+            Verdict::Multicast(vlan, GroupSlot(groups.len() - 1))
+        }
+        (verdict, _) => verdict,
+    }
 }
 
 /// Tells snooping what a frame says.

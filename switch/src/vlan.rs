@@ -121,33 +121,37 @@ impl PortVlans {
     ///
     /// Why the port does not take the frame.
     #[inline]
-    pub(crate) fn classify(&self, tag: Option<VlanTag>) -> Result<FrameVlan, DropReason> {
+    pub(crate) fn classify(&self, tag: Option<VlanTag>) -> Result<Option<Vid>, DropReason> {
         let stated = match tag.filter(|tag| !tag.is_priority_only()) {
             Some(tag) => Some(tag.vid().map_err(|_is_4095| DropReason::VlanReserved)?),
             None => None,
         };
-        let vid = match (self, stated) {
-            (Self::Transparent, stated) => stated,
-            (Self::Access(own), None) => Some(*own),
-            (Self::Access(_), Some(_)) => return Err(DropReason::VlanTagged),
-            (Self::Trunk { native: None, .. }, None) => return Err(DropReason::VlanUntagged),
-            (Self::Trunk { native, .. }, None) => *native,
-            (Self::Trunk { .. }, Some(_)) if self.carries(stated) => stated,
-            (Self::Trunk { .. }, Some(_)) => return Err(DropReason::VlanNotCarried),
-        };
-        Ok(FrameVlan { vid, tag })
+        match (self, stated) {
+            (Self::Transparent, stated) => Ok(stated),
+            (Self::Access(own), None) => Ok(Some(*own)),
+            (Self::Access(_), Some(_)) => Err(DropReason::VlanTagged),
+            (Self::Trunk { native: None, .. }, None) => Err(DropReason::VlanUntagged),
+            (Self::Trunk { native, .. }, None) => Ok(*native),
+            (Self::Trunk { .. }, Some(_)) if self.carries(stated) => Ok(stated),
+            (Self::Trunk { .. }, Some(_)) => Err(DropReason::VlanNotCarried),
+        }
     }
 
     /// Returns what has to be done with the tag of a frame before it goes out to the port; none when
     /// the port is not a member of the frame's VLAN.
     #[inline]
     pub(crate) fn egress(&self, vlan: FrameVlan) -> Option<TagAction> {
+        self.carries(vlan.vid).then(|| self.tag_action(vlan))
+    }
+
+    /// As [`PortVlans::egress`] for a port that is a member.
+    #[inline]
+    pub(crate) fn tag_action(&self, vlan: FrameVlan) -> TagAction {
         match (self, vlan.vid) {
-            (Self::Transparent, None) => Some(TagAction::Keep),
-            (Self::Transparent, Some(vid)) => Some(vlan.tag(vid)),
-            (_, vid) if !self.carries(vid) => None,
-            (Self::Trunk { native, .. }, Some(vid)) if *native != Some(vid) => Some(vlan.tag(vid)),
-            (Self::Access(_) | Self::Trunk { .. }, _) => Some(vlan.untag()),
+            (_, None) => TagAction::Keep,
+            (Self::Transparent, Some(vid)) => vlan.tag(vid),
+            (Self::Trunk { native, .. }, Some(vid)) if *native != Some(vid) => vlan.tag(vid),
+            (Self::Access(_) | Self::Trunk { .. }, Some(_)) => vlan.untag(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The stage that asks for whom it is: nobody, everybody, or a port.
 
-use tapweave_net::{TagAction, Timestamp};
+use tapweave_net::Timestamp;
 
 use super::{Prepared, Trace};
 use crate::FrameVlan;
@@ -19,8 +19,8 @@ pub(super) enum Target<'a> {
     Group,
     /// To a station that is on no port, as far as is known.
     Unknown,
-    /// To a station on this port, which takes the frame with its tag changed like this.
-    Port(&'a Port, TagAction),
+    /// To a station on this port, which is a member of the frame's VLAN.
+    Port(&'a Port),
 }
 
 #[inline]
@@ -64,10 +64,9 @@ fn classify<'a>(
     // A port that is not in the snapshot has just been removed, or is newer than it; either way
     // nothing can be sent there now. A port outside the VLAN cannot have the station in it.
     let port = known.and_then(|port| snapshot.port(port));
-    let egress = port.and_then(|port| Some((port, port.vlans.egress(vlan)?)));
-    match egress {
+    match port.filter(|port| port.vlans.carries(vlan.vid)) {
         None => Target::Unknown,
-        Some((port, tag)) => Target::Port(port, tag),
+        Some(port) => Target::Port(port),
     }
 }
 
@@ -78,7 +77,7 @@ impl From<Target<'_>> for Destination {
             Target::Sender => Self::Sender,
             Target::Group => Self::Group,
             Target::Unknown => Self::Unknown,
-            Target::Port(port, _) => Self::Port {
+            Target::Port(port) => Self::Port {
                 port: port.no,
                 isolation: port.isolation,
             },

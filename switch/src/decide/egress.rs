@@ -10,10 +10,13 @@ pub(super) fn permit(ingress: &Port, vlan: FrameVlan, target: Target<'_>) -> Ver
         Target::Reserved => Verdict::Drop(DropReason::ReservedDestination),
         Target::Sender => Verdict::Drop(DropReason::SamePort),
         Target::Group | Target::Unknown => Verdict::Flood(vlan),
-        Target::Port(port, _) if port.no == ingress.no => Verdict::Drop(DropReason::SamePort),
-        Target::Port(port, _) if !ingress.isolation.permits(port.isolation) => {
+        Target::Port(port) if port.no == ingress.no => Verdict::Drop(DropReason::SamePort),
+        Target::Port(port) if !ingress.isolation.permits(port.isolation) => {
             Verdict::Drop(DropReason::Isolated)
         }
-        Target::Port(port, tag) => Verdict::Forward(EgressPort { port: port.no, tag }),
+        Target::Port(port) => Verdict::Forward(EgressPort {
+            port: port.no,
+            tag: port.vlans.tag_action(vlan),
+        }),
     }
 }

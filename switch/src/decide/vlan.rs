@@ -17,7 +17,10 @@ pub(super) fn check(
     trace.stage(|| Stage::Vlan {
         port: ingress.vlans.clone(),
         tag: head.tag,
-        vid: prepared.vlan.map(|vlan| vlan.vid),
+        vid: prepared.vid,
     });
-    prepared.vlan
+    Ok(FrameVlan {
+        vid: prepared.vid?,
+        tag: head.tag,
+    })
 }
