@@ -3,7 +3,8 @@
 //! ```text
 //!   a    b      each a namespace with eth0, addresses from the network's subnet
 //!   |    |
-//!  tapweave     network red, in a guest whose kernel has no USO (6.2)
+//!  tapweave     network red, in a guest whose kernel has no USO (6.2) and whose io_uring has no
+//!               multishot read (6.7)
 //! ```
 //!
 //! The machine is emulated, so a few MiB of payload have to be enough.
@@ -12,10 +13,11 @@
 #[cfg(test)]
 mod guest {
     use std::fs;
+    use std::process::Command;
 
     use anyhow::Result;
     use tapweave_integration::traffic::{self, Datagrams};
-    use tapweave_integration::{Lab, Segment, listing, wait};
+    use tapweave_integration::{Lab, Segment, cli, listing, wait};
 
     const DUAL: &str = "--subnet 10.211.0.0/24 --subnet fd77:1::/64 --ipv6";
 
@@ -24,6 +26,32 @@ mod guest {
         let release = fs::read_to_string("/proc/sys/kernel/osrelease")?;
         assert!(release.starts_with("6.1."), "{release}");
         Ok(())
+    }
+
+    #[test]
+    fn without_multishot_read_epoll_is_used_and_the_log_says_why() -> Result<()> {
+        Lab::run(|lab| {
+            let daemon = lab.daemon_with("--backend auto")?;
+            let stats = daemon.cli().json("stats")?;
+            let worker = &listing::rows(&stats["workers"])?[0];
+            assert_eq!(listing::text(worker, "backend")?, "epoll");
+            let log = fs::read_to_string(lab.file("daemon.log"))?;
+            assert!(log.contains("no multishot read (Linux 6.7)"), "{log}");
+            daemon.stop()
+        })
+    }
+
+    #[test]
+    fn forced_io_uring_is_refused_for_want_of_multishot_read() -> Result<()> {
+        Lab::run(|lab| {
+            let mut command = Command::new(cli::binary()?);
+            command.arg("--socket").arg(lab.file("daemon.sock"));
+            let output = command.args(["daemon", "--backend", "io_uring"]).output()?;
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(1), "{said}");
+            assert!(said.contains("no multishot read (Linux 6.7)"), "{said}");
+            Ok(())
+        })
     }
 
     #[test]
