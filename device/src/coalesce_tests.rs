@@ -19,7 +19,7 @@ fn looks(attention: &mut Attention, batches: u32, run_count: usize) -> u32 {
         attention.begin_batch(32);
         if attention.is_awake {
             looks += 1;
-            attention.end_batch(32, run_count);
+            attention.judge(32, run_count);
         }
     }
     looks

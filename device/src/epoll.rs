@@ -134,7 +134,6 @@ impl EpollBackend {
                 coalescer: &mut self.coalescer,
             };
             let handled_count = handler.handle_batch(number, frames, &mut egress).max(1);
-            egress.end_batch(handler);
             let rest = frames.get(handled_count..).unwrap_or_default();
             self.parked.keep((number, place), rest);
         }
@@ -165,6 +164,32 @@ impl EpollBackend {
             }
         }
         epoll::wait(&self.epoll, &mut events[..], timeout.as_ref())
+    }
+
+    /// Waits, and reads one batch from every queue that has frames.
+    fn read_ready(
+        &mut self,
+        timeout: Option<Duration>,
+        handler: &mut dyn BatchHandler,
+    ) -> io::Result<()> {
+        // A timeout beyond what the kernel can count is as good as none.
+        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+        let mut events: Events = [MaybeUninit::uninit(); EVENT_COUNT];
+        let (events, _) = match self.wait(timeout, &mut events) {
+            Ok(events) => events,
+            Err(Errno::INTR) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        for event in events {
+            let data = event.data.u64();
+            if data == WAKER {
+                self.waker.clear();
+            } else {
+                let (port, place) = from_event_data(data);
+                self.read_batch(port, place, handler);
+            }
+        }
+        Ok(())
     }
 
     fn forget(&self, port: &Port<Arc<dyn PortQueue>>) {
@@ -224,26 +249,18 @@ impl Backend for EpollBackend {
                 coalescer: &mut self.coalescer,
             };
             self.parked.present(handler, &mut egress);
-            egress.end_batch(handler);
             Some(Duration::ZERO)
         };
-        // A timeout beyond what the kernel can count is as good as none.
-        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
-        let mut events: Events = [MaybeUninit::uninit(); EVENT_COUNT];
-        let (events, _) = match self.wait(timeout, &mut events) {
-            Ok(events) => events,
-            Err(Errno::INTR) => return Ok(()),
-            Err(error) => return Err(error.into()),
-        };
-        for event in events {
-            let data = event.data.u64();
-            if data == WAKER {
-                self.waker.clear();
-            } else {
-                let (port, place) = from_event_data(data);
-                self.read_batch(port, place, handler);
-            }
+        self.read_ready(timeout, handler)?;
+        while self.coalescer.wants_more() {
+            self.read_ready(Some(Duration::ZERO), handler)?;
         }
+        let egress = PortEgress {
+            ports: &self.ports,
+            transmitter: &mut self.transmitter,
+            coalescer: &mut self.coalescer,
+        };
+        egress.finish(handler);
         Ok(())
     }
 
@@ -261,13 +278,13 @@ struct PortEgress<'a> {
 
 impl PortEgress<'_> {
     /// Sends what was gathered and reports it.
-    fn end_batch(self, handler: &mut dyn BatchHandler) {
+    fn finish(self, handler: &mut dyn BatchHandler) {
         let Self {
             ports,
             transmitter,
             coalescer,
         } = self;
-        coalescer.end_batch(handler, &mut |to, frame| {
+        coalescer.finish(handler, &mut |to, frame| {
             transmitter.transmit(queue_of(ports, to)?, frame)
         });
     }

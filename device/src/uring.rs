@@ -241,6 +241,19 @@ impl UringBackend {
         Ok(())
     }
 
+    /// Waits, and has a batch of every queue that has frames handled.
+    fn serve(
+        &mut self,
+        timeout: Option<Duration>,
+        handler: &mut dyn BatchHandler,
+    ) -> io::Result<()> {
+        self.prepare()?;
+        self.wait(timeout)?;
+        self.handle_inbox(handler)?;
+        self.read_ready(handler)?;
+        self.handle_inbox(handler)
+    }
+
     fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         let has_work = !(self.parked.is_empty() && self.ready.is_empty() && self.inbox.is_empty());
         let timeout = if has_work {
@@ -403,7 +416,7 @@ impl UringBackend {
                     queued_len: &mut self.queued_len,
                 };
                 let handled_count = handler.handle_batch(reader.port, frames, &mut egress);
-                egress.end_batch(handler)?;
+                egress.submit()?;
                 handled_count.max(1)
             };
             self.parked
@@ -486,7 +499,7 @@ impl UringBackend {
                     queued_len: &mut self.queued_len,
                 };
                 let handled_count = handler.handle_batch(reader.port, frames, &mut egress);
-                egress.end_batch(handler)?;
+                egress.submit()?;
                 let handled_count = handled_count.max(1);
                 self.parked
                     .keep(queue, frames.get(handled_count..).unwrap_or_default());
@@ -523,7 +536,7 @@ impl UringBackend {
             queued_len: &mut self.queued_len,
         };
         self.parked.present(handler, &mut egress);
-        egress.end_batch(handler)?;
+        egress.submit()?;
         self.ring.take_completions(&mut self.inbox);
         Ok(())
     }
@@ -701,11 +714,20 @@ impl Backend for UringBackend {
         handler: &mut dyn BatchHandler,
     ) -> io::Result<()> {
         self.present_parked(handler)?;
-        self.prepare()?;
-        self.wait(timeout)?;
-        self.handle_inbox(handler)?;
-        self.read_ready(handler)?;
-        self.handle_inbox(handler)
+        self.serve(timeout, handler)?;
+        while self.coalescer.wants_more() {
+            self.serve(Some(Duration::ZERO), handler)?;
+        }
+        let egress = RingEgress {
+            ports: &self.ports,
+            ring: &mut self.ring,
+            mapping: &self.mapping,
+            pool: &mut self.pool,
+            transmitter: &mut self.transmitter,
+            coalescer: &mut self.coalescer,
+            queued_len: &mut self.queued_len,
+        };
+        egress.finish(handler)
     }
 
     fn waker(&self) -> Waker {

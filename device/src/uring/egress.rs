@@ -83,7 +83,12 @@ impl RingEgress<'_> {
         Ok(true)
     }
 
-    fn submit(&mut self) -> io::Result<()> {
+    /// Brings the queued writes to the devices.
+    ///
+    /// # Errors
+    ///
+    /// When the ring fails.
+    pub(super) fn submit(&mut self) -> io::Result<()> {
         *self.queued_len = 0;
         self.ring.submit()
     }
@@ -93,9 +98,9 @@ impl RingEgress<'_> {
     /// # Errors
     ///
     /// When the ring fails.
-    pub(super) fn end_batch(mut self, handler: &mut dyn BatchHandler) -> io::Result<()> {
+    pub(super) fn finish(mut self, handler: &mut dyn BatchHandler) -> io::Result<()> {
         let (coalescer, mut direct) = self.split();
-        coalescer.end_batch(handler, &mut |to, frame| direct.send(to, frame));
+        coalescer.finish(handler, &mut |to, frame| direct.send(to, frame));
         self.submit()
     }
 
