@@ -1,4 +1,5 @@
-//! Numbered datagrams that go on while a test does something else: is their order kept?
+//! Numbered datagrams and their answers that go on while a test does something else: is their order
+//! kept?
 
 use std::net::IpAddr;
 
@@ -12,7 +13,7 @@ use crate::traffic::{L4_PORT, python};
 
 const SEQUENCE: &str = include_str!("../tools/sequence.py");
 
-/// Numbered UDP datagrams on their way in one direction, in several flows.
+/// Numbered UDP datagrams on their way, each of them answered, in several flows.
 #[derive(Debug)]
 pub struct Sequence {
     server: Background,
@@ -30,6 +31,10 @@ pub struct Outcome {
     pub late: u64,
     /// Flows of which something arrived.
     pub flows: u64,
+    /// Answers that came back.
+    pub answered: u64,
+    /// Answers that came back behind a later one of their flow, or twice.
+    pub answered_late: u64,
 }
 
 impl Sequence {
@@ -63,13 +68,15 @@ impl Sequence {
     ///
     /// When an end does not come.
     pub fn finish(mut self) -> Result<Outcome> {
-        let [sent] = numbers(&mut self.client)?;
+        let [sent, answered, answered_late] = numbers(&mut self.client)?;
         let [received, late, flows] = numbers(&mut self.server)?;
         Ok(Outcome {
             sent,
             received,
             late,
             flows,
+            answered,
+            answered_late,
         })
     }
 }

@@ -86,7 +86,9 @@ mod everywhere {
             }
             let outcome = sequence.finish()?;
             assert_eq!((outcome.late, outcome.flows), (0, FLOWS), "{outcome:?}");
+            assert_eq!(outcome.answered_late, 0, "{outcome:?}");
             assert!(outcome.received > outcome.sent / 2, "{outcome:?}");
+            assert!(outcome.answered > outcome.sent / 2, "{outcome:?}");
             let after = frames_of_workers(&segment)?;
             let busy = before.iter().zip(&after);
             let busy = busy.filter(|&(before, after)| after - before > BUSY);

@@ -1,8 +1,10 @@
-"""Numbered UDP datagrams in one direction, in several flows: `serve IP PORT` prints what came, and how
-much of it out of order; `send IP PORT FLOWS` sends until SIGINT and prints how many. Each ends by SIGINT.
+"""Numbered UDP datagrams in several flows, and answers of the same numbers: `serve IP PORT` answers and
+prints what came, and how much of it out of order; `send IP PORT FLOWS` sends until SIGINT and prints how
+many, how many answers came and how many of them out of order. Each ends by SIGINT.
 
-Nothing is confirmed, so nothing is sent twice, and a flow's datagrams overtake each other only if the
-switch lets them. Some may be lost: a sender that nobody holds up is faster than any receiver."""
+Nothing is sent twice, and a flow's datagrams overtake each other only if the switch lets them. Some may
+be lost: a sender that nobody holds up is faster than any receiver. The answers matter: the kernel reads
+a flow of an interface with several queues from the queue that its answers were last written to."""
 import signal
 import socket
 import struct
@@ -14,17 +16,28 @@ BURST = 2
 PAUSE = 0.001
 
 
+class Order:
+    """How many datagrams came, and how many of them behind a later one of their flow."""
+
+    def __init__(self):
+        self.last, self.received, self.late = {}, 0, 0
+
+    def note(self, datagram):
+        flow, number = NUMBER.unpack_from(datagram)
+        self.received += 1
+        if number <= self.last.get(flow, 0):
+            self.late += 1
+            print(f"flow {flow}: {number} behind {self.last[flow]}", flush=True)
+        self.last[flow] = number
+
+
 def serve(address):
-    last, received, late = {}, 0, 0
+    order = Order()
 
     def take(flags):
-        nonlocal received, late
-        flow, number = NUMBER.unpack_from(here.recv(2048, flags))
-        received += 1
-        if number <= last.get(flow, 0):
-            late += 1
-            print(f"flow {flow}: {number} behind {last[flow]}", flush=True)
-        last[flow] = number
+        datagram, sender = here.recvfrom(2048, flags)
+        order.note(datagram)
+        here.sendto(datagram[: NUMBER.size], sender)
 
     with socket.socket(family(address), socket.SOCK_DGRAM) as here:
         here.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
@@ -40,14 +53,14 @@ def serve(address):
                 take(socket.MSG_DONTWAIT)
         except BlockingIOError:
             pass
-    print(f"sum {received} {late} {len(last)}", flush=True)
+    print(f"sum {order.received} {order.late} {len(order.last)}", flush=True)
 
 
 def send(address, flows):
     sockets = [socket.socket(family(address), socket.SOCK_DGRAM) for _ in range(flows)]
     for peer in sockets:
         peer.connect(address)
-    ended, number, padding = [], 0, bytes(1000)
+    ended, number, padding, order = [], 0, bytes(1000), Order()
     signal.signal(signal.SIGINT, lambda *_: ended.append(True))
     print("ready", flush=True)
     while not ended:
@@ -55,8 +68,18 @@ def send(address, flows):
             number += 1
             for flow, peer in enumerate(sockets):
                 peer.send(NUMBER.pack(flow, number) + padding)
+        for peer in sockets:
+            take_answers(peer, order)
         time.sleep(PAUSE)
-    print(f"sum {number * flows}", flush=True)
+    print(f"sum {number * flows} {order.received} {order.late}", flush=True)
+
+
+def take_answers(peer, order):
+    try:
+        while True:
+            order.note(peer.recv(2048, socket.MSG_DONTWAIT))
+    except BlockingIOError:
+        pass
 
 
 def family(address):
