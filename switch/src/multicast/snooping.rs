@@ -74,7 +74,7 @@ pub struct MdbEntry {
     pub kind: MdbKind,
     /// Time since the port joined or was marked.
     pub age: Duration,
-    /// Time until that ends, unless it is heard from again.
+    /// Time until that ends, unless it is heard from again; zero when it is about to.
     pub expires_in: Duration,
 }
 
@@ -348,6 +348,8 @@ impl Snooping {
     }
 
     /// Returns everything that is known, routers and overfull ports first, then groups in order.
+    ///
+    /// What has expired is still there, and still gets frames, until the timers are polled.
     pub(crate) fn entries(&self, now: Timestamp) -> Vec<MdbEntry> {
         let state = self.state();
         let mut entries = Vec::new();
@@ -384,7 +386,6 @@ impl Snooping {
                 expires_in: membership.expires.since(now),
             });
         }
-        entries.retain(|entry| !entry.expires_in.is_zero());
         entries
     }
 
