@@ -10,9 +10,10 @@
 //! an IPv4 packet that must not be fragmented (RFC 6864 §4.1), and whether a checksum had been
 //! completed yet.
 //!
-//! A [`RunTable`] keeps the runs of one batch. The frames of the batch are offered to it in order, each
-//! with the port that it leaves through; at the end of the batch all runs leave, so nothing ever waits
-//! for a frame that has not been read yet. In between **order inside a flow is kept**.
+//! A [`RunTable`] keeps the runs of one batch, which is what its user gathers before it writes: the
+//! frames of one read or of several. They are offered to it in order, each with the port that it leaves
+//! through; at the end of the batch all runs leave, so nothing waits for a frame that may never come. In
+//! between **order inside a flow is kept**.
 //! [`FrameClass::of`] tells what a frame means for the runs of its port:
 //!
 //! - A [`FrameClass::Candidate`] that the open run of its flow refuses makes that run leave first.
