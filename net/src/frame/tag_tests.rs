@@ -111,7 +111,7 @@ fn offload(frame_len: u16) -> impl Strategy<Value = Offload> {
     let checksum = prop_oneof![
         Just(ChecksumOffload::Complete),
         Just(ChecksumOffload::Validated),
-        (14..frame_len, 0..32_u16)
+        (14..=frame_len, 0..32_u16)
             .prop_map(|(start, offset)| ChecksumOffload::Partial { start, offset }),
     ];
     let kind = prop_oneof![
