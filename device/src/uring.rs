@@ -31,37 +31,36 @@
 //!
 //! Ports that are no TAPs are polled through the ring, and read and written by call.
 
+mod batch;
 mod egress;
 mod error;
+mod inbox;
+mod polled;
 mod pool;
+mod reader;
 mod tag;
 
-use std::array;
 use std::collections::VecDeque;
 use std::io;
-use std::mem;
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::io::Errno;
-use tapweave_net::{Frame, Offload, PortNo};
+use tapweave_net::PortNo;
 
 pub use self::error::RingError;
 
 use self::egress::{RingEgress, RingQueue};
 use self::pool::Pool;
-use self::tag::Tag;
-use crate::backend::{Backend, BatchHandler, Description, MAX_BATCH, Reading, Waker};
+use self::reader::Reader;
+use crate::backend::{Backend, BatchHandler, Description, Reading, Waker};
 use crate::busy_poll::BusyPoll;
 use crate::coalesce::Coalescer;
-use crate::epoll::BATCH_LEN_LIMIT;
 use crate::parked::Parked;
 use crate::port_table::PortTable;
-use crate::queue::{HEADROOM, PortQueue, Received};
-use crate::sys::arena::{Buffer, Mapping};
+use crate::queue::PortQueue;
+use crate::sys::arena::Mapping;
 use crate::sys::ring::{Completion, File, Ring};
-use crate::tap::{Framing, TapQueue, send_error};
 use crate::transmit::Transmitter;
 
 /// Requests that can be queued; more are submitted in between.
@@ -76,12 +75,6 @@ const BUFFER_COUNT: u16 = 120;
 
 /// Most buffers that lie with the kernel, a power of two.
 const LENT_MAX: u16 = 64;
-
-/// Fewest of them, so that a turn is worth its system calls.
-const LENT_MIN: usize = 8;
-
-/// Bytes that one turn should read at most, about: see [`BATCH_LEN_LIMIT`].
-const LENT_LEN: usize = 512 * 1024;
 
 /// Places in the table of registered files. Ports beyond are written to by plain descriptors.
 const FILE_COUNT: u32 = 4096;
@@ -113,38 +106,6 @@ pub struct UringBackend {
     /// Running mean of the length of frames.
     mean_len: usize,
     busy_poll: BusyPoll,
-}
-
-/// A queue that is read.
-#[derive(Debug)]
-struct Reader {
-    port: PortNo,
-    place: usize,
-    queue: Arc<dyn PortQueue>,
-    /// Of a TAP; others are polled.
-    framing: Option<Framing>,
-    request: Request,
-}
-
-/// How it stands with the request of a reader.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Request {
-    /// There is none.
-    None,
-    /// It is with the kernel or on its way.
-    Made,
-    /// As `Made`, and it is to end.
-    Ending,
-    /// None, and there will be none: the device failed.
-    Failed,
-}
-
-/// Frames of one reader that have been read and not handled.
-#[derive(Debug)]
-struct Batch {
-    reader: u32,
-    frames: Vec<(Buffer, usize)>,
-    len: usize,
 }
 
 impl UringBackend {
@@ -194,53 +155,6 @@ impl UringBackend {
         })
     }
 
-    fn reader(&mut self, number: u32) -> Option<&mut Reader> {
-        self.readers.get_mut(number as usize)?.as_mut()
-    }
-
-    /// Gives the kernel buffers, and the requests that it has not.
-    fn prepare(&mut self) -> io::Result<()> {
-        let wanted = (LENT_LEN / self.mean_len.max(1)).clamp(LENT_MIN, usize::from(LENT_MAX));
-        while self.tap_count > 0 && self.ring.lent_count() < wanted {
-            let Some(buffer) = self.pool.take() else {
-                break;
-            };
-            if let Err(buffer) = self.ring.lend(buffer, READ_START) {
-                self.pool.put_back(buffer);
-                break;
-            }
-        }
-        if !self.waker_polled {
-            self.ring
-                .push_poll(self.waker.as_fd(), Tag::Waker.to_user_data())?;
-            self.waker_polled = true;
-        }
-        for _ in 0..self.ended.len() {
-            let Some(number) = self.ended.pop_front() else {
-                break;
-            };
-            let Some(Some(reader)) = self.readers.get_mut(number as usize) else {
-                continue;
-            };
-            if reader.request != Request::None {
-                continue;
-            }
-            if self.parked.holds((reader.port, reader.place)) {
-                self.ended.push_back(number);
-                continue;
-            }
-            let tag = Tag::Reader(number).to_user_data();
-            let fd = reader.queue.readiness();
-            if reader.framing.is_some() {
-                self.ring.push_read(File::Plain(fd.as_raw_fd()), tag)?;
-            } else {
-                self.ring.push_poll(fd, tag)?;
-            }
-            reader.request = Request::Made;
-        }
-        Ok(())
-    }
-
     /// Waits, and has a batch of every queue that has frames handled.
     fn serve(
         &mut self,
@@ -276,312 +190,6 @@ impl UringBackend {
         Ok(())
     }
 
-    fn handle_inbox(&mut self, handler: &mut dyn BatchHandler) -> io::Result<()> {
-        let mut batch = Batch {
-            reader: 0,
-            frames: Vec::with_capacity(MAX_BATCH),
-            len: 0,
-        };
-        while let Some(completion) = self.inbox.pop_front() {
-            match Tag::from_user_data(completion.user_data) {
-                Tag::Write {
-                    port,
-                    frame_len,
-                    buffer,
-                } => {
-                    self.pool.write_completed(buffer);
-                    let outcome = completion.result.map(drop).map_err(send_error);
-                    handler.handle_completion(port, 1, frame_len as usize, outcome);
-                }
-                Tag::Reader(number) => {
-                    let is_full = batch.frames.len() == MAX_BATCH || batch.len >= BATCH_LEN_LIMIT;
-                    if is_full || batch.reader != number {
-                        self.handle_batch(&mut batch, handler)?;
-                        batch.reader = number;
-                    }
-                    self.handle_read(number, completion, &mut batch, handler);
-                }
-                Tag::Waker => {
-                    self.waker.clear();
-                    self.waker_polled = false;
-                }
-                Tag::Cancel => {}
-            }
-            if self.inbox.is_empty() {
-                self.handle_batch(&mut batch, handler)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes note of one completion of a reader's request.
-    fn handle_read(
-        &mut self,
-        number: u32,
-        completion: Completion,
-        batch: &mut Batch,
-        handler: &mut dyn BatchHandler,
-    ) {
-        let buffer = completion.buffer.and_then(|id| self.ring.take_lent(id));
-        let Some(reader) = self.reader(number) else {
-            if let Some(buffer) = buffer {
-                self.pool.handled(buffer);
-            }
-            return;
-        };
-        let port = reader.port;
-        let is_polled = reader.framing.is_none();
-        let mut failure = None;
-        if !completion.more {
-            reader.request = Request::None;
-            match completion.result {
-                Ok(_)
-                | Err(Errno::NOBUFS | Errno::AGAIN | Errno::INTR | Errno::IO | Errno::CANCELED) => {
-                }
-                Err(error) => {
-                    reader.request = Request::Failed;
-                    failure = Some(error);
-                }
-            }
-            if failure.is_none() {
-                if is_polled {
-                    self.ready.push_back(number);
-                } else {
-                    self.ended.push_back(number);
-                }
-            }
-        }
-        match (buffer, completion.result) {
-            (Some(buffer), Ok(len)) => {
-                batch.len += len as usize;
-                batch.frames.push((buffer, len as usize));
-            }
-            (Some(buffer), Err(_)) => self.pool.handled(buffer),
-            (None, _) => {}
-        }
-        if let Some(error) = failure {
-            handler.handle_port_failure(port, error.into());
-        }
-    }
-
-    /// Has a batch of a TAP handled and brings what was sent to the devices.
-    fn handle_batch(
-        &mut self,
-        batch: &mut Batch,
-        handler: &mut dyn BatchHandler,
-    ) -> io::Result<()> {
-        let count = batch.frames.len();
-        if count == 0 {
-            return Ok(());
-        }
-        self.mean_len = (self.mean_len * 3 + batch.len / count) / 4;
-        batch.len = 0;
-        let reader = self.readers.get_mut(batch.reader as usize);
-        if let Some(Some(reader)) = reader
-            && let Some(framing) = reader.framing
-        {
-            let mut frames: [_; MAX_BATCH] =
-                array::from_fn(|_| Frame::new(&mut [], 0, Offload::NONE));
-            let mut count = 0;
-            let mut failure = None;
-            for (buffer, len) in &mut batch.frames {
-                match framing.decode(buffer.bytes_mut(), READ_START, *len) {
-                    Ok(Received::Frame(frame)) => {
-                        if let Some(slot) = frames.get_mut(count) {
-                            *slot = frame;
-                            count += 1;
-                        }
-                    }
-                    Ok(Received::Malformed(error)) => {
-                        handler.handle_malformed(reader.port, error);
-                    }
-                    Ok(Received::Empty) => {}
-                    Err(error) => failure = Some(error),
-                }
-            }
-            let frames = frames.get_mut(..count).unwrap_or_default();
-            let queue = (reader.port, reader.place);
-            let was_parked = self.parked.holds(queue);
-            let handled_count = if count == 0 || was_parked {
-                0
-            } else {
-                self.coalescer.begin_batch(count);
-                let mut egress = RingEgress {
-                    ports: &self.ports,
-                    ring: &mut self.ring,
-                    mapping: &self.mapping,
-                    pool: &mut self.pool,
-                    transmitter: &mut self.transmitter,
-                    coalescer: &mut self.coalescer,
-                    queued_len: &mut self.queued_len,
-                };
-                let handled_count = handler.handle_batch(reader.port, frames, &mut egress);
-                egress.submit()?;
-                handled_count.max(1)
-            };
-            self.parked
-                .keep(queue, frames.get(handled_count..).unwrap_or_default());
-            if !was_parked && self.parked.holds(queue) && reader.request == Request::Made {
-                let target = Tag::Reader(batch.reader).to_user_data();
-                self.ring.push_cancel(target, Tag::Cancel.to_user_data())?;
-                reader.request = Request::Ending;
-            }
-            if let Some(error) = failure
-                && reader.request != Request::Failed
-            {
-                reader.request = Request::Failed;
-                handler.handle_port_failure(reader.port, error);
-            }
-        }
-        for (buffer, _) in batch.frames.drain(..) {
-            self.pool.handled(buffer);
-        }
-        self.ring.take_completions(&mut self.inbox);
-        Ok(())
-    }
-
-    /// Reads one batch from each port that is no TAP and may have frames.
-    fn read_ready(&mut self, handler: &mut dyn BatchHandler) -> io::Result<()> {
-        for _ in 0..self.ready.len() {
-            let Some(number) = self.ready.pop_front() else {
-                break;
-            };
-            let Some(Some(reader)) = self.readers.get_mut(number as usize) else {
-                continue;
-            };
-            let queue = (reader.port, reader.place);
-            if self.parked.holds(queue) {
-                self.ready.push_back(number);
-                continue;
-            }
-            let mut buffers: Vec<Buffer> = Vec::with_capacity(MAX_BATCH);
-            while buffers.len() < MAX_BATCH
-                && let Some(buffer) = self.pool.take()
-            {
-                buffers.push(buffer);
-            }
-            let mut frames: [_; MAX_BATCH] =
-                array::from_fn(|_| Frame::new(&mut [], 0, Offload::NONE));
-            let mut count = 0;
-            let mut batch_len = 0;
-            let mut outcome = Ok(Received::Empty);
-            let mut is_drained = false;
-            for buffer in &mut buffers {
-                if batch_len >= BATCH_LEN_LIMIT {
-                    break;
-                }
-                match reader.queue.recv(buffer.bytes_mut()) {
-                    Ok(Received::Frame(frame)) => {
-                        batch_len += frame.data().len();
-                        if let Some(slot) = frames.get_mut(count) {
-                            *slot = frame;
-                            count += 1;
-                        }
-                    }
-                    Ok(Received::Malformed(error)) => handler.handle_malformed(reader.port, error),
-                    ended => {
-                        outcome = ended;
-                        is_drained = true;
-                        break;
-                    }
-                }
-            }
-            let frames = frames.get_mut(..count).unwrap_or_default();
-            if count > 0 {
-                self.coalescer.begin_batch(count);
-                let mut egress = RingEgress {
-                    ports: &self.ports,
-                    ring: &mut self.ring,
-                    mapping: &self.mapping,
-                    pool: &mut self.pool,
-                    transmitter: &mut self.transmitter,
-                    coalescer: &mut self.coalescer,
-                    queued_len: &mut self.queued_len,
-                };
-                let handled_count = handler.handle_batch(reader.port, frames, &mut egress);
-                egress.submit()?;
-                let handled_count = handled_count.max(1);
-                self.parked
-                    .keep(queue, frames.get(handled_count..).unwrap_or_default());
-            }
-            if let Err(error) = outcome {
-                reader.request = Request::Failed;
-                handler.handle_port_failure(reader.port, error);
-            } else if is_drained {
-                self.ended.push_back(number);
-            } else {
-                self.ready.push_back(number);
-            }
-            for buffer in buffers {
-                self.pool.handled(buffer);
-            }
-            self.ring.take_completions(&mut self.inbox);
-        }
-        Ok(())
-    }
-
-    fn present_parked(&mut self, handler: &mut dyn BatchHandler) -> io::Result<()> {
-        if self.parked.is_empty() {
-            return Ok(());
-        }
-        // Several rests count as one batch; none of them is worth a look for its own sake.
-        self.coalescer.begin_batch(0);
-        let mut egress = RingEgress {
-            ports: &self.ports,
-            ring: &mut self.ring,
-            mapping: &self.mapping,
-            pool: &mut self.pool,
-            transmitter: &mut self.transmitter,
-            coalescer: &mut self.coalescer,
-            queued_len: &mut self.queued_len,
-        };
-        self.parked.present(handler, &mut egress);
-        egress.submit()?;
-        self.ring.take_completions(&mut self.inbox);
-        Ok(())
-    }
-
-    /// Ends a reader's request and waits until nothing of it is left.
-    fn end_reader(&mut self, number: u32) -> io::Result<()> {
-        let tag = Tag::Reader(number).to_user_data();
-        if let Some(reader) = self.reader(number)
-            && reader.request == Request::Made
-        {
-            reader.request = Request::Ending;
-            self.ring.push_cancel(tag, Tag::Cancel.to_user_data())?;
-        }
-        loop {
-            let inbox = mem::take(&mut self.inbox);
-            for completion in inbox {
-                if completion.user_data != tag {
-                    self.inbox.push_back(completion);
-                    continue;
-                }
-                if let Some(buffer) = completion.buffer.and_then(|id| self.ring.take_lent(id)) {
-                    self.pool.handled(buffer);
-                }
-                if !completion.more
-                    && let Some(reader) = self.reader(number)
-                {
-                    reader.request = Request::None;
-                }
-            }
-            match self.reader(number) {
-                Some(reader) if reader.request == Request::Ending => {}
-                Some(_) | None => break,
-            }
-            self.ring.submit_and_wait(None)?;
-            self.ring.take_completions(&mut self.inbox);
-        }
-        let reader = self.readers.get_mut(number as usize).and_then(Option::take);
-        if reader.is_some_and(|reader| reader.framing.is_some()) {
-            self.tap_count -= 1;
-        }
-        self.ended.retain(|ended| *ended != number);
-        self.ready.retain(|ready| *ready != number);
-        Ok(())
-    }
-
     /// Returns how the ring is to write to a TAP.
     fn write_file(&mut self, queue: &dyn PortQueue) -> Option<File> {
         let tap = queue.as_tap()?;
@@ -592,32 +200,6 @@ impl UringBackend {
             self.free_files.push(place);
         }
         Some(File::Plain(tap.as_fd().as_raw_fd()))
-    }
-
-    fn add_reader(
-        &mut self,
-        port: PortNo,
-        place: usize,
-        queue: Arc<dyn PortQueue>,
-    ) -> io::Result<u32> {
-        let framing = queue.as_tap().map(TapQueue::framing);
-        self.tap_count += usize::from(framing.is_some());
-        let reader = Reader {
-            port,
-            place,
-            queue,
-            framing,
-            request: Request::None,
-        };
-        let free = self.readers.iter().position(Option::is_none);
-        let number = free.unwrap_or(self.readers.len());
-        match self.readers.get_mut(number) {
-            Some(slot) => *slot = Some(reader),
-            None => self.readers.push(Some(reader)),
-        }
-        let number = u32::try_from(number).map_err(io::Error::other)?;
-        self.ended.push_back(number);
-        Ok(number)
     }
 }
 
@@ -635,12 +217,6 @@ impl Drop for UringBackend {
         }
     }
 }
-
-/// Where in a buffer the kernel begins to write: with the header of a TAP the frame begins at
-/// [`HEADROOM`], without one there is so much less room in front of it.
-const READ_START: usize = Framing::VnetHdr(tapweave_net::OffloadSet::EMPTY).read_start();
-
-const _: () = assert!(READ_START < HEADROOM);
 
 impl Backend for UringBackend {
     fn description(&self) -> Description {
