@@ -14,7 +14,7 @@
 //!
 //! | request | order |
 //! |---|---|
-//! | create network | check, ask the packet path, check again and insert; else remove it there |
+//! | create network | check and take name and subnets, ask the packet path (it cannot refuse), insert |
 //! | remove network | close in the model, ask the packet path, forget; else open it again |
 //! | connect | turn; open and admit the sandbox if new; plan, ask the packet path, seat; else forget |
 //! | disconnect | turn; ask the packet path (it cannot refuse), forget |

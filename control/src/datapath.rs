@@ -19,6 +19,13 @@ use tapweave_switch::{
     FdbEntry, MdbEntry, PortStats, PortVlans, SnoopingConfig, Stations, StormLimits,
 };
 
+mod outside;
+
+pub use outside::{
+    ConnectionLimits, FlowTuple, GatewaySettings, NatFlow, NatStats, PublishedPorts, ReservedPort,
+    Transport, UplinkKind, UplinkState, WayOut,
+};
+
 /// Where a sandbox's network namespace is found.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -55,6 +62,10 @@ pub struct NetworkSettings {
     pub snooping: Option<SnoopingConfig>,
     /// What each port may have flooded.
     pub storm: StormLimits,
+    /// Whether its ports reach each other, or only the gateway.
+    pub isolation: Isolation,
+    /// Its gateway; none for a network without addresses.
+    pub gateway: Option<GatewaySettings>,
 }
 
 /// Whether a port may exchange frames with other isolated ports.
@@ -94,6 +105,8 @@ pub struct InterfaceSettings {
     pub stations: Stations,
     /// Most stations that the port learns, if that is limited.
     pub mac_limit: Option<NonZeroU32>,
+    /// How many connections it may have through the gateway.
+    pub connections: ConnectionLimits,
 }
 
 /// Whether a port is opened with `virtio_net_hdr` and offloads.
@@ -264,6 +277,31 @@ pub trait Datapath: Send + Sync + fmt::Debug + 'static {
     /// Returns the multicast database of a network: routers first, then groups in order; empty for an
     /// unknown network and for one without snooping.
     fn mdb_entries(&self, network: NetworkNo) -> Vec<MdbEntry>;
+
+    /// Makes `ports` the published ports of all networks, in the place of those that were. What goes on
+    /// over one that is no longer among them ends.
+    ///
+    /// # Errors
+    ///
+    /// `Conflict` when the uplink cannot give one of them; then all is as it was.
+    fn set_published(&self, ports: &[PublishedPorts]) -> Result<(), DatapathError>;
+
+    /// Returns the translated flows of a network, or of all, in no order. What is asked for is not
+    /// counted to the end while flows come and go.
+    fn nat_flows(&self, network: Option<NetworkNo>) -> Vec<NatFlow>;
+
+    /// Forgets the translated flows of a network, or of all, and returns how many there were.
+    fn nat_flush(&self, network: Option<NetworkNo>) -> usize;
+
+    /// Returns what the gateways did so far.
+    fn nat_stats(&self) -> NatStats;
+
+    /// Returns how the networks reach the world.
+    fn uplink(&self) -> UplinkState;
+
+    /// Returns the ports of the uplink's addresses that the host uses itself, which can be neither
+    /// published nor taken for a translation. Looks for the holders in `/proc`.
+    fn reserved_ports(&self) -> Vec<ReservedPort>;
 
     /// Returns what the workers did so far.
     fn worker_stats(&self) -> Vec<WorkerStats>;

@@ -2,10 +2,12 @@
 //!
 //! The namespace with number N is found by pid N, and by any path whose last part is N; anything else
 //! is no namespace. Calls can be made to fail. No frame ever flows, so counters are zero and nothing
-//! is learned; static FDB entries are kept.
+//! is learned; static FDB entries are kept. It has a TUN uplink at `192.0.2.1` and `2001:db8::1`, and the
+//! reserved ports and translated flows that a test gives it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,7 +18,8 @@ use tapweave_switch::{FdbEntry, FdbOrigin, MdbEntry, PortStats};
 use crate::Host;
 use crate::datapath::{
     AttachedPort, Datapath, DatapathError, DatapathErrorKind, InterfaceSettings, NamespaceId,
-    NamespaceRef, NetworkSettings, Offloading, SandboxNo, WorkerStats,
+    NamespaceRef, NatFlow, NatStats, NetworkSettings, Offloading, PublishedPorts, ReservedPort,
+    SandboxNo, UplinkKind, UplinkState, WorkerStats,
 };
 
 /// A packet path that carries nothing.
@@ -33,6 +36,10 @@ struct State {
     networks: BTreeMap<NetworkNo, Network>,
     sandboxes: BTreeMap<SandboxNo, NamespaceId>,
     ports: BTreeMap<PortNo, Port>,
+    published: Vec<PublishedPorts>,
+    reserved: Vec<ReservedPort>,
+    has_no_uplink: bool,
+    flows: Vec<NatFlow>,
 }
 
 #[derive(Debug)]
@@ -110,6 +117,26 @@ impl MemoryDatapath {
             .values()
             .map(|port| port.interface.clone())
             .collect()
+    }
+
+    /// Returns the published ports, as they were set last.
+    pub fn published(&self) -> Vec<PublishedPorts> {
+        self.state().published.clone()
+    }
+
+    /// Makes these the ports that the host uses itself.
+    pub fn reserve(&self, ports: Vec<ReservedPort>) {
+        self.state().reserved = ports;
+    }
+
+    /// Takes the uplink away.
+    pub fn cut_uplink(&self) {
+        self.state().has_no_uplink = true;
+    }
+
+    /// Makes these the translated flows.
+    pub fn translate(&self, flows: Vec<NatFlow>) {
+        self.state().flows = flows;
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -310,6 +337,56 @@ impl Datapath for MemoryDatapath {
 
     fn mdb_entries(&self, _network: NetworkNo) -> Vec<MdbEntry> {
         Vec::new()
+    }
+
+    fn set_published(&self, ports: &[PublishedPorts]) -> Result<(), DatapathError> {
+        let mut state = self.state();
+        state.maybe_fail()?;
+        state.published = ports.to_vec();
+        Ok(())
+    }
+
+    fn nat_flows(&self, network: Option<NetworkNo>) -> Vec<NatFlow> {
+        let mut flows = self.state().flows.clone();
+        flows.retain(|flow| network.is_none_or(|network| flow.network == network));
+        flows
+    }
+
+    fn nat_flush(&self, network: Option<NetworkNo>) -> usize {
+        let mut state = self.state();
+        let before = state.flows.len();
+        state
+            .flows
+            .retain(|flow| network.is_some_and(|network| flow.network != network));
+        before - state.flows.len()
+    }
+
+    fn nat_stats(&self) -> NatStats {
+        NatStats {
+            entries: self.state().flows.len(),
+            limit: 1024,
+            ..NatStats::default()
+        }
+    }
+
+    fn uplink(&self) -> UplinkState {
+        if self.state().has_no_uplink {
+            return UplinkState::none("it was taken away");
+        }
+        UplinkState {
+            kind: UplinkKind::Tun,
+            ifname: Some("tapweave0".to_owned()),
+            addresses: vec![
+                IpNet::from(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))),
+                IpNet::from(IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))),
+            ],
+            reason: "it is in memory".to_owned(),
+            missing: Vec::new(),
+        }
+    }
+
+    fn reserved_ports(&self) -> Vec<ReservedPort> {
+        self.state().reserved.clone()
     }
 
     fn worker_stats(&self) -> Vec<WorkerStats> {

@@ -6,7 +6,8 @@
 //! ```text
 //!   sandbox    open_sandbox   ─► (add_sandbox)    ─► admit_sandbox   or  forget_sandbox
 //!   endpoint   plan_endpoint  ─► (add_port)       ─► seat_endpoint   or  forget_endpoint
-//!   network    close_network  ─► (remove_network) ─► forget_network  or  reopen_network
+//!   network    draft_network  ─► (add_network)    ─► insert_network
+//!              close_network  ─► (remove_network) ─► forget_network  or  reopen_network
 //! ```
 //!
 //! Between the steps the name, the addresses and the MAC are taken, so that a concurrent request
@@ -37,6 +38,8 @@ pub(crate) use sandbox::SandboxRecord;
 #[derive(Debug, Default)]
 pub(crate) struct Model {
     networks: BTreeMap<Id, NetworkRecord>,
+    /// Networks that the packet path is making, with their subnets.
+    drafts: BTreeMap<Name, Vec<IpNet>>,
     network_names: BTreeMap<Name, Id>,
     sandboxes: BTreeMap<SandboxNo, SandboxRecord>,
     sandbox_names: BTreeMap<Name, SandboxNo>,
@@ -56,7 +59,7 @@ impl Model {
         name: &Name,
         subnets: impl IntoIterator<Item = IpNet>,
     ) -> Result<(), ControlError> {
-        if self.network_names.contains_key(name) {
+        if self.network_names.contains_key(name) || self.drafts.contains_key(name) {
             return Err(ControlError::NetworkExists { name: name.clone() });
         }
         for subnet in subnets {
@@ -69,12 +72,30 @@ impl Model {
                     }
                 })?;
             }
+            let overlaps = |other: &&IpNet| other.contains(&subnet) || subnet.contains(*other);
+            let drafted = self.drafts.iter().find_map(|(network, subnets)| {
+                let other = subnets.iter().find(overlaps)?;
+                Some((network, *other))
+            });
+            if let Some((network, other)) = drafted {
+                return Err(ControlError::NetworkOverlap {
+                    subnet,
+                    other,
+                    network: network.clone(),
+                });
+            }
         }
         Ok(())
     }
 
-    /// Adds a network that [`Model::check_network`] found possible.
+    /// Takes name and subnets of a network that [`Model::check_network`] found possible.
+    pub(crate) fn draft_network(&mut self, name: Name, subnets: Vec<IpNet>) {
+        self.drafts.insert(name, subnets);
+    }
+
+    /// Adds a network that was drafted.
     pub(crate) fn insert_network(&mut self, network: NetworkRecord) {
+        self.drafts.remove(&network.name);
         self.network_names
             .insert(network.name.clone(), network.id.clone());
         self.networks.insert(network.id.clone(), network);
@@ -134,10 +155,12 @@ impl Model {
 
     /// Returns the prefixes of all networks.
     pub(crate) fn subnets(&self) -> impl Iterator<Item = IpNet> {
-        self.networks
+        let made = self
+            .networks
             .values()
             .flat_map(|network| network.addresses.subnets())
-            .map(tapweave_ipam::Subnet::prefix)
+            .map(tapweave_ipam::Subnet::prefix);
+        made.chain(self.drafts.values().flatten().copied())
     }
 
     fn network_mut(&mut self, id: &Id) -> Result<&mut NetworkRecord, ControlError> {
@@ -274,6 +297,13 @@ impl Model {
                     reference: plan.sandbox.0.to_string(),
                 })?;
         network.check_open()?;
+        let gateway_mac = network.settings.gateway.as_ref().map(|gateway| gateway.mac);
+        if let Some(mac) = plan.mac.filter(|mac| gateway_mac == Some(*mac)) {
+            return Err(ControlError::MacTaken {
+                mac,
+                port: "the gateway".to_owned(),
+            });
+        }
         if sandbox.endpoints.contains_key(&network_id) {
             return Err(ControlError::AlreadyConnected {
                 sandbox: sandbox.name.clone(),

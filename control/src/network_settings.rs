@@ -1,6 +1,6 @@
 //! Validates what a network is asked to be: driver, MTU, isolation, driver options.
 //!
-//! `tapweave.*` options are ours and must be known. Two of Docker's are understood; all others are
+//! `tapweave.*` options are ours and must be known. Three of Docker's are understood; all others are
 //! kept and shown, because tools set them for drivers in general.
 
 mod snooping;
@@ -13,7 +13,7 @@ use tapweave_switch::StormLimits;
 use thiserror::Error;
 
 use crate::api::CreateNetwork;
-use crate::datapath::{Isolation, NetworkSettings};
+use crate::datapath::{Isolation, NetworkSettings, WayOut};
 use crate::storm;
 
 /// MTU of a bridge network, in bytes, when none is asked for.
@@ -49,6 +49,7 @@ const KNOWN_OPTIONS: [&str; 8] = [
 
 const OPTION_STORM: &str = "tapweave.storm";
 const OPTION_ICC: &str = "com.docker.network.bridge.enable_icc";
+const OPTION_MASQUERADE: &str = "com.docker.network.bridge.enable_ip_masquerade";
 const OPTION_MTU: &str = "com.docker.network.driver.mtu";
 
 /// A driver, an option or a number that a network cannot have.
@@ -116,16 +117,16 @@ pub enum OptionError {
 /// What a network was asked to be, checked.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct ValidSettings {
-    /// For the packet path.
+    /// For the packet path; the gateway is still missing.
     pub(crate) settings: NetworkSettings,
-    /// Of every port of the network.
-    pub(crate) isolation: Isolation,
+    /// Where the gateway is to route to.
+    pub(crate) way_out: WayOut,
     /// The options as `inspect` shows them, with what was given by flag.
     pub(crate) options: BTreeMap<String, String>,
 }
 
 impl ValidSettings {
-    /// Reads driver, MTU, `icc` and options of `request`.
+    /// Reads driver, MTU, `icc`, `masquerade`, `internal` and options of `request`.
     pub(crate) fn new(request: &CreateNetwork) -> Result<Self, OptionError> {
         validate_driver(&request.driver)?;
         let mut options = request.options.clone();
@@ -152,6 +153,14 @@ impl ValidSettings {
             request.icc,
             boolean,
         )?;
+        let masquerade = merged(
+            &mut options,
+            OPTION_MASQUERADE,
+            "a boolean",
+            "--masquerade",
+            request.masquerade,
+            boolean,
+        )?;
         let mtu = merged(
             &mut options,
             OPTION_MTU,
@@ -167,10 +176,16 @@ impl ValidSettings {
                 fdb_limit: fdb_limit.unwrap_or(DEFAULT_FDB_LIMIT),
                 snooping: snooping::read(&options)?,
                 storm: storm.unwrap_or(StormLimits::NONE),
+                isolation: match icc {
+                    Some(false) => Isolation::Isolated,
+                    Some(true) | None => Isolation::Open,
+                },
+                gateway: None,
             },
-            isolation: match icc {
-                Some(false) => Isolation::Isolated,
-                Some(true) | None => Isolation::Open,
+            way_out: match (request.internal, masquerade) {
+                (true, _) => WayOut::None,
+                (false, Some(false)) => WayOut::Routed,
+                (false, Some(true) | None) => WayOut::Masquerade,
             },
             options,
         })
@@ -298,9 +313,11 @@ mod tests {
             fdb_limit: 8192,
             snooping: Some(SnoopingConfig::default()),
             storm: StormLimits::NONE,
+            isolation: Isolation::Open,
+            gateway: None,
         };
         assert_eq!(valid.settings, expected);
-        assert_eq!(valid.isolation, Isolation::Open);
+        assert_eq!(valid.way_out, WayOut::Masquerade);
         assert!(valid.options.is_empty());
     }
 
@@ -311,6 +328,7 @@ mod tests {
             ("tapweave.fdb_limit", "100"),
             ("tapweave.storm", "unknown:50"),
             ("com.docker.network.bridge.enable_icc", "false"),
+            ("com.docker.network.bridge.enable_ip_masquerade", "0"),
             ("com.docker.network.driver.mtu", "9000"),
             ("com.docker.network.bridge.name", "br0"),
         ]))
@@ -319,8 +337,9 @@ mod tests {
         assert_eq!(valid.settings.fdb_limit, 100);
         assert_eq!(valid.settings.storm.unknown, FrameRate::new(50));
         assert_eq!(valid.settings.mtu, 9000);
-        assert_eq!(valid.isolation, Isolation::Isolated);
-        assert_eq!(valid.options.len(), 6);
+        assert_eq!(valid.settings.isolation, Isolation::Isolated);
+        assert_eq!(valid.way_out, WayOut::Routed);
+        assert_eq!(valid.options.len(), 7);
     }
 
     #[test]
@@ -338,6 +357,7 @@ mod tests {
             ("tapweave.fdb_limit", "1048577"),
             ("tapweave.storm", "lots"),
             ("com.docker.network.bridge.enable_icc", "maybe"),
+            ("com.docker.network.bridge.enable_ip_masquerade", "yes"),
             ("com.docker.network.driver.mtu", "67"),
             ("com.docker.network.driver.mtu", "65521"),
             ("com.docker.network.driver.mtu", "99999999999"),
@@ -353,9 +373,11 @@ mod tests {
     fn a_flag_is_shown_as_its_option_and_must_not_contradict_it() {
         let mut by_flag = request(&[]);
         by_flag.icc = Some(false);
+        by_flag.masquerade = Some(true);
         by_flag.mtu = Some(1400);
         let valid = ValidSettings::new(&by_flag).unwrap();
         assert_eq!(valid.options[OPTION_ICC], "false");
+        assert_eq!(valid.options[OPTION_MASQUERADE], "true");
         assert_eq!(valid.options[OPTION_MTU], "1400");
         by_flag
             .options
@@ -364,6 +386,17 @@ mod tests {
             ValidSettings::new(&by_flag).unwrap_err().to_string(),
             "--mtu and option com.docker.network.driver.mtu=1500 contradict each other"
         );
+    }
+
+    #[test]
+    fn an_internal_network_has_no_way_out_whatever_else_is_said() {
+        let mut internal = request(&[]);
+        internal.internal = true;
+        for masquerade in [None, Some(true), Some(false)] {
+            internal.masquerade = masquerade;
+            let valid = ValidSettings::new(&internal).unwrap();
+            assert_eq!(valid.way_out, WayOut::None);
+        }
     }
 
     #[test]

@@ -14,7 +14,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tapweave_control::datapath::{
     AttachedPort, Datapath, DatapathError, DatapathErrorKind as Kind, InterfaceSettings, Isolation,
-    NamespaceId, NamespaceRef, NetworkSettings, Offloading, SandboxNo, WorkerStats,
+    NamespaceId, NamespaceRef, NatFlow, NatStats, NetworkSettings, Offloading, PublishedPorts,
+    ReservedPort, SandboxNo, UplinkState, WorkerStats,
 };
 use tapweave_device::{AttachError, Attacher, HEADROOM, InterfaceSpec, NamespaceError, PortQueue};
 use tapweave_net::{Frame, MacAddr, NetworkNo, Offload, PortNo, Vid};
@@ -244,6 +245,36 @@ impl Datapath for SwitchDatapath {
 
     fn mdb_entries(&self, network: NetworkNo) -> Vec<MdbEntry> {
         self.switch.mdb_entries(network, self.clock.now())
+    }
+
+    fn set_published(&self, ports: &[PublishedPorts]) -> Result<(), DatapathError> {
+        if ports.is_empty() {
+            return Ok(());
+        }
+        Err(DatapathError::new(
+            Kind::Conflict,
+            "there is no uplink to publish ports on",
+        ))
+    }
+
+    fn nat_flows(&self, _network: Option<NetworkNo>) -> Vec<NatFlow> {
+        Vec::new()
+    }
+
+    fn nat_flush(&self, _network: Option<NetworkNo>) -> usize {
+        0
+    }
+
+    fn nat_stats(&self) -> NatStats {
+        NatStats::default()
+    }
+
+    fn uplink(&self) -> UplinkState {
+        UplinkState::none("this version has none")
+    }
+
+    fn reserved_ports(&self) -> Vec<ReservedPort> {
+        Vec::new()
     }
 
     fn worker_stats(&self) -> Vec<WorkerStats> {

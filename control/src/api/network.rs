@@ -36,6 +36,10 @@ pub struct CreateNetwork {
     /// Whether its endpoints reach each other; they do if none.
     #[serde(default)]
     pub icc: Option<bool>,
+    /// Whether the sources of what leaves the network are replaced by the uplink's address; they are if
+    /// none.
+    #[serde(default)]
+    pub masquerade: Option<bool>,
     /// Labels, kept as they are.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
@@ -60,6 +64,7 @@ impl CreateNetwork {
             internal: false,
             mtu: None,
             icc: None,
+            masquerade: None,
             labels: BTreeMap::new(),
             options: BTreeMap::new(),
         }

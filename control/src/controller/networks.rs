@@ -2,11 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use tapweave_ipam::{Family, NetworkAddresses, Subnet, SubnetSpec, ula_prefix};
-use tracing::{error, info};
+use ipnet::IpNet;
+use tapweave_ipam::{Family, NetworkAddresses, Subnet, SubnetSpec, derived_mac, ula_prefix};
+use tracing::info;
 
 use super::Controller;
 use crate::api::{CreateNetwork, NetworkInspect, SubnetRequest};
+use crate::datapath::{GatewaySettings, WayOut};
 use crate::host::rfc_3339;
 use crate::model::{Lifecycle, NetworkRecord};
 use crate::network_settings::ValidSettings;
@@ -26,7 +28,7 @@ impl Controller {
         if RESERVED_NAMES.contains(&request.name.as_str()) {
             return Err(ControlError::ReservedName { name: request.name });
         }
-        let valid = ValidSettings::new(&request)?;
+        let mut valid = ValidSettings::new(&request)?;
         let subnets = self.fixed_subnets(&request)?;
         if subnets.iter().any(is_v6) {
             valid.validate_for_v6()?;
@@ -36,10 +38,12 @@ impl Controller {
         } else {
             Choice::Avoiding(self.host.prefixes_in_use()?)
         };
-        self.model()
-            .check_network(&request.name, subnets.iter().map(Subnet::prefix))?;
         let (id, created) = (self.new_id()?, rfc_3339(self.host.unix_time()));
+        let addresses = self.draft_network(&request.name, subnets, choice)?;
 
+        let gateway = gateway(&addresses, valid.way_out);
+        let macs = gateway.iter().map(|gateway| gateway.mac).collect();
+        valid.settings.gateway = gateway;
         let number = self.datapath.add_network(&valid.settings);
         let network = NetworkRecord {
             id,
@@ -47,22 +51,19 @@ impl Controller {
             created,
             number,
             settings: valid.settings,
-            isolation: valid.isolation,
             internal: request.internal,
-            addresses: NetworkAddresses::default(),
+            addresses,
             labels: request.labels,
             options: valid.options,
             endpoints: BTreeSet::new(),
-            macs: BTreeSet::new(),
+            macs,
             lifecycle: Lifecycle::Open,
         };
-        let inserted = self.insert_network(network, subnets, choice);
-        if inserted.is_err()
-            && let Err(cause) = self.datapath.remove_network(number)
-        {
-            error!(%cause, ?number, "the packet path kept a network that was not made");
-        }
-        inserted
+        let mut model = self.model();
+        let view = network.view(&model);
+        info!(network = %network.name, "network created");
+        model.insert_network(network);
+        Ok(view)
     }
 
     /// Removes a network without endpoints.
@@ -125,27 +126,46 @@ impl Controller {
         Ok(subnets)
     }
 
-    /// Chooses a subnet if one is needed, checks against all other networks, and inserts: one step
-    /// for everybody else.
-    fn insert_network(
+    /// Chooses a subnet if one is needed, checks against all other networks, and takes name and subnets:
+    /// one step for everybody else.
+    fn draft_network(
         &self,
-        mut network: NetworkRecord,
+        name: &Name,
         mut subnets: Vec<Subnet>,
         choice: Choice,
-    ) -> Result<NetworkInspect, ControlError> {
+    ) -> Result<NetworkAddresses, ControlError> {
         let mut model = self.model();
         if let Choice::Avoiding(prefixes) = choice {
             let taken = prefixes.into_iter().chain(model.subnets());
             let chosen = self.pools.choose(taken)?;
             subnets.insert(0, Subnet::new(chosen.into())?);
         }
-        model.check_network(&network.name, subnets.iter().map(Subnet::prefix))?;
-        network.addresses = NetworkAddresses::new(subnets)?;
-        let (view, name): (_, Name) = (network.view(&model), network.name.clone());
-        model.insert_network(network);
-        info!(network = %name, "network created");
-        Ok(view)
+        let prefixes: Vec<_> = subnets.iter().map(Subnet::prefix).collect();
+        model.check_network(name, prefixes.iter().copied())?;
+        let addresses = NetworkAddresses::new(subnets)?;
+        model.draft_network(name.clone(), prefixes);
+        Ok(addresses)
     }
+}
+
+/// Returns the gateway of a network with `addresses`, `None` when there are none.
+///
+/// Its MAC is derived from the first of its addresses, so that it is the same after a restart and the
+/// neighbour entries of the sandboxes stay true.
+fn gateway(addresses: &NetworkAddresses, way_out: WayOut) -> Option<GatewaySettings> {
+    let subnets = addresses.subnets();
+    Some(GatewaySettings {
+        mac: derived_mac(subnets.first()?.gateway()),
+        addresses: subnets.iter().map(gateway_address).collect(),
+        way_out,
+        advertises: true,
+    })
+}
+
+fn gateway_address(subnet: &Subnet) -> IpNet {
+    // The length is that of a prefix of the same family.
+    IpNet::new(subnet.gateway(), subnet.prefix().prefix_len())
+        .unwrap_or_else(|_| IpNet::from(subnet.gateway()))
 }
 
 /// Whether a subnet is to be chosen from the pools.
@@ -153,7 +173,7 @@ enum Choice {
     /// It was given, or there is to be none.
     NotNeeded,
     /// One that overlaps none of these.
-    Avoiding(Vec<ipnet::IpNet>),
+    Avoiding(Vec<IpNet>),
 }
 
 impl From<SubnetRequest> for SubnetSpec {

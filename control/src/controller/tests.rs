@@ -17,6 +17,7 @@ use crate::memory::{MemoryDatapath, MemoryHost, Population};
 
 mod concurrency;
 mod failures;
+mod gateways;
 mod tables;
 
 /// A controller and the packet path below it.

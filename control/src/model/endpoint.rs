@@ -8,7 +8,9 @@ use tapweave_net::{MacAddr, NetworkNo, PortNo};
 use tapweave_switch::{PortVlans, Stations};
 
 use crate::api::Endpoint;
-use crate::datapath::{AttachedPort, InterfaceSettings, Isolation, Offloading, SandboxNo};
+use crate::datapath::{
+    AttachedPort, ConnectionLimits, InterfaceSettings, Isolation, Offloading, SandboxNo,
+};
 use crate::model::PortRules;
 use crate::{Id, IfName, Name};
 
@@ -125,6 +127,7 @@ impl EndpointRecord {
             guarded_addresses: self.rules.guarded_addresses(&self.addresses, &self.vlans),
             stations: self.rules.stations,
             mac_limit: self.rules.mac_limit,
+            connections: ConnectionLimits::default(),
         }
     }
 

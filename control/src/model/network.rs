@@ -25,8 +25,6 @@ pub(crate) struct NetworkRecord {
     pub(crate) number: NetworkNo,
     /// What the packet path was told.
     pub(crate) settings: NetworkSettings,
-    /// Of every port of it.
-    pub(crate) isolation: Isolation,
     /// Whether it has no way to the outside.
     pub(crate) internal: bool,
     /// Its addresses.
@@ -100,7 +98,7 @@ impl NetworkRecord {
             mtu: self.settings.mtu,
             queue_count: plan.queue_count,
             offload: plan.offload,
-            isolation: match self.isolation {
+            isolation: match self.settings.isolation {
                 Isolation::Isolated => Isolation::Isolated,
                 Isolation::Open => plan.isolation,
             },

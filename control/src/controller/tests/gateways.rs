@@ -1,0 +1,63 @@
+//! Gateways: what the packet path is told of them.
+
+use super::{network, rig, with_pid, with_subnets};
+use crate::api::{Connect, CreateNetwork};
+use crate::datapath::{GatewaySettings, Isolation, WayOut};
+
+#[test]
+fn a_gateway_has_an_address_of_each_subnet_and_a_mac_that_can_be_foreseen() {
+    let rig = rig();
+    rig.create(with_subnets("net", &["10.0.0.0/24", "fd00::/64"]));
+    let expected = GatewaySettings {
+        mac: "02:00:0a:00:00:01".parse().unwrap(),
+        addresses: vec![
+            "10.0.0.1/24".parse().unwrap(),
+            "fd00::1/64".parse().unwrap(),
+        ],
+        way_out: WayOut::Masquerade,
+        advertises: true,
+    };
+    assert_eq!(rig.datapath.networks()[0].gateway, Some(expected));
+    let like_the_gateway = Connect {
+        mac: Some("02:00:0a:00:00:01".parse().unwrap()),
+        ..with_pid("a", 1)
+    };
+    assert_eq!(
+        rig.refusal("net", like_the_gateway),
+        "02:00:0a:00:00:01 is in use by the gateway"
+    );
+}
+
+#[test]
+fn a_network_without_addresses_has_no_gateway() {
+    let rig = rig();
+    rig.create(CreateNetwork {
+        l2_only: true,
+        ..network("net")
+    });
+    assert_eq!(rig.datapath.networks()[0].gateway, None);
+}
+
+#[test]
+fn the_options_of_a_network_reach_its_gateway() {
+    let rig = rig();
+    rig.create(CreateNetwork {
+        internal: true,
+        icc: Some(false),
+        ..network("internal")
+    });
+    rig.create(CreateNetwork {
+        masquerade: Some(false),
+        ..network("routed")
+    });
+    let networks = rig.datapath.networks();
+    let way_out = |n: usize| networks[n].gateway.as_ref().unwrap().way_out;
+    assert_eq!(
+        (way_out(0), networks[0].isolation),
+        (WayOut::None, Isolation::Isolated)
+    );
+    assert_eq!(
+        (way_out(1), networks[1].isolation),
+        (WayOut::Routed, Isolation::Open)
+    );
+}
