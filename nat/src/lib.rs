@@ -7,3 +7,25 @@
 #![forbid(unsafe_code)]
 
 pub mod table;
+
+mod config;
+mod counters;
+mod drop;
+mod listing;
+mod nat;
+mod rules;
+mod tcp_state;
+mod timeouts;
+mod verdict;
+
+pub use config::{Limits, NatConfig};
+pub use counters::NatStats;
+pub use drop::NatDrop;
+pub use listing::{Endpoints, FlowEntry, FlowFilter, FlowKind, FlowState};
+pub use nat::{Nat, Pass};
+pub use rules::{
+    Masquerade, NatRules, NetworkRules, PortProtocol, Published, Reserved, RulesConfig, RulesError,
+};
+pub use tcp_state::TcpState;
+pub use timeouts::Timeouts;
+pub use verdict::{In, Out};

@@ -1,0 +1,125 @@
+//! Flows and mappings as users see them.
+
+use core::fmt;
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+
+use tapweave_net::{IpProtocol, NetworkNo};
+
+use crate::TcpState;
+
+/// Which flows are meant; every field that is set must fit. [`FlowFilter::default`] means all.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct FlowFilter {
+    /// Flows that one end has in this network.
+    pub network: Option<NetworkNo>,
+    /// Flows of this protocol.
+    pub protocol: Option<IpProtocol>,
+    /// Flows that have this address in either tuple.
+    pub address: Option<IpAddr>,
+}
+
+/// Where a packet comes from and goes to. The port of an ICMP query is its identifier, on the side of
+/// the one who asks.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Endpoints {
+    /// Where it comes from.
+    pub src: SocketAddr,
+    /// Where it goes to.
+    pub dst: SocketAddr,
+}
+
+/// A flow or a mapping at one moment.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FlowEntry {
+    /// What it is.
+    pub kind: FlowKind,
+    /// What it carries.
+    pub protocol: IpProtocol,
+    /// The network of the one who opened it, `None` for the outside.
+    pub opened_in: Option<NetworkNo>,
+    /// The network of the other end, `None` for the outside.
+    pub answered_in: Option<NetworkNo>,
+    /// Packets of the one who opened it, as they were before translation.
+    pub original: Endpoints,
+    /// Answers, as they are before translation.
+    pub reply: Endpoints,
+    /// What is known of its state.
+    pub state: FlowState,
+    /// After which time without packets it ends.
+    pub expires_in: Duration,
+    /// Packets in the original direction.
+    pub original_packets: u64,
+    /// Bytes of those packets, from the IP header on.
+    pub original_bytes: u64,
+    /// Packets in the reply direction.
+    pub reply_packets: u64,
+    /// Bytes of those packets, from the IP header on.
+    pub reply_bytes: u64,
+}
+
+/// What an entry is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum FlowKind {
+    /// An external port that belongs to a sandbox's port, whoever the other end is. Remote ends are
+    /// unspecified addresses with port 0.
+    Mapping,
+    /// A flow that a sandbox opened to the outside.
+    Masqueraded,
+    /// A flow to a published port, opened from the outside.
+    Published,
+    /// A flow from a sandbox to a sandbox by an external address.
+    Hairpin,
+}
+
+/// The state of a flow.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum FlowState {
+    /// Packets were seen in the original direction only.
+    Unreplied,
+    /// Packets were seen in both directions, or it is a mapping.
+    Replied,
+    /// A TCP connection.
+    Tcp(TcpState),
+}
+
+impl FlowKind {
+    /// Returns the word that users see.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Mapping => "mapping",
+            Self::Masqueraded => "masqueraded",
+            Self::Published => "published",
+            Self::Hairpin => "hairpin",
+        }
+    }
+}
+
+impl FlowState {
+    /// Returns the word that users see.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreplied => "unreplied",
+            Self::Replied => "replied",
+            Self::Tcp(state) => state.as_str(),
+        }
+    }
+}
+
+impl fmt::Display for FlowKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for FlowState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for Endpoints {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} > {}", self.src, self.dst)
+    }
+}
