@@ -111,7 +111,7 @@ pub trait Egress {
     /// Sends `frame` to `to`; cuts and checksums it first if the port cannot.
     ///
     /// After [`Sent::Later`] the bytes of the frame must stay as they are for the rest of the batch;
-    /// it may be sent to further ports.
+    /// it may be sent to further ports. A TUN comes last: it may take the Ethernet header away.
     ///
     /// # Errors
     ///

@@ -2,7 +2,7 @@
 //!
 //! This crate moves bytes between the kernel and a handler; it does not know what a switch is.
 //!
-//! - *Ports*: a [`PortQueue`] gives and takes frames. [`TapQueue`] is a queue of a TAP interface,
+//! - *Ports*: a [`PortQueue`] gives and takes frames. [`FileQueue`] is one of a device,
 //!   [`MemoryPort`] one end of a wire inside the process, [`FaultyPort`] spoils what is sent to
 //!   another port.
 //! - *Event loops*: a [`Backend`] waits for the ports of one worker, reads batches and hands them to a
@@ -20,6 +20,8 @@ mod coalesce;
 mod epoll;
 mod fallback;
 mod fault;
+mod file_queue;
+mod framing;
 mod fresh_namespace;
 mod host_prefixes;
 mod memory;
@@ -28,7 +30,6 @@ mod parked;
 mod port_table;
 mod queue;
 mod sys;
-mod tap;
 mod transmit;
 mod uring;
 mod watch;
@@ -42,11 +43,12 @@ pub use capability::{Capabilities, OwnNamespaces, TunDevice, UserNamespaces};
 pub use epoll::EpollBackend;
 pub use fallback::FallbackBackend;
 pub use fault::{Faults, FaultyPort, Probability};
+pub use file_queue::FileQueue;
+pub use framing::Framing;
 pub use fresh_namespace::enter_fresh_namespace;
 pub use host_prefixes::prefixes_in_use;
 pub use memory::MemoryPort;
 pub use namespace::{NamespaceError, NamespaceId, NetNamespace};
 pub use queue::{HEADROOM, MAX_FRAME_LEN, PortQueue, RECV_BUF_LEN, Received, SendError};
-pub use tap::{Framing, TapQueue};
 pub use uring::{RingError, UringBackend};
 pub use watch::{NamespaceWatcher, WatchId};

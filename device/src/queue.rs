@@ -1,6 +1,6 @@
 //! One queue of a port: frames in, frames out.
 //!
-//! A TAP queue, a port in memory and a port that injects faults all look like this to an event loop.
+//! A queue of a TAP, a TUN or a packet socket, a port in memory and a port that injects faults all look like this to an event loop.
 
 use std::fmt;
 use std::io;
@@ -9,7 +9,7 @@ use std::os::fd::BorrowedFd;
 use tapweave_net::{Frame, OffloadSet, VnetHdrError};
 use thiserror::Error;
 
-use crate::tap::TapQueue;
+use crate::file_queue::FileQueue;
 
 /// Bytes that a receive leaves free before the frame.
 ///
@@ -89,9 +89,9 @@ pub trait PortQueue: Send + Sync + fmt::Debug {
     /// See [`SendError`].
     fn send(&self, frame: &mut Frame<'_>) -> Result<(), SendError>;
 
-    /// Returns the TAP that this queue is and nothing more: an event loop may read and write it in its
+    /// Returns the file that this queue is and nothing more: an event loop may read and write it in its
     /// own way, instead of by [`PortQueue::recv`] and [`PortQueue::send`].
-    fn as_tap(&self) -> Option<&TapQueue> {
+    fn as_file(&self) -> Option<&FileQueue> {
         None
     }
 }

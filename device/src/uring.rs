@@ -2,10 +2,11 @@
 //!
 //! # How a frame passes
 //!
-//! Every TAP that is read has one *multishot read* in the ring: whenever it has frames, the kernel
+//! Every queue that is read and is a file (of a TAP, a TUN, a packet socket) has one *multishot read* in
+//! the ring: whenever it has frames, the kernel
 //! takes a buffer for each from a group that all ports of the worker share, and posts a completion. A
 //! turn waits for completions, cuts them into batches (frames of one port, in order), and has each
-//! batch handled. What the handler sends to TAPs is queued as writes from the same buffers and
+//! batch handled. What the handler sends to files is queued as writes from the same buffers and
 //! submitted at the end of the batch, or earlier when it is much. A buffer goes back when handler and
 //! writes are done with it.
 //!
@@ -29,7 +30,7 @@
 //! completion. Reads use plain descriptors; the table of registered files serves writes only, because
 //! kernels before 6.13 let go of a registered file when the *oldest* request of the ring has ended.
 //!
-//! Ports that are no TAPs are polled through the ring, and read and written by call.
+//! Ports that are no files are polled through the ring, and read and written by call.
 
 mod batch;
 mod egress;
@@ -90,11 +91,11 @@ pub struct UringBackend {
     waker_polled: bool,
     ports: PortTable<RingQueue>,
     readers: Vec<Option<Reader>>,
-    /// Readers that are TAPs.
-    tap_count: usize,
+    /// Readers that are files.
+    file_count: usize,
     /// Readers whose request has to be made anew, in the order in which they ended.
     ended: VecDeque<u32>,
-    /// Readers that are no TAPs and may have a frame, the one that waits longest first.
+    /// Readers that are no files and may have a frame, the one that waits longest first.
     ready: VecDeque<u32>,
     /// Completions that were not handled yet.
     inbox: VecDeque<Completion>,
@@ -141,7 +142,7 @@ impl UringBackend {
             waker_polled: false,
             ports: PortTable::default(),
             readers: Vec::new(),
-            tap_count: 0,
+            file_count: 0,
             ended: VecDeque::new(),
             ready: VecDeque::new(),
             inbox: VecDeque::new(),
@@ -190,16 +191,16 @@ impl UringBackend {
         Ok(())
     }
 
-    /// Returns how the ring is to write to a TAP.
+    /// Returns how the ring is to write to a queue.
     fn write_file(&mut self, queue: &dyn PortQueue) -> Option<File> {
-        let tap = queue.as_tap()?;
+        let file = queue.as_file()?;
         if let Some(place) = self.free_files.pop() {
-            if self.ring.register_file(place, tap.as_fd()).is_ok() {
+            if self.ring.register_file(place, file.as_fd()).is_ok() {
                 return Some(File::Registered(place));
             }
             self.free_files.push(place);
         }
-        Some(File::Plain(tap.as_fd().as_raw_fd()))
+        Some(File::Plain(file.as_fd().as_raw_fd()))
     }
 }
 

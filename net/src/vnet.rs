@@ -110,6 +110,22 @@ impl VnetHdr {
         ]
     }
 
+    /// Returns the header of a frame whose packet, without MAC header, this is the header of.
+    #[must_use]
+    pub const fn with_mac_header(mut self) -> Self {
+        self.hdr_len = self.hdr_len.saturating_add(L3_START);
+        self.csum_start = self.csum_start.saturating_add(L3_START);
+        self
+    }
+
+    /// Returns the header of the packet, without MAC header, in a frame that this is the header of.
+    #[must_use]
+    pub const fn without_mac_header(mut self) -> Self {
+        self.hdr_len = self.hdr_len.saturating_sub(L3_START);
+        self.csum_start = self.csum_start.saturating_sub(L3_START);
+        self
+    }
+
     /// Returns what the header says is left to do on a frame of `frame_len` bytes.
     ///
     /// # Errors
@@ -250,6 +266,21 @@ mod tests {
             let header = VnetHdr::decode(&VnetHdr::from(offload).encode());
             assert_eq!(header.offload(65_226), Ok(offload));
         }
+    }
+
+    #[test]
+    fn offsets_of_a_packet_are_those_of_its_frame_less_the_mac_header() {
+        let of_frame = VnetHdr::from(SUPER_FRAME);
+        let of_packet = of_frame.without_mac_header();
+        assert_eq!((of_packet.hdr_len, of_packet.csum_start), (52, 20));
+        assert_eq!(of_packet.with_mac_header(), of_frame);
+        let none = VnetHdr::default();
+        assert_eq!(
+            none.without_mac_header().with_mac_header().offload(60),
+            Ok(Offload::NONE)
+        );
+        let last = raw(1, 0, [!0, 0, !0, 0]).with_mac_header();
+        last.offload(60).unwrap_err();
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! per interface, works for namespaces of other user namespaces (which a process with threads cannot
 //! enter), and keeps whatever happens in there out of the daemon. A helper that hangs is killed.
 //!
-//! Either there is a complete interface, whose life is that of its [`TapQueue`]s, or there is nothing.
+//! Either there is a complete interface, whose life is that of its [`FileQueue`]s, or there is nothing.
 
 mod helper;
 mod message;
@@ -31,8 +31,9 @@ pub use self::helper::run_helper_if_requested;
 pub use self::message::Step;
 use self::message::{Reply, Segmentation};
 pub use self::spec::{InterfaceSpec, Offloading, SpecError};
+use crate::file_queue::FileQueue;
+use crate::framing::Framing;
 use crate::namespace::NetNamespace;
-use crate::tap::{Framing, TapQueue};
 
 /// How long a helper may take. The work is a few milliseconds; the rest is patience with a machine
 /// that is swapping or whose network configuration is locked by others.
@@ -48,7 +49,7 @@ pub struct Interface {
     /// What may be left to do on frames that are sent to it.
     pub offloads: OffloadSet,
     /// Its queues, at least one. The interface is gone when all are dropped.
-    pub queues: Vec<TapQueue>,
+    pub queues: Vec<FileQueue>,
 }
 
 /// Why there is no interface. Nothing is left of the attempt.
@@ -233,7 +234,7 @@ fn understand(
                 return Err(AttachError::Answer(io::ErrorKind::InvalidData.into()));
             }
             let (framing, offloads) = framing_of(segmentation);
-            let queues = fds.into_iter().map(|fd| TapQueue::new(fd, framing));
+            let queues = fds.into_iter().map(|fd| FileQueue::new(fd, framing));
             Ok(Interface {
                 ifname,
                 ifindex,

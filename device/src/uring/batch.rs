@@ -22,7 +22,7 @@ pub(super) struct Batch {
 }
 
 impl UringBackend {
-    /// Has a batch of a TAP handled and brings what was sent to the devices.
+    /// Has a batch of a file handled and brings what was sent to the devices.
     pub(super) fn handle_batch(
         &mut self,
         batch: &mut Batch,

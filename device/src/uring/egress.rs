@@ -1,4 +1,4 @@
-//! Sending during a batch: writes to TAPs are queued in the ring, everything else is done at once.
+//! Sending during a batch: writes to files are queued in the ring, everything else is done at once.
 //!
 //! Whatever is done at once waits for what is queued, so frames for a port keep their order, and bytes
 //! that change meanwhile (a checksum that is completed) are no longer needed by a queued write.
@@ -7,17 +7,17 @@ use std::io;
 use std::sync::Arc;
 
 use tapweave_net::coalesce::Offered;
-use tapweave_net::{Frame, PortNo, VnetHdr};
+use tapweave_net::{Frame, PortNo};
 
 use super::pool::Pool;
 use super::tag::Tag;
 use crate::backend::{BatchHandler, Egress, Sent};
 use crate::coalesce::Coalescer;
+use crate::framing::Framing;
 use crate::port_table::PortTable;
 use crate::queue::{PortQueue, SendError};
 use crate::sys::arena::Mapping;
 use crate::sys::ring::{File, Ring};
-use crate::tap::Framing;
 use crate::transmit::{Transmitter, takes};
 
 /// Bytes in queued writes after which they are submitted although the batch goes on: a receiver on
@@ -28,7 +28,7 @@ const QUEUED_LEN_LIMIT: usize = 128 * 1024;
 #[derive(Debug)]
 pub(super) struct RingQueue {
     pub(super) queue: Arc<dyn PortQueue>,
-    /// For writing; none for what is no TAP.
+    /// For writing; none for what is no file.
     pub(super) file: Option<File>,
     /// The number of its reader, if it is read here.
     pub(super) reader: Option<u32>,
@@ -56,14 +56,12 @@ impl RingEgress<'_> {
         frame: &mut Frame<'_>,
     ) -> io::Result<bool> {
         let frame_len = frame.data().len();
-        let bytes = match framing {
-            Framing::Plain => Some(frame.data()),
-            Framing::VnetHdr(_) => frame.with_header(VnetHdr::from(frame.offload()).encode()),
-        };
-        let Some(bytes) = bytes else {
+        // Asked before anything is written to the frame.
+        let place = self.mapping.locate(frame.data());
+        let (Some(place), Ok(len)) = (place, u32::try_from(frame_len)) else {
             return Ok(false);
         };
-        let (Some(place), Ok(len)) = (self.mapping.locate(bytes), u32::try_from(frame_len)) else {
+        let Some(bytes) = framing.encode(frame) else {
             return Ok(false);
         };
         let buffer = Pool::buffer_at(place.start);
@@ -124,10 +122,10 @@ impl Egress for RingEgress<'_> {
         if coalescer.offer(to, queue.offloads(), frame, &mut send) == Offered::Kept {
             return Ok(Sent::Later);
         }
-        if let (Some(file), Some(tap)) = (file, queue.as_tap())
-            && takes(tap, frame)
+        if let (Some(file), Some(device)) = (file, queue.as_file())
+            && takes(device, frame)
             && self
-                .queue(to, *file, tap.framing(), frame)
+                .queue(to, *file, device.framing(), frame)
                 .map_err(SendError::Failed)?
         {
             return Ok(Sent::Later);

@@ -10,8 +10,8 @@ use super::reader::Request;
 use super::tag::Tag;
 use crate::backend::{BatchHandler, MAX_BATCH};
 use crate::epoll::BATCH_LEN_LIMIT;
+use crate::file_queue::{is_passing, send_error};
 use crate::sys::ring::Completion;
-use crate::tap::send_error;
 
 impl UringBackend {
     pub(super) fn handle_inbox(&mut self, handler: &mut dyn BatchHandler) -> io::Result<()> {
@@ -73,9 +73,8 @@ impl UringBackend {
         if !completion.more {
             reader.request = Request::None;
             match completion.result {
-                Ok(_)
-                | Err(Errno::NOBUFS | Errno::AGAIN | Errno::INTR | Errno::IO | Errno::CANCELED) => {
-                }
+                Ok(_) | Err(Errno::NOBUFS | Errno::CANCELED) => {}
+                Err(error) if is_passing(error) => {}
                 Err(error) => {
                     reader.request = Request::Failed;
                     failure = Some(error);

@@ -1,4 +1,4 @@
-//! Queues that are no TAPs: the ring tells when they are readable, and they are read by call.
+//! Queues that are no files: the ring tells when they are readable, and they are read by call.
 
 use std::array;
 use std::io;
@@ -14,7 +14,7 @@ use crate::queue::Received;
 use crate::sys::arena::Buffer;
 
 impl UringBackend {
-    /// Reads one batch from each port that is no TAP and may have frames.
+    /// Reads one batch from each port that is no file and may have frames.
     pub(super) fn read_ready(&mut self, handler: &mut dyn BatchHandler) -> io::Result<()> {
         for _ in 0..self.ready.len() {
             let Some(number) = self.ready.pop_front() else {

@@ -7,9 +7,9 @@
 use std::io;
 use std::sync::Arc;
 
+use crate::file_queue::clear_addresses;
 use crate::queue::RECV_BUF_LEN;
 use crate::sys::arena::{Buffer, Mapping};
-use crate::tap::clear_addresses;
 
 /// Buffers, and how many writes each of them waits for.
 #[derive(Debug)]

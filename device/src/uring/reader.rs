@@ -9,14 +9,15 @@ use tapweave_net::{OffloadSet, PortNo};
 
 use super::tag::Tag;
 use super::{LENT_MAX, UringBackend};
+use crate::file_queue::FileQueue;
+use crate::framing::Framing;
 use crate::queue::{HEADROOM, PortQueue};
 use crate::sys::ring::File;
-use crate::tap::{Framing, TapQueue};
 
 /// Fewest of them, so that a turn is worth its system calls.
 const LENT_MIN: usize = 8;
 
-/// Bytes that one turn should read at most, about: see [`BATCH_LEN_LIMIT`].
+/// Bytes that one turn should read at most, about: see [`crate::epoll::BATCH_LEN_LIMIT`].
 const LENT_LEN: usize = 512 * 1024;
 
 /// Where in a buffer the kernel begins to write: with the header of a TAP the frame begins at
@@ -31,7 +32,7 @@ pub(super) struct Reader {
     pub(super) port: PortNo,
     pub(super) place: usize,
     pub(super) queue: Arc<dyn PortQueue>,
-    /// Of a TAP; others are polled.
+    /// Of a file; others are polled.
     pub(super) framing: Option<Framing>,
     pub(super) request: Request,
 }
@@ -60,8 +61,8 @@ impl UringBackend {
         place: usize,
         queue: Arc<dyn PortQueue>,
     ) -> io::Result<u32> {
-        let framing = queue.as_tap().map(TapQueue::framing);
-        self.tap_count += usize::from(framing.is_some());
+        let framing = queue.as_file().map(FileQueue::framing);
+        self.file_count += usize::from(framing.is_some());
         let reader = Reader {
             port,
             place,
@@ -83,7 +84,7 @@ impl UringBackend {
     /// Gives the kernel buffers, and the requests that it has not.
     pub(super) fn prepare(&mut self) -> io::Result<()> {
         let wanted = (LENT_LEN / self.mean_len.max(1)).clamp(LENT_MIN, usize::from(LENT_MAX));
-        while self.tap_count > 0 && self.ring.lent_count() < wanted {
+        while self.file_count > 0 && self.ring.lent_count() < wanted {
             let Some(buffer) = self.pool.take() else {
                 break;
             };
@@ -157,7 +158,7 @@ impl UringBackend {
         }
         let reader = self.readers.get_mut(number as usize).and_then(Option::take);
         if reader.is_some_and(|reader| reader.framing.is_some()) {
-            self.tap_count -= 1;
+            self.file_count -= 1;
         }
         self.ended.retain(|ended| *ended != number);
         self.ready.retain(|ready| *ready != number);
