@@ -74,6 +74,7 @@ fn guarded(criterion: &mut Criterion) {
         fdb_limit: 1_000,
         snooping: None,
         storm: StormLimits::NONE,
+        gateway: None,
     });
     for (name, guard) in [("open", None), ("guarded", Some(Arc::new(guard)))] {
         let config = PortConfig {

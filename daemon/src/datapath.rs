@@ -129,6 +129,7 @@ impl Datapath for SwitchDatapath {
             fdb_limit: settings.fdb_limit,
             snooping: settings.snooping,
             storm: settings.storm,
+            gateway: None,
         })
     }
 
@@ -297,6 +298,7 @@ fn port_config(interface: &InterfaceSettings) -> PortConfig {
             .map(Arc::new),
         stations: interface.stations,
         mac_limit: interface.mac_limit,
+        addresses: None,
     }
 }
 

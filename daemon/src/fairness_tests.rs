@@ -43,6 +43,7 @@ fn flooding_lets_a_flow_pass(mut backend: Box<dyn Backend>) {
         fdb_limit: 64,
         snooping: None,
         storm: StormLimits::NONE,
+        gateway: None,
     });
     let (events, _) = unbounded_channel();
     let clock = Clock::new();

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tapweave_device::{BatchHandler, Egress, MAX_BATCH, SendError, Sent};
-use tapweave_net::{Frame, PortNo, VnetHdrError};
+use tapweave_net::{Frame, PortNo, Timestamp, VnetHdrError};
 use tapweave_switch::{DropReason, EgressPort, FrameVlan, Pipeline, Verdict};
 use tokio::sync::mpsc::UnboundedSender;
 use tracing::warn;
@@ -87,8 +87,9 @@ impl BatchHandler for Forwarder {
     ) -> usize {
         self.verdicts.clear();
         self.copies.begin_batch();
+        let now = self.clock.now();
         self.pipeline
-            .handle_batch(self.clock.now(), ingress, frames, &mut self.verdicts);
+            .handle_batch(now, ingress, frames, &mut self.verdicts);
         add(&self.counters.batches, 1);
         add(&self.counters.frames, self.verdicts.len() as u64);
         for (frame, verdict) in frames.iter_mut().zip(&self.verdicts) {
@@ -103,6 +104,10 @@ impl BatchHandler for Forwarder {
                     let ports = || self.pipeline.group_set(ingress, vlan, group);
                     let copies = &mut self.copies;
                     spread(&self.pipeline, copies, egress, vlan, ports, frame);
+                }
+                Verdict::Gateway => {
+                    let copies = &mut self.copies;
+                    route(&self.pipeline, copies, egress, now, ingress, frame);
                 }
                 Verdict::Drop(_counted_by_the_engine) => {}
             }
@@ -144,6 +149,24 @@ fn forward(pipeline: &Pipeline, egress: &mut dyn Egress, to: EgressPort, frame: 
             send(pipeline, egress, to.port, frame);
         }
         Err(_malformed) => pipeline.count_egress_drop(to.port, DropReason::TagFailed, 1),
+    }
+}
+
+/// Lets the gateway answer or forward a frame, and sends what it makes of it. Further frames are copied:
+/// the gateway makes the next one in their place.
+fn route(
+    pipeline: &Pipeline,
+    copies: &mut Copies,
+    egress: &mut dyn Egress,
+    now: Timestamp,
+    ingress: PortNo,
+    frame: &mut Frame<'_>,
+) {
+    let mut emit = |to, further: &mut Frame<'_>| {
+        forward(pipeline, egress, to, &mut copies.copy(further));
+    };
+    if let Some(to) = pipeline.handle_gateway(now, ingress, frame, &mut emit) {
+        forward(pipeline, egress, to, frame);
     }
 }
 

@@ -34,6 +34,7 @@ impl Rig {
             fdb_limit: 64,
             snooping: None,
             storm: StormLimits::NONE,
+            gateway: None,
         });
         let trunk = |tagged: &str, native| PortVlans::Trunk {
             tagged: tagged.parse().unwrap(),

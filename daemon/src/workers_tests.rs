@@ -46,6 +46,7 @@ impl Rig {
             fdb_limit: 64,
             snooping: None,
             storm: StormLimits::NONE,
+            gateway: None,
         });
         let (event_sender, events) = unbounded_channel();
         let backend = || Ok(Box::new(EpollBackend::new(Duration::ZERO)?) as Box<dyn Backend>);

@@ -54,6 +54,14 @@ impl MacAddr {
         self.to_u64() == 0
     }
 
+    /// Returns the interface identifier that IPv6 makes of the address, its modified EUI-64: `ff:fe` in the
+    /// middle, the U/L bit inverted (RFC 4291 appendix A).
+    pub const fn interface_id(self) -> u64 {
+        let mac = self.to_u64();
+        let (maker, serial) = (mac >> 24, mac & 0xff_ffff);
+        ((maker << 40) | (0xfffe << 24) | serial) ^ (0x02 << 56)
+    }
+
     /// Tells whether the address was assigned locally rather than by a maker: the U/L bit is set.
     pub const fn is_locally_administered(self) -> bool {
         self.0[0] & 0x02 != 0
@@ -142,6 +150,13 @@ mod text {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_interface_identifier_is_the_modified_eui_64() {
+        // The example of RFC 4291 appendix A.
+        let mac = MacAddr::new([0x34, 0x56, 0x78, 0x9a, 0xbc, 0xde]);
+        assert_eq!(mac.interface_id(), 0x3656_78ff_fe9a_bcde);
+    }
 
     #[test]
     fn text_is_read_back_as_it_was_written() {

@@ -4,7 +4,7 @@ use core::num::NonZeroU32;
 use core::time::Duration;
 use std::sync::Arc;
 
-use crate::{Guard, PortVlans, SnoopingConfig, StormLimits};
+use crate::{GatewayConfig, Guard, PortAddresses, PortVlans, SnoopingConfig, StormLimits};
 
 /// Most entries that one FDB may have; a larger limit is taken as this one.
 ///
@@ -21,7 +21,7 @@ pub struct SwitchConfig {
 }
 
 /// How a network (bridge domain) is made.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NetworkConfig {
     /// Largest L3 packet that is forwarded, in bytes.
     pub mtu: u16,
@@ -35,6 +35,8 @@ pub struct NetworkConfig {
     pub snooping: Option<SnoopingConfig>,
     /// What each port may have flooded.
     pub storm: StormLimits,
+    /// The gateway; none for a network that has none, or one of its own.
+    pub gateway: Option<GatewayConfig>,
 }
 
 /// How a port is made.
@@ -50,6 +52,9 @@ pub struct PortConfig {
     pub stations: Stations,
     /// Most stations that are learned; frames of others are dropped. None for as many as fit the FDB.
     pub mac_limit: Option<NonZeroU32>,
+    /// The addresses of the endpoint, if they are known: the gateway of the network then has not to ask
+    /// for them.
+    pub addresses: Option<Arc<PortAddresses>>,
 }
 
 impl PortConfig {
@@ -60,6 +65,7 @@ impl PortConfig {
         guard: None,
         stations: Stations::Free,
         mac_limit: None,
+        addresses: None,
     };
 }
 

@@ -146,7 +146,8 @@ pub(crate) fn decide<'a>(
             charge: None,
         },
         Ok((head, vlan, assessment)) => {
-            let target = destination::find(snapshot, ingress, now, &head, vlan, prepared, trace);
+            let target = destination::find(snapshot, ingress, now, frame, &head, vlan, prepared);
+            destination::show(&head, target, trace);
             let verdict = egress::permit(ingress, vlan, target);
             let (verdict, group) = group::limit(ingress, now, frame, &head, verdict, trace);
             Decision {

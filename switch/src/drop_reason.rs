@@ -80,11 +80,15 @@ pub enum DropReason {
     NotSegmentable,
     /// Egress: the VLAN tag that the port wants could not be put in or taken out.
     TagFailed,
+    /// Gateway: neither ARP nor a packet that can be read to its L4 header.
+    GatewayMalformed,
+    /// Gateway: no way leads to the destination.
+    GatewayNoRoute,
 }
 
 impl DropReason {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 37] = [
         Self::Runt,
         Self::Oversize,
         Self::BadOffload,
@@ -120,6 +124,8 @@ impl DropReason {
         Self::DeviceError,
         Self::NotSegmentable,
         Self::TagFailed,
+        Self::GatewayMalformed,
+        Self::GatewayNoRoute,
     ];
     /// How many reasons there are.
     pub const COUNT: usize = Self::ALL.len();
@@ -189,6 +195,8 @@ impl DropReason {
             Self::DeviceError => "device_error",
             Self::NotSegmentable => "not_segmentable",
             Self::TagFailed => "tag_failed",
+            Self::GatewayMalformed => "gateway_malformed",
+            Self::GatewayNoRoute => "gateway_no_route",
         }
     }
 }

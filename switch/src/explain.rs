@@ -122,6 +122,8 @@ pub enum Destination {
     Reserved,
     /// At the sender: source and destination are the same.
     Sender,
+    /// At the gateway, or for it to answer.
+    Gateway,
     /// Everywhere: a group or broadcast address.
     Group,
     /// Nobody knows.
@@ -270,6 +272,7 @@ impl fmt::Display for Destination {
         match self {
             Self::Reserved => f.write_str("reserved, bridges do not forward it"),
             Self::Sender => f.write_str("the sender itself"),
+            Self::Gateway => f.write_str("the gateway"),
             Self::Group => f.write_str("a group"),
             Self::Unknown => f.write_str("unknown"),
             Self::Port { port, isolation } => {

@@ -281,9 +281,10 @@ impl Harness {
             // Nobody asks, so nothing is limited.
             snooping: Some(SnoopingConfig::default()),
             storm: StormLimits::NONE,
+            gateway: None,
         };
-        let no = self.switch.add_network(config);
-        self.reference.add_network(no, config);
+        let no = self.switch.add_network(config.clone());
+        self.reference.add_network(no, &config);
         self.networks.push(no);
     }
 
@@ -458,7 +459,7 @@ impl Harness {
                 Verdict::Multicast(vlan, group) => {
                     pipeline.group_set(ingress, vlan, group).collect()
                 }
-                Verdict::Drop(_) => Vec::new(),
+                Verdict::Gateway | Verdict::Drop(_) => Vec::new(),
             };
             let mut outputs: Vec<_> = egress
                 .iter()
@@ -474,6 +475,7 @@ impl Harness {
                     Outcome::Forward(port, data)
                 }
                 Verdict::Flood(_) | Verdict::Multicast(..) => Outcome::Flood(outputs),
+                Verdict::Gateway => unreachable!("no network here has a gateway"),
                 Verdict::Drop(reason) => Outcome::Drop(reason),
             };
             assert_eq!(outcome, expected);

@@ -33,6 +33,7 @@
 //!     fdb_limit: 1024,
 //!     snooping: Some(SnoopingConfig::default()),
 //!     storm: StormLimits::NONE,
+//!     gateway: None,
 //! });
 //! let config = PortConfig::OPEN;
 //! let [a, b] = [switch.add_port(network, config.clone())?, switch.add_port(network, config)?];
@@ -56,6 +57,7 @@ mod decide;
 mod drop_reason;
 mod explain;
 mod fdb;
+mod gateway;
 mod groups;
 mod guard;
 mod head;
@@ -83,6 +85,7 @@ pub use counters::PortStats;
 pub use drop_reason::DropReason;
 pub use explain::{Destination, Explanation, Learning, Stage};
 pub use fdb::{FdbEntry, FdbOrigin, FdbUsage};
+pub use gateway::{Advertising, GatewayConfig, Outside, PortAddresses, UplinkConfig, UplinkKind};
 pub use guard::Guard;
 pub use multicast::{
     Family, FastLeave, Group, GroupQuery, MDB_LIMIT_MAX, MdbEntry, MdbKind, MdbUsage, QuerierRole,

@@ -72,7 +72,17 @@ impl Pipeline {
         self.groups.clear();
         verdicts.clear();
         let Some(port) = self.snapshot.port(ingress) else {
-            verdicts.resize(frames.len(), Verdict::Drop(DropReason::PortGone));
+            let verdict = match self.snapshot.uplink(ingress) {
+                Some(uplink) => {
+                    let bytes = frames.iter().map(|frame| frame.data().len() as u64);
+                    let shard = uplink.counters.shard(self.worker);
+                    shard.rx_frames.add(frames.len() as u64);
+                    shard.rx_bytes.add(bytes.sum());
+                    Verdict::Gateway
+                }
+                None => Verdict::Drop(DropReason::PortGone),
+            };
+            verdicts.resize(frames.len(), verdict);
             return;
         };
         let shard = port.counters.shard(self.worker);
@@ -97,7 +107,7 @@ impl Pipeline {
                 let verdict =
                     handle_frame(&self.snapshot, port, shard, now, frame, prepared, groups);
                 copy_count += match verdict {
-                    Verdict::Forward(_) | Verdict::Drop(_) => 0,
+                    Verdict::Forward(_) | Verdict::Gateway | Verdict::Drop(_) => 0,
                     Verdict::Flood(_) => port.network.members.len(),
                     Verdict::Multicast(_, GroupSlot(slot)) => {
                         groups.get(slot).map_or(0, PortSet::len_max)
@@ -161,8 +171,19 @@ impl Pipeline {
     }
 
     fn shard(&self, port: PortNo) -> Option<&Shard> {
-        let port = self.snapshot.port(port)?;
-        Some(port.counters.shard(self.worker))
+        let counters = self.snapshot.counters(port)?;
+        Some(counters.shard(self.worker))
+    }
+
+    pub(crate) fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// Counts a frame from `ingress` that the gateway dropped.
+    pub(crate) fn count_gateway_drop(&self, ingress: PortNo, reason: DropReason) {
+        if let Some(shard) = self.shard(ingress) {
+            shard.count_drop(reason);
+        }
     }
 }
 

@@ -55,7 +55,7 @@ pub(crate) enum Outcome {
 }
 
 impl Reference {
-    pub(crate) fn add_network(&mut self, no: NetworkNo, config: NetworkConfig) {
+    pub(crate) fn add_network(&mut self, no: NetworkNo, config: &NetworkConfig) {
         let network = Network {
             mtu: usize::from(config.mtu),
             ageing: config.ageing,

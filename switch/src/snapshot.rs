@@ -4,10 +4,11 @@ use core::num::NonZeroU32;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tapweave_net::{NetworkNo, PortNo};
+use tapweave_net::{MacAddr, NetworkNo, PortNo};
 
 use crate::counters::PortCounters;
 use crate::fdb::Fdb;
+use crate::gateway::{Gateway, Uplink};
 use crate::multicast::{PortSet, Snooping};
 use crate::storm::StormMeters;
 use crate::{EgressPort, FrameVlan, Guard, Isolation, PortVlans, Stations};
@@ -19,6 +20,8 @@ pub(crate) struct Snapshot {
     /// By [`PortNo::index`].
     pub(crate) ports: Box<[Option<Port>]>,
     pub(crate) networks: BTreeMap<NetworkNo, Arc<Network>>,
+    /// Few, in order of number.
+    pub(crate) uplinks: Box<[Uplink]>,
 }
 
 impl Snapshot {
@@ -28,6 +31,7 @@ impl Snapshot {
             generation: 0,
             ports: Box::default(),
             networks: BTreeMap::new(),
+            uplinks: Box::default(),
         }
     }
 
@@ -36,6 +40,18 @@ impl Snapshot {
     pub(crate) fn port(&self, no: PortNo) -> Option<&Port> {
         let port = self.ports.get(no.index())?.as_ref()?;
         (port.no == no).then_some(port)
+    }
+
+    /// Returns an uplink.
+    pub(crate) fn uplink(&self, no: PortNo) -> Option<&Uplink> {
+        self.uplinks.iter().find(|uplink| uplink.no == no)
+    }
+
+    /// Returns the counters of a port or an uplink.
+    pub(crate) fn counters(&self, no: PortNo) -> Option<&PortCounters> {
+        let counters = self.port(no).map(|port| &port.counters);
+        let counters = counters.or_else(|| self.uplink(no).map(|uplink| &uplink.counters));
+        counters.map(|counters| &**counters)
     }
 }
 
@@ -60,6 +76,10 @@ pub(crate) struct Network {
     pub(crate) fdb: Arc<Fdb>,
     /// None where multicast is flooded.
     pub(crate) snooping: Option<Arc<Snooping>>,
+    /// None for a network that the switch is no gateway of.
+    pub(crate) gateway: Option<Arc<Gateway>>,
+    /// The MAC of the gateway. Without one the broadcast address, which is compared to stations only.
+    pub(crate) gateway_mac: MacAddr,
     /// In order of number.
     pub(crate) members: Box<[Member]>,
 }

@@ -8,7 +8,7 @@
 
 use core::fmt;
 use core::sync::atomic::{AtomicU64, Ordering};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -19,13 +19,14 @@ use crate::counters::PortCounters;
 use crate::decide::{Prepared, decide};
 use crate::explain::{Explanation, Learning, Stage};
 use crate::fdb::{Fdb, FdbEntry, FdbOrigin, FdbUsage, OwnedCounts, TableFull};
+use crate::gateway::{Gateway, Uplink};
 use crate::multicast::Snooping;
 use crate::port_pool::PortPool;
 use crate::snapshot::{Member, Network, Port, Snapshot};
 use crate::storm::StormMeters;
 use crate::{
     DropReason, FDB_LIMIT_MAX, GroupSlot, NetworkConfig, Pipeline, PortConfig, PortStats,
-    StormLimits, SwitchConfig, Verdict,
+    StormLimits, SwitchConfig, UplinkConfig, Verdict,
 };
 
 /// Several networks (bridge domains) with their ports and FDBs. Shared by all threads in an [`Arc`].
@@ -45,9 +46,12 @@ struct Control {
     last_network: u32,
     networks: BTreeMap<NetworkNo, ControlNetwork>,
     ports: BTreeMap<PortNo, ControlPort>,
+    uplinks: BTreeMap<PortNo, ControlUplink>,
     pool: PortPool,
     /// Removed ports that workers may still know, with the tables of their network.
     retired: BTreeMap<PortNo, Tables>,
+    /// Removed uplinks that workers may still know.
+    retired_uplinks: BTreeSet<PortNo>,
     /// The network and bucket where the next sweep begins; none for the first.
     sweep: Option<(NetworkNo, usize)>,
 }
@@ -55,7 +59,13 @@ struct Control {
 struct ControlNetwork {
     mtu: u16,
     storm: StormLimits,
+    gateway: Option<Arc<Gateway>>,
     tables: Tables,
+}
+
+struct ControlUplink {
+    config: Arc<UplinkConfig>,
+    counters: Arc<PortCounters>,
 }
 
 /// What a network has learned.
@@ -159,6 +169,7 @@ impl Switch {
         let network = ControlNetwork {
             mtu: config.mtu,
             storm: config.storm,
+            gateway: config.gateway.map(Gateway::new).map(Arc::new),
             tables: Tables {
                 fdb: Arc::new(fdb),
                 snooping: snooping.map(Arc::new),
@@ -231,6 +242,52 @@ impl Switch {
         Ok(())
     }
 
+    /// Makes an uplink and returns its number. Its frames go to the gateways and nowhere else.
+    ///
+    /// # Errors
+    ///
+    /// [`AddPortError::Exhausted`].
+    pub fn add_uplink(&self, config: UplinkConfig) -> Result<PortNo, AddPortError> {
+        let mut control = self.control();
+        let no = control.pool.take().ok_or(AddPortError::Exhausted)?;
+        let uplink = ControlUplink {
+            config: Arc::new(config),
+            counters: Arc::new(PortCounters::new(self.worker_count)),
+        };
+        control.uplinks.insert(no, uplink);
+        self.publish(&control);
+        Ok(no)
+    }
+
+    /// Gives an uplink another configuration: its addresses have changed, or what is there on the LAN.
+    ///
+    /// # Errors
+    ///
+    /// [`UnknownPort`] when there is none.
+    pub fn change_uplink(&self, uplink: PortNo, config: UplinkConfig) -> Result<(), UnknownPort> {
+        let mut control = self.control();
+        let known = control
+            .uplinks
+            .get_mut(&uplink)
+            .ok_or(UnknownPort(uplink))?;
+        known.config = Arc::new(config);
+        self.publish(&control);
+        Ok(())
+    }
+
+    /// Removes an uplink. As for a port, [`Switch::purge_port`] is due once all workers have refreshed.
+    ///
+    /// # Errors
+    ///
+    /// [`UnknownPort`] when there is none, or it was removed before.
+    pub fn remove_uplink(&self, uplink: PortNo) -> Result<(), UnknownPort> {
+        let mut control = self.control();
+        control.uplinks.remove(&uplink).ok_or(UnknownPort(uplink))?;
+        control.retired_uplinks.insert(uplink);
+        self.publish(&control);
+        Ok(())
+    }
+
     /// Finishes the removal of a port after every worker has refreshed to the generation that
     /// [`Switch::generation`] returned after [`Switch::remove_port`]: removes what they still
     /// learned for it, and frees its index. Does nothing for a port that is not being removed.
@@ -241,6 +298,9 @@ impl Switch {
         let mut control = self.control();
         if let Some(tables) = control.retired.remove(&port) {
             tables.forget(port);
+            control.pool.give_back(port);
+        }
+        if control.retired_uplinks.remove(&port) {
             control.pool.give_back(port);
         }
     }
@@ -325,14 +385,19 @@ impl Switch {
     /// Returns the counters of a port; none when it does not exist.
     pub fn port_stats(&self, port: PortNo) -> Option<PortStats> {
         let snapshot = self.published.load();
-        snapshot.port(port).map(|port| port.counters.total())
+        snapshot.counters(port).map(PortCounters::total)
     }
 
-    /// Returns the counters of all ports, in order of their indexes.
+    /// Returns the counters of all ports and uplinks, in order of their indexes.
     pub fn all_port_stats(&self) -> Vec<(PortNo, PortStats)> {
         let snapshot = self.published.load();
         let ports = snapshot.ports.iter().flatten();
-        ports.map(|port| (port.no, port.counters.total())).collect()
+        let ports = ports.map(|port| (port.no, port.counters.total()));
+        let uplinks = snapshot.uplinks.iter();
+        let uplinks = uplinks.map(|uplink| (uplink.no, uplink.counters.total()));
+        let mut all: Vec<_> = ports.chain(uplinks).collect();
+        all.sort_unstable_by_key(|(port, _)| port.index());
+        all
     }
 
     /// Returns the number of the newest snapshot; it grows by one with each change of ports or networks.
@@ -387,7 +452,9 @@ impl Switch {
             ),
             (Verdict::Flood(vlan), None) => (decided, port.flood_set(vlan).collect()),
             (Verdict::Forward(egress), _) => (decided, vec![egress]),
-            (Verdict::Multicast(..) | Verdict::Drop(_), _) => (decided, Vec::new()),
+            (Verdict::Multicast(..) | Verdict::Gateway | Verdict::Drop(_), _) => {
+                (decided, Vec::new())
+            }
         };
         Explanation {
             stages,
@@ -486,6 +553,11 @@ impl Control {
                     mtu: network.mtu,
                     fdb: Arc::clone(&network.tables.fdb),
                     snooping: network.tables.snooping.clone(),
+                    gateway: network.gateway.clone(),
+                    gateway_mac: network
+                        .gateway
+                        .as_ref()
+                        .map_or(MacAddr::BROADCAST, |gateway| gateway.config.mac),
                     members: members.remove(&no).unwrap_or_default().into_boxed_slice(),
                 };
                 (no, Arc::new(network))
@@ -510,10 +582,16 @@ impl Control {
                 });
             }
         }
+        let uplinks = self.uplinks.iter().map(|(&no, uplink)| Uplink {
+            no,
+            config: Arc::clone(&uplink.config),
+            counters: Arc::clone(&uplink.counters),
+        });
         Snapshot {
             generation,
             ports: ports.into_boxed_slice(),
             networks,
+            uplinks: uplinks.collect(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The engine as the daemon sees it.
 
+mod gateway;
 mod limits;
 mod multicast;
 mod vlan;
@@ -22,6 +23,7 @@ const NETWORK: NetworkConfig = NetworkConfig {
     fdb_limit: 1024,
     snooping: None,
     storm: StormLimits::NONE,
+    gateway: None,
 };
 const OPEN: PortConfig = PortConfig::OPEN;
 const ISOLATED: PortConfig = PortConfig {

@@ -16,6 +16,8 @@ pub enum Verdict {
     /// Send it to every port of [`Pipeline::group_set`](crate::Pipeline::group_set): those that listen to
     /// its group. There may be none: a report is for routers only, and has then done its work.
     Multicast(FrameVlan, GroupSlot),
+    /// Give it to the gateway: [`Pipeline::handle_gateway`](crate::Pipeline::handle_gateway).
+    Gateway,
     /// Send it nowhere.
     Drop(DropReason),
 }
@@ -53,6 +55,7 @@ impl fmt::Display for Verdict {
                 write!(f, "to those who listen in VLAN {vid}")
             }
             Self::Multicast(FrameVlan { vid: None, .. }, _) => f.write_str("to those who listen"),
+            Self::Gateway => f.write_str("to the gateway"),
             Self::Drop(reason) => write!(f, "drop: {reason}"),
         }
     }

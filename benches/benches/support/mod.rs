@@ -32,6 +32,7 @@ impl Rig {
             fdb_limit: station_count,
             snooping: Some(tapweave_switch::SnoopingConfig::default()),
             storm: StormLimits::NONE,
+            gateway: None,
         });
         let config = PortConfig::OPEN;
         let ports = (0..PORTS).filter_map(|_| switch.add_port(network, config.clone()).ok());

@@ -1,10 +1,11 @@
 //! The stage that asks for whom it is: nobody, everybody, or a port.
 
-use tapweave_net::Timestamp;
+use tapweave_net::{Frame, Timestamp};
 
 use super::{Prepared, Trace};
 use crate::FrameVlan;
 use crate::explain::{Destination, Stage};
+use crate::gateway::is_asked;
 use crate::head::Head;
 use crate::snapshot::{Port, Snapshot};
 
@@ -15,6 +16,8 @@ pub(super) enum Target<'a> {
     Reserved,
     /// To the station that it comes from.
     Sender,
+    /// To the gateway.
+    Gateway,
     /// To everybody.
     Group,
     /// To a station that is on no port, as far as is known.
@@ -28,24 +31,7 @@ pub(super) fn find<'a>(
     snapshot: &'a Snapshot,
     ingress: &Port,
     now: Timestamp,
-    head: &Head,
-    vlan: FrameVlan,
-    prepared: &Prepared,
-    trace: &mut impl Trace,
-) -> Target<'a> {
-    let target = classify(snapshot, ingress, now, head, vlan, prepared);
-    trace.stage(|| Stage::Destination {
-        mac: head.destination,
-        destination: Destination::from(target),
-    });
-    target
-}
-
-#[inline]
-fn classify<'a>(
-    snapshot: &'a Snapshot,
-    ingress: &Port,
-    now: Timestamp,
+    frame: &Frame<'_>,
     head: &Head,
     vlan: FrameVlan,
     prepared: &Prepared,
@@ -55,7 +41,13 @@ fn classify<'a>(
         return Target::Reserved;
     }
     if mac.is_group() {
-        return Target::Group;
+        return match &ingress.network.gateway {
+            Some(gateway) if is_asked(gateway, frame.data(), head.len) => Target::Gateway,
+            Some(_) | None => Target::Group,
+        };
+    }
+    if mac == ingress.network.gateway_mac {
+        return Target::Gateway;
     }
     if mac == head.source {
         return Target::Sender;
@@ -70,11 +62,21 @@ fn classify<'a>(
     }
 }
 
+/// Tells what was found.
+#[inline]
+pub(super) fn show(head: &Head, target: Target<'_>, trace: &mut impl Trace) {
+    trace.stage(|| Stage::Destination {
+        mac: head.destination,
+        destination: Destination::from(target),
+    });
+}
+
 impl From<Target<'_>> for Destination {
     fn from(target: Target<'_>) -> Self {
         match target {
             Target::Reserved => Self::Reserved,
             Target::Sender => Self::Sender,
+            Target::Gateway => Self::Gateway,
             Target::Group => Self::Group,
             Target::Unknown => Self::Unknown,
             Target::Port(port) => Self::Port {

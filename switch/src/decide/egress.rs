@@ -9,6 +9,7 @@ pub(super) fn permit(ingress: &Port, vlan: FrameVlan, target: Target<'_>) -> Ver
     match target {
         Target::Reserved => Verdict::Drop(DropReason::ReservedDestination),
         Target::Sender => Verdict::Drop(DropReason::SamePort),
+        Target::Gateway => Verdict::Gateway,
         Target::Group | Target::Unknown => Verdict::Flood(vlan),
         Target::Port(port) if port.no == ingress.no => Verdict::Drop(DropReason::SamePort),
         Target::Port(port) if !ingress.isolation.permits(port.isolation) => {

@@ -34,7 +34,9 @@ impl<'a> Charge<'a> {
             Target::Group if head.destination.is_broadcast() => StormClass::Broadcast,
             Target::Group => StormClass::Multicast,
             Target::Unknown => StormClass::Unknown,
-            Target::Reserved | Target::Sender | Target::Port(..) => return None,
+            Target::Reserved | Target::Sender | Target::Gateway | Target::Port(..) => {
+                return None;
+            }
         };
         Some(Self {
             meter: meters.of(class)?,

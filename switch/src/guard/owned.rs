@@ -48,7 +48,7 @@ impl Owned {
         Self {
             v4: v4.into_boxed_slice(),
             v6: v6.into_boxed_slice(),
-            interface_id: interface_id(mac),
+            interface_id: mac.interface_id(),
         }
     }
 
@@ -80,13 +80,6 @@ impl Owned {
         let id = address.to_bits() as u64;
         address.is_unicast_link_local() && (id == self.interface_id || id & FFFE_MASK != FFFE)
     }
-}
-
-/// Returns the modified EUI-64 of a MAC: `ff:fe` in the middle, the U/L bit inverted.
-const fn interface_id(mac: MacAddr) -> u64 {
-    let mac = mac.to_u64();
-    let (maker, serial) = (mac >> 24, mac & 0xff_ffff);
-    ((maker << 40) | FFFE | serial) ^ (0x02 << 56)
 }
 
 /// The middle of every modified EUI-64.

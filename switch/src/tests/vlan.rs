@@ -75,6 +75,7 @@ impl Rig {
             Verdict::Multicast(vlan, group) => {
                 self.pipeline.group_set(ingress, vlan, group).collect()
             }
+            Verdict::Gateway => panic!("no network here has a gateway"),
             Verdict::Drop(reason) => panic!("dropped: {reason}"),
         }
     }
