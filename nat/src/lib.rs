@@ -29,3 +29,4 @@ pub use rules::{
 pub use tcp_state::TcpState;
 pub use timeouts::Timeouts;
 pub use verdict::{In, Out};
+mod sync;

@@ -25,6 +25,14 @@ impl Realm {
             number => Some(NetworkNo(number)),
         }
     }
+
+    pub(super) const fn to_u32(self) -> u32 {
+        self.0
+    }
+
+    pub(super) const fn from_u32(word: u32) -> Self {
+        Self(word)
+    }
 }
 
 impl fmt::Debug for Realm {
@@ -103,6 +111,14 @@ impl Endpoint {
     #[inline]
     pub fn is_any(self) -> bool {
         self == Self::ANY_V4 || self == Self::ANY_V6
+    }
+
+    pub(super) const fn from_words(address: [u64; 2], port: u16) -> Self {
+        Self { address, port }
+    }
+
+    pub(super) const fn address_words(self) -> [u64; 2] {
+        self.address
     }
 }
 

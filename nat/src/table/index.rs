@@ -1,0 +1,152 @@
+//! Where the records of a key are: buckets of eight words, one cache line each.
+//!
+//! A key has two buckets and may be named in either; a word never moves while it stands. A word names
+//! a record, says which of its keys is meant, and carries a part of the key's hash, so that nearly
+//! every record that is looked at is the right one. The index does not say whether a record is in the
+//! table: that is in the record's life word.
+
+use core::iter;
+
+use super::entry::Direction;
+use super::hash::Probe;
+use crate::sync::{AtomicU64, Ordering};
+
+/// Words of a bucket; fewer under loom, which tries every order of their accesses.
+pub(super) const BUCKET_LEN: usize = if cfg!(loom) { 2 } else { 8 };
+/// Links of the first bucket from which on the second is considered: see the head of `table.rs`.
+const FIRST_BUCKET_LEN: usize = if cfg!(loom) { 1 } else { 5 };
+
+/// The buckets.
+pub(super) struct Index {
+    buckets: Box<[Bucket]>,
+}
+
+#[repr(align(64))]
+struct Bucket([AtomicU64; BUCKET_LEN]);
+
+#[cfg(not(loom))]
+const _: () = assert!(size_of::<Bucket>() == 64);
+
+/// What a word of the index says.
+///
+/// ```text
+///  63                            32 31  30                           0
+/// +--------------------------------+---+------------------------------+
+/// |  tag of the key's hash         |dir|  slot of the record, plus 1  |
+/// +--------------------------------+---+------------------------------+
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Link(u64);
+
+const DIRECTION: u64 = 1 << 31;
+const SLOT: u64 = DIRECTION - 1;
+const TAG_SHIFT: u32 = 32;
+
+impl Link {
+    /// Names `slot`, below 2^31 - 1, under its key of a direction.
+    pub(super) fn new(probe: &Probe, direction: Direction, slot: u32) -> Self {
+        let direction = match direction {
+            Direction::Original => 0,
+            Direction::Reply => DIRECTION,
+        };
+        Self(u64::from(probe.tag) << TAG_SHIFT | direction | (u64::from(slot) + 1))
+    }
+
+    #[inline]
+    pub(super) const fn direction(self) -> Direction {
+        if self.0 & DIRECTION == 0 {
+            Direction::Original
+        } else {
+            Direction::Reply
+        }
+    }
+
+    #[inline]
+    pub(super) const fn slot(self) -> u32 {
+        ((self.0 & SLOT) as u32).wrapping_sub(1)
+    }
+}
+
+impl Index {
+    pub(super) fn new(bucket_count: u32) -> Self {
+        let bucket = || Bucket(core::array::from_fn(|_| AtomicU64::new(0)));
+        Self {
+            buckets: iter::repeat_with(bucket)
+                .take(bucket_count as usize)
+                .collect(),
+        }
+    }
+
+    /// Returns the links that may be of the key of `probe`, each read when it is its turn.
+    #[inline]
+    pub(super) fn links(&self, probe: &Probe) -> impl Iterator<Item = Link> {
+        let tag = probe.tag;
+        self.words(probe).filter_map(move |word| {
+            let link = word.load(Ordering::Acquire);
+            ((link >> TAG_SHIFT) as u32 == tag).then_some(Link(link))
+        })
+    }
+
+    /// Returns all links of the two buckets of a key.
+    pub(super) fn neighbours(&self, probe: &Probe) -> impl Iterator<Item = Link> {
+        let links = self
+            .words(probe)
+            .map(|word| Link(word.load(Ordering::Acquire)));
+        links.filter(|link| link.0 != 0)
+    }
+
+    /// Adds a link to one of the buckets of its key; tells whether there was room.
+    pub(super) fn add(&self, probe: &Probe, link: Link) -> bool {
+        let [first, second] = probe.buckets.map(|index| self.bucket(index));
+        let (preferred, other) = match (first.len(), second.len()) {
+            (few, _) if few < FIRST_BUCKET_LEN => (first, second),
+            (one, two) if one <= two => (first, second),
+            _ => (second, first),
+        };
+        preferred.add(link) || other.add(link)
+    }
+
+    /// Removes a link, which only the thread that holds its record does.
+    pub(super) fn remove(&self, probe: &Probe, link: Link) {
+        let found = self
+            .words(probe)
+            .find(|word| word.load(Ordering::Relaxed) == link.0);
+        if let Some(word) = found {
+            word.store(0, Ordering::Release);
+        }
+    }
+
+    #[inline]
+    fn words(&self, probe: &Probe) -> impl Iterator<Item = &AtomicU64> {
+        let [first, second] = probe.buckets;
+        self.bucket(first).0.iter().chain(&self.bucket(second).0)
+    }
+
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "a probe names buckets of this index"
+    )]
+    #[inline]
+    fn bucket(&self, index: u32) -> &Bucket {
+        &self.buckets[index as usize]
+    }
+}
+
+impl Bucket {
+    fn len(&self) -> usize {
+        let taken = self
+            .0
+            .iter()
+            .filter(|word| word.load(Ordering::Relaxed) != 0);
+        taken.count()
+    }
+
+    fn add(&self, link: Link) -> bool {
+        self.0.iter().any(|word| {
+            word.load(Ordering::Relaxed) == 0
+                && word
+                    .compare_exchange(0, link.0, Ordering::AcqRel, Ordering::Relaxed)
+                    .is_ok()
+        })
+    }
+}

@@ -1,0 +1,313 @@
+//! The table by itself: what is found, what expires, what gives way, and how full it gets.
+
+use core::time::Duration;
+
+use tapweave_net::{IpProtocol, NetworkNo, Timestamp};
+
+use super::{Direction, Endpoint, Entry, Insert, NotUpdated, PairTable, Realm, RecordRef, Tuple};
+
+pub(super) const NOW: Timestamp = Timestamp::from_secs(1000);
+const TIMEOUT: Duration = Duration::from_mins(5);
+
+/// The flow of a number, from its own inside port to one outside server.
+pub(super) fn flow(number: u32) -> Entry {
+    let [high, low] = [(number >> 16) as u16, (number & 0xffff) as u16];
+    let [h1, h0] = high.to_be_bytes();
+    let inside = Endpoint::new([10, 1, h1, h0].into(), low);
+    let outside = Endpoint::new([192, 0, 2, 1].into(), 80);
+    let external = Endpoint::new([198, 51, h1, h0].into(), low);
+    let original = Tuple {
+        realm: Realm::of(NetworkNo(1)),
+        protocol: IpProtocol::TCP,
+        src: inside,
+        dst: outside,
+    };
+    let reply = Tuple {
+        realm: Realm::OUTSIDE,
+        protocol: IpProtocol::TCP,
+        src: outside,
+        dst: external,
+    };
+    Entry {
+        label: number,
+        ..Entry::new(original, reply, NOW + TIMEOUT)
+    }
+}
+
+fn add(table: &PairTable, entry: &Entry) -> RecordRef {
+    let inserted = table.insert(NOW, entry, |gone| panic!("{gone:?} is gone"));
+    let Insert::Added(record) = inserted else {
+        panic!("{inserted:?}");
+    };
+    record.reference()
+}
+
+#[test]
+fn a_record_is_found_under_both_keys_and_by_name() {
+    let table = PairTable::new(10, 1);
+    let entry = Entry {
+        label: 7,
+        state: 5,
+        words: [1, 2, 3],
+        ..flow(1)
+    };
+    let name = add(&table, &entry);
+    for direction in Direction::ALL {
+        let (record, found) = table.find(&entry.tuple(direction), NOW).unwrap();
+        assert_eq!((found, record.reference()), (direction, name));
+        assert_eq!(record.tuple(direction), Some(entry.tuple(direction)));
+        assert_eq!(record.entry(), Some(entry));
+    }
+    assert_eq!(table.at(name).unwrap().label(), Some(7));
+    let turned = [entry.original.reversed(), entry.reply.reversed()];
+    assert!(turned.iter().all(|key| table.find(key, NOW).is_none()));
+    assert_eq!(table.len(), 1);
+}
+
+#[test]
+fn a_key_that_is_taken_is_not_given_twice() {
+    let table = PairTable::new(10, 1);
+    let (one, two) = (flow(1), flow(2));
+    add(&table, &one);
+    let again = table.insert(NOW, &one, |_| {});
+    assert!(matches!(again, Insert::Exists(_, Direction::Original)));
+    let same_reply = Entry {
+        reply: one.reply,
+        ..two
+    };
+    let refused = table.insert(NOW, &same_reply, |_| {});
+    assert!(matches!(refused, Insert::ReplyTaken));
+    let crossed = Entry {
+        original: one.reply,
+        ..two
+    };
+    let refused = table.insert(NOW, &crossed, |_| {});
+    assert!(matches!(refused, Insert::Exists(_, Direction::Reply)));
+    assert_eq!(table.len(), 1);
+    add(&table, &two);
+}
+
+#[test]
+fn a_wildcard_key_stands_beside_full_keys_of_the_same_ports() {
+    let table = PairTable::new(10, 1);
+    let full = flow(1);
+    let mapping = Entry {
+        original: Tuple {
+            dst: Endpoint::ANY_V4,
+            ..full.original
+        },
+        reply: Tuple {
+            src: Endpoint::ANY_V4,
+            ..full.reply
+        },
+        ..full
+    };
+    let names = [add(&table, &full), add(&table, &mapping)];
+    for (entry, name) in [full, mapping].iter().zip(names) {
+        let (record, _) = table.find(&entry.reply, NOW).unwrap();
+        assert_eq!(record.reference(), name);
+    }
+}
+
+#[test]
+fn an_expired_record_is_a_miss_and_its_keys_are_free() {
+    let table = PairTable::new(10, 1);
+    add(&table, &flow(1));
+    let just_before = Timestamp::from_nanos((NOW + TIMEOUT).as_nanos() - 1);
+    assert!(table.find(&flow(1).reply, just_before).is_some());
+    let later = NOW + TIMEOUT;
+    assert!(table.find(&flow(1).reply, later).is_none());
+    assert_eq!(table.entries(later).count(), 0);
+    let successor = Entry {
+        reply: flow(1).reply,
+        expires: later + TIMEOUT,
+        ..flow(2)
+    };
+    let mut gone = Vec::new();
+    let inserted = table.insert(later, &successor, |entry| gone.push(*entry));
+    assert!(matches!(inserted, Insert::Added(_)));
+    assert_eq!((gone, table.len()), (vec![flow(1)], 1));
+}
+
+#[test]
+fn a_kept_record_does_not_expire() {
+    let table = PairTable::new(10, 1);
+    let entry = Entry {
+        state: Entry::KEPT,
+        ..flow(1)
+    };
+    add(&table, &entry);
+    let late = NOW + TIMEOUT * 100;
+    assert_eq!(table.sweep(late, 100, |_| {}).removed, 0);
+    let (mut record, _) = table.find(&entry.original, late).unwrap();
+    assert_eq!(record.update(|_| Some(0)), Ok(0));
+    assert!(table.find(&entry.original, late).is_none());
+    assert_eq!(table.sweep(late, 100, |_| {}).removed, 1);
+}
+
+#[test]
+fn the_state_changes_only_while_the_record_is_there() {
+    let table = PairTable::new(10, 1);
+    let name = add(&table, &flow(1));
+    let mut record = table.at(name).unwrap();
+    assert_eq!(record.update(|state| Some(state + 1)), Ok(1));
+    assert_eq!(record.update(|_| None), Err(NotUpdated::Refused));
+    let mut stale = table.at(name).unwrap();
+    assert_eq!(record.remove_if(|state| state == 9), None);
+    assert_eq!(record.remove_if(|state| state == 1).unwrap().state, 1);
+    assert_eq!(stale.remove(), None);
+    add(&table, &flow(2));
+    assert_eq!(stale.update(|_| Some(3)), Err(NotUpdated::Gone));
+    assert!(!stale.exchange_word(0, 0, 9));
+    stale.set_expires(Timestamp::ZERO);
+    assert_eq!((stale.tuple(Direction::Reply), stale.word(0)), (None, None));
+    assert!(table.at(name).is_none() && stale.entry().is_none());
+    assert_eq!(
+        table.entries(NOW).map(|(_, e)| e).collect::<Vec<_>>(),
+        [flow(2)]
+    );
+}
+
+#[test]
+fn words_and_counts_are_the_owners() {
+    let table = PairTable::new(10, 1);
+    let name = add(&table, &flow(1));
+    let record = table.at(name).unwrap();
+    assert!(record.exchange_word(2, 0, 5) && !record.exchange_word(2, 0, 6));
+    assert!(!record.exchange_word(Entry::WORDS, 0, 1));
+    assert_eq!((record.word(2), record.word(Entry::WORDS)), (Some(5), None));
+    record.count(Direction::Reply, 2, 3000);
+    let entry = record.entry().unwrap();
+    assert_eq!((entry.packets, entry.bytes), ([0, 2], [0, 3000]));
+}
+
+#[test]
+fn a_table_holds_as_many_records_as_its_capacity_says() {
+    for (capacity, seeds) in [
+        (1, 9),
+        (2, 9),
+        (3, 9),
+        (5, 9),
+        (64, 9),
+        (1_000, 9),
+        (20_000, 1),
+    ] {
+        for seed in 0..seeds {
+            let table = PairTable::new(capacity, seed);
+            for number in 0..capacity {
+                add(
+                    &table,
+                    &Entry {
+                        state: Entry::ASSURED,
+                        ..flow(number)
+                    },
+                );
+            }
+            let full = table.insert(NOW, &flow(capacity), |_| {});
+            assert!(matches!(full, Insert::Full));
+            for number in 0..capacity {
+                assert!(table.find(&flow(number).original, NOW).is_some());
+                assert!(table.find(&flow(number).reply, NOW).is_some());
+            }
+            assert_eq!(table.len(), capacity as usize);
+            for record in table.records() {
+                record.remove().unwrap();
+            }
+            assert!(table.is_empty());
+            add(&table, &flow(1));
+        }
+    }
+}
+
+#[test]
+fn assured_records_stay_in_a_full_table_and_others_give_way() {
+    let table = PairTable::new(1_000, 1);
+    for number in 0..1_000 {
+        let state = if number % 2 == 0 { Entry::ASSURED } else { 0 };
+        add(
+            &table,
+            &Entry {
+                state,
+                ..flow(number)
+            },
+        );
+    }
+    let mut evicted = 0;
+    for number in 1_000..5_000 {
+        let inserted = table.insert(NOW, &flow(number), |gone| {
+            assert_eq!(gone.state, 0);
+            evicted += 1;
+        });
+        assert!(matches!(inserted, Insert::Added(_)));
+        assert_eq!(table.len(), 1_000);
+    }
+    assert_eq!(evicted, 4_000);
+    for number in (0..1_000).step_by(2) {
+        assert!(table.find(&flow(number).original, NOW).is_some());
+    }
+}
+
+#[test]
+fn a_table_without_room_takes_nothing() {
+    let table = PairTable::new(0, 1);
+    assert!(matches!(table.insert(NOW, &flow(1), |_| {}), Insert::Full));
+    assert_eq!(table.sweep(NOW, 10, |_| {}).examined, 0);
+    assert!(table.find(&flow(1).original, NOW).is_none());
+    assert!(table.at(RecordRef::from_u64(0)).is_none());
+    assert!(table.at(RecordRef::from_u64(u64::MAX)).is_none());
+}
+
+#[test]
+fn a_sweep_takes_bounded_steps_and_goes_round() {
+    let table = PairTable::new(1_000, 1);
+    for number in 0..100 {
+        add(&table, &flow(number));
+    }
+    let later = NOW + TIMEOUT;
+    let mut removed = 0;
+    for _ in 0..100_u32.div_ceil(7) {
+        let sweep = table.sweep(later, 7, |_| removed += 1);
+        assert_eq!(sweep.examined, 7);
+    }
+    assert_eq!((removed, table.len()), (100, 0));
+    assert_eq!(table.sweep(later, u32::MAX, |_| {}).examined, 100);
+}
+
+#[test]
+fn a_snapshot_comes_back_with_the_time_left_and_new_names() {
+    let table = PairTable::new(100, 1);
+    for number in 0..50 {
+        add(&table, &flow(number));
+    }
+    let taken = NOW + TIMEOUT / 3;
+    let snapshot = table.snapshot(taken);
+    let restored = PairTable::new(100, 2);
+    let mut names = Vec::new();
+    let count = restored.restore(
+        &snapshot,
+        Timestamp::from_secs(5),
+        |entry| entry.label != 3,
+        |old, new| names.push((old, new)),
+    );
+    assert_eq!((count, names.len()), (49, 49));
+    for (old, new) in names {
+        let before = table.at(old).unwrap().entry().unwrap();
+        let after = restored.at(new).unwrap().entry().unwrap();
+        let expires = Timestamp::from_secs(205);
+        assert_eq!(after, Entry { expires, ..before });
+    }
+    assert!(restored.find(&flow(3).original, NOW).is_none());
+}
+
+#[test]
+fn finding_and_inserting_do_not_allocate() {
+    let table = PairTable::new(1_000, 1);
+    let allocations = allocation_counter::measure(|| {
+        for number in 0..2_000 {
+            let _inserted = table.insert(NOW, &flow(number), |_| {});
+            assert!(table.find(&flow(number).reply, NOW).is_some());
+        }
+        table.sweep(NOW + TIMEOUT, 1_000, |_| {});
+    });
+    assert_eq!(allocations.count_total, 0);
+}
