@@ -57,8 +57,11 @@ impl Delta {
         Self(self.0.and(other.0))
     }
 
+    /// Adds a field of an even number of octets that was `old` and is `new`. One of odd length does not
+    /// compile.
     #[inline]
-    fn and_octets<const N: usize>(self, old: [u8; N], new: [u8; N]) -> Self {
+    #[must_use]
+    pub fn and_octets<const N: usize>(self, old: [u8; N], new: [u8; N]) -> Self {
         const {
             assert!(
                 N.is_multiple_of(2),
