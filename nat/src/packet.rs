@@ -1,0 +1,245 @@
+//! What address translation reads of a packet, and what it writes into it.
+//!
+//! # Theory of operation
+//!
+//! The translation sees one packet at a time. [`Packet::read`] says what it is to it: a packet of a
+//! *flow* (TCP, UDP, or an ICMP query) between two [`Ends`], an ICMP *error* about such a packet, or
+//! a *later fragment*, which has no ends of its own. Everything else is [`Unreadable`], with a reason
+//! that is counted. Whoever decides (the conntrack) finds out which ends the packet is to have, and
+//! [`rewrite()`], [`rewrite_error()`] and [`rewrite_later()`] write these into the frame in place.
+//!
+//! *Both* ends are always written. Source translation changes one of them, destination translation
+//! the other, a hairpin both; a packet in original direction gets the reply tuple turned around, one
+//! in reply direction the original tuple turned around. So there is no mode, and one path to test.
+//!
+//! # Checksums
+//!
+//! No checksum is ever computed over a payload. Each follows what changed under it by RFC 1624
+//! equation 3 ([`Delta`](tapweave_net::checksum::Delta)), so a checksum that was wrong stays wrong,
+//! and the receiver notices (RFC 5382 REQ-9, RFC 5508 REQ-3). These hold:
+//!
+//! - The IPv4 header checksum covers the addresses and the TTL.
+//! - TCP, UDP and ICMP for IPv6 cover the addresses (pseudo-header) and the ports or the identifier.
+//!   ICMP for IPv4 has no pseudo-header.
+//! - A UDP checksum of zero says that there is none and stays zero; one that comes out as zero is
+//!   written as 0xffff (RFC 768).
+//! - A [partial](tapweave_net::ChecksumOffload::Partial) checksum, which a sandbox left to a device,
+//!   holds the sum of the pseudo-header only, not inverted: it follows the addresses and not the ports.
+//!   So a super-frame is translated once for all of its segments, and nothing of its payload is read.
+//!   A partial checksum that is not that of the L4 header is left alone when it lies in the payload (a
+//!   tunnel's inner packet; the outer checksum is complete then) and refused when it lies in the
+//!   headers: completing it would write over what was translated.
+//! - In a first fragment the checksum covers a datagram of which only a part is here. The incremental
+//!   update is right all the same.
+//!
+//! # What is refused
+//!
+//! A packet on a source route (IPv4 options 131 and 137, an IPv6 Routing header with segments left):
+//! its checksum covers another destination than its header names. A packet with an Authentication
+//! header, which exists to detect what translation does. An ICMP redirect: it speaks of the inside of
+//! another network. Protocols other than the four.
+
+mod ends;
+mod error;
+mod field;
+mod fragment;
+mod hop;
+mod icmp;
+mod l4_checksum;
+mod quote;
+mod rewrite;
+mod tcp;
+mod unreadable;
+
+use core::net::{IpAddr, Ipv6Addr};
+
+use tapweave_net::{
+    FlowKey, Fragment, Frame, IpProtocol, Ipv4View, Ipv6View, Network, ParsedFrame, TcpView,
+    Transport, UdpView,
+};
+
+pub use ends::Ends;
+pub use error::{ErrorEnds, rewrite_error};
+pub use fragment::{DatagramId, FragmentPart};
+pub use hop::{Hop, take_hop};
+pub use icmp::QueryKind;
+use l4_checksum::L4Checksum;
+pub use quote::Quoted;
+pub use rewrite::{RewriteError, rewrite, rewrite_later};
+pub use tcp::TcpSegment;
+pub use unreadable::Unreadable;
+
+/// What a packet is to the translation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Packet {
+    /// A packet between two ends.
+    Flow(FlowPacket),
+    /// An ICMP error about a packet of a flow.
+    Error(ErrorPacket),
+    /// A fragment after the first, to be translated as the first one was.
+    Later(FragmentPart),
+}
+
+/// A packet of a flow, whole or its first fragment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FlowPacket {
+    /// Where it comes from and where it goes, as it stands.
+    pub ends: Ends,
+    /// What IP carries: TCP, UDP or ICMP of the packet's family.
+    pub protocol: IpProtocol,
+    /// What else the conntrack has to know.
+    pub l4: L4,
+    checksum: L4Checksum,
+}
+
+/// What the conntrack has to know of an L4 header, beside the ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum L4 {
+    /// TCP.
+    Tcp(TcpSegment),
+    /// UDP.
+    Udp,
+    /// A query of ICMP or its answer.
+    Query(QueryKind),
+}
+
+/// An ICMP error about a packet of a flow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ErrorPacket {
+    /// Who tells of the error: an end of the flow or a router on the way.
+    pub src: IpAddr,
+    /// Who is told: the source of the quoted packet.
+    pub dst: IpAddr,
+    /// The packet that it is about, as it stands.
+    pub quoted: Quoted,
+    checksum: L4Checksum,
+}
+
+impl Packet {
+    /// Reads the packet in `frame`, which was parsed as `parsed`. Allocates nothing.
+    ///
+    /// # Errors
+    ///
+    /// What cannot be translated, and why: see [`Unreadable`].
+    #[inline]
+    pub fn read(frame: &Frame<'_>, parsed: &ParsedFrame) -> Result<Self, Unreadable> {
+        let data = frame.data();
+        let (src, dst) = addresses(parsed)?;
+        permit_headers(data, parsed)?;
+        if parsed.fragment() == Fragment::Later {
+            return FragmentPart::read(data, parsed).map(Self::Later);
+        }
+        let checksum = L4Checksum::of(frame.offload().checksum, parsed)?;
+        let l4 = parsed.l4_bytes(data).ok_or(Unreadable::Mismatch)?;
+        let transport = parsed.transport().ok_or(Unreadable::Mismatch)?;
+        let (ends, l4) = match transport {
+            Transport::Tcp => {
+                let tcp = TcpView::parse(l4)?;
+                let ports = (tcp.src_port(), tcp.dst_port());
+                (Ends::of(src, dst, ports), L4::Tcp(TcpSegment::read(&tcp)))
+            }
+            Transport::Udp => {
+                let udp = UdpView::parse_cut(l4)?;
+                let ports = (udp.src_port(), udp.dst_port());
+                (Ends::of(src, dst, ports), L4::Udp)
+            }
+            Transport::Icmpv4 | Transport::Icmpv6 => {
+                let Some((kind, id)) = icmp::query(transport, l4) else {
+                    let quoted = Quoted::read(parsed, transport, l4, (src, dst), checksum)?;
+                    return Ok(Self::Error(ErrorPacket {
+                        src,
+                        dst,
+                        quoted,
+                        checksum,
+                    }));
+                };
+                (kind.ends(src, dst, id), L4::Query(kind))
+            }
+        };
+        Ok(Self::Flow(FlowPacket {
+            ends,
+            protocol: protocol_of(transport),
+            l4,
+            checksum,
+        }))
+    }
+}
+
+/// Returns the addresses of an IP packet, of which none is IPv4-mapped: such ones never stand on a
+/// wire (RFC 6890 §2.2.3), and in the table they mean IPv4.
+#[inline]
+fn addresses(parsed: &ParsedFrame) -> Result<(IpAddr, IpAddr), Unreadable> {
+    match *parsed.flow() {
+        FlowKey::V4 { src, dst, .. } => Ok((src.into(), dst.into())),
+        FlowKey::V6 { src, dst, .. } if is_v4_mapped(src) || is_v4_mapped(dst) => {
+            Err(Unreadable::MappedAddress)
+        }
+        FlowKey::V6 { src, dst, .. } => Ok((src.into(), dst.into())),
+        FlowKey::Link { .. } => Err(Unreadable::NotIp),
+    }
+}
+
+#[inline]
+fn is_v4_mapped(address: Ipv6Addr) -> bool {
+    address.to_bits() >> 32 == 0xffff
+}
+
+/// Returns the number of what IP carries.
+const fn protocol_of(transport: Transport) -> IpProtocol {
+    match transport {
+        Transport::Tcp => IpProtocol::TCP,
+        Transport::Udp => IpProtocol::UDP,
+        Transport::Icmpv4 => IpProtocol::ICMPV4,
+        Transport::Icmpv6 => IpProtocol::ICMPV6,
+    }
+}
+
+impl ErrorPacket {
+    /// Tells whether the other end of the flow sends the error, and not a router on the way. Its
+    /// address is then translated as in the quoted packet.
+    pub fn is_from_end(&self) -> bool {
+        self.src == self.quoted.ends.dst.ip()
+    }
+}
+
+/// Refuses headers before L4 that translation would break; see the head of this file.
+#[inline]
+fn permit_headers(data: &[u8], parsed: &ParsedFrame) -> Result<(), Unreadable> {
+    let l3 = data.get(parsed.l3_offset()..).ok_or(Unreadable::Mismatch)?;
+    match (parsed.network(), l3) {
+        // No options; no extension headers.
+        (Network::V4, [0x45, ..]) | (Network::V6, [_, _, _, _, _, _, 6 | 17 | 58, ..]) => Ok(()),
+        (Network::V4, _) => permit_options(l3),
+        (Network::V6, _) => permit_extensions(l3),
+        (Network::Other, _) => Err(Unreadable::NotIp),
+    }
+}
+
+#[cold]
+fn permit_options(l3: &[u8]) -> Result<(), Unreadable> {
+    let ip = Ipv4View::parse_quoted(l3)?;
+    // Loose and strict source route (RFC 791 §3.1).
+    if ip.options().flatten().any(|o| matches!(o.kind, 131 | 137)) {
+        return Err(Unreadable::SourceRoute);
+    }
+    Ok(())
+}
+
+#[cold]
+fn permit_extensions(l3: &[u8]) -> Result<(), Unreadable> {
+    for extension in Ipv6View::parse_quoted(l3)?.extensions() {
+        let extension = extension?;
+        match (extension.kind, extension.bytes.get(3)) {
+            (IpProtocol::AUTHENTICATION, _) => {
+                return Err(Unreadable::Protocol(extension.kind));
+            }
+            (IpProtocol::ROUTING, Some(1..)) => return Err(Unreadable::SourceRoute),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests;

@@ -1,0 +1,7 @@
+//! Packets before and after translation, each built from scratch with every checksum computed.
+
+mod build;
+mod errors;
+mod flows;
+mod fragments;
+mod refused;
