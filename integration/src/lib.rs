@@ -12,7 +12,8 @@
 //! - A checker returns an error and never panics, so that `tests/checkers.rs` can prove on a Linux
 //!   bridge that it passes where it should and fails where it should.
 //! - What a test may need of its surroundings is told by the module that it is in
-//!   (`everywhere`, `named`, `outside`), which `./test` selects by; no test skips itself.
+//!   (`everywhere`, `named`, `outside`), which `./test` selects by; no test skips itself. Tests in
+//!   `once` run in the mode `user` only, because their result does not depend on the mode.
 //!
 //! `./test integration` wraps the run in namespaces of its own and sets the [`Mode`].
 
@@ -29,14 +30,18 @@ pub mod groups;
 pub mod kernel;
 pub mod lab;
 pub mod listing;
+pub mod masquerade;
 pub mod mode;
 pub mod pcap;
 pub mod process;
 pub mod sandbox;
 pub mod segment;
 pub mod sequence;
+pub mod site;
 pub mod traffic;
 pub mod wait;
+pub mod whoami;
+pub mod world;
 
 pub use capture::Capture;
 pub use checker::Checker;
@@ -48,3 +53,5 @@ pub use listing::Endpoint;
 pub use mode::Mode;
 pub use sandbox::Sandbox;
 pub use segment::Segment;
+pub use site::Site;
+pub use world::World;

@@ -140,6 +140,25 @@ impl Sandbox {
         self.run("ip", arguments)
     }
 
+    /// Sets an option of the namespace's network stack: a path below `/proc/sys/net`.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not know it or refuses.
+    pub fn set_option(&self, option: &str, value: &str) -> Result<()> {
+        let mut command = self.command("sh");
+        command.args([
+            "-c",
+            "echo \"$2\" >\"/proc/sys/net/$1\"",
+            "sh",
+            option,
+            value,
+        ]);
+        expect_success(&mut command, "")
+            .map(drop)
+            .with_context(|| format!("in sandbox {}", self.name))
+    }
+
     /// Returns what `ip -json -details link` tells of every interface.
     ///
     /// # Errors
@@ -158,6 +177,19 @@ impl Sandbox {
         let links = self.links()?;
         let names = links.iter().filter_map(|link| link["ifname"].as_str());
         Ok(names.map(str::to_owned).collect())
+    }
+
+    /// Returns the bytes that an interface has received, and those that it has sent.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such interface.
+    pub fn carried_len(&self, ifname: &str) -> Result<(u64, u64)> {
+        let answer = self.ip(&format!("-json -s link show dev {ifname}"))?;
+        let links: Value = serde_json::from_str(&answer)?;
+        let count = |way: &str| links[0]["stats64"][way]["bytes"].as_u64();
+        let both = count("rx").zip(count("tx"));
+        both.with_context(|| format!("no counters in {answer}"))
     }
 
     /// Ends the sandbox, as its owner would: the name is deleted, or the process killed.
