@@ -15,13 +15,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::{Parser, ValueEnum as _};
-use tapweave_benches::datapath::{Build, Kind};
+use tapweave_benches::datapath::{Build, Kind, Way};
 use tapweave_benches::machine::Machine;
 use tapweave_benches::mix::Mix;
 use tapweave_benches::plan::{Case, Plan};
 use tapweave_benches::report::Report;
 use tapweave_benches::rounds::Rounds;
-use tapweave_benches::{frames, generator, idle, namespaces, ping_pong, tcp};
+use tapweave_benches::{connections, frames, gateway, generator, idle, namespaces, ping_pong, tcp};
 use tapweave_integration::Lab;
 
 /// Measures tapweave between namespaces, beside the kernel's bridge and other switches.
@@ -33,6 +33,9 @@ struct Args {
     /// Measure only this datapath (may be repeated); ratios are to the first
     #[arg(long, value_name = "NAME")]
     datapath: Vec<Kind>,
+    /// Measure only this gateway (may be repeated); ratios are to the first
+    #[arg(long, value_name = "NAME")]
+    gateway: Vec<gateway::Kind>,
     /// Measure this build of tapweave as well, as `other`
     #[arg(long, value_name = "PATH")]
     tapweave: Option<PathBuf>,
@@ -73,6 +76,7 @@ impl Args {
                 tcp_secs: 1,
                 frames_ms: 100,
                 ping_pong_ms: 100,
+                connections_ms: 100,
                 port_count: 20,
                 idle_secs: 1,
                 waits_for_quiet: false,
@@ -84,6 +88,7 @@ impl Args {
             tcp_secs: self.seconds,
             frames_ms: 1_000,
             ping_pong_ms: 1_000,
+            connections_ms: 1_000,
             port_count: 1_000,
             idle_secs: 5,
             waits_for_quiet: !self.no_wait,
@@ -100,6 +105,14 @@ impl Args {
             .collect()
     }
 
+    fn gateways(&self) -> Vec<gateway::Kind> {
+        if self.gateway.is_empty() {
+            gateway::Kind::value_variants().to_vec()
+        } else {
+            self.gateway.clone()
+        }
+    }
+
     fn other(&self) -> Build {
         Build {
             program: self.tapweave.clone(),
@@ -113,6 +126,9 @@ fn main() -> Result<()> {
     match arguments.split_first() {
         Some((first, rest)) if first == ping_pong::ARGUMENT => {
             return print(&ping_pong::run_inside(rest, print)?);
+        }
+        Some((first, rest)) if first == connections::ARGUMENT => {
+            return print(&connections::run_inside(rest, print)?);
         }
         Some((first, rest)) if first == generator::ARGUMENT => {
             return generator::run_inside(rest, print);
@@ -141,6 +157,9 @@ fn measure(args: &Args) -> Result<Report> {
         noisy_run_count: 0,
         tcp: Vec::new(),
         frames: Vec::new(),
+        nat_tcp: Vec::new(),
+        nat_frames: Vec::new(),
+        nat_connections: Vec::new(),
         ping_pong: Vec::new(),
         idle: Vec::new(),
     };
@@ -153,40 +172,101 @@ fn measure(args: &Args) -> Result<Report> {
             })?;
         }
     }
-    Lab::run(|lab| {
-        let mut datapaths = Vec::new();
-        for kind in args.datapaths() {
-            match kind.join(lab, &args.other())? {
-                Some(joined) => datapaths.push(joined),
-                None => report.missing.push(kind.name()),
-            }
-        }
-        let mut rounds = Rounds::new(&plan, &datapaths);
-        for case in &plan.cases {
-            match case {
-                Case::Tcp1 => report.tcp.extend(tcp::measure(&mut rounds, lab, 1)?),
-                Case::Tcp4 => report.tcp.extend(tcp::measure(&mut rounds, lab, 4)?),
-                Case::Frames1 => {
-                    let results = frames::measure(&mut rounds, lab, Mix::OneFlow)?;
-                    report.frames.extend(results);
-                }
-                Case::Frames64 => {
-                    let results = frames::measure(&mut rounds, lab, Mix::ManyFlows)?;
-                    report.frames.extend(results);
-                }
-                Case::Imix => {
-                    let results = frames::measure(&mut rounds, lab, Mix::Imix)?;
-                    report.frames.extend(results);
-                }
-                Case::RoundTrip => report.ping_pong = ping_pong::measure(&mut rounds, lab)?,
-                // Measured before, when nothing else was there.
-                Case::Idle | Case::Ports => {}
-            }
-        }
-        report.noisy_run_count = rounds.noisy_run_count();
-        Ok(())
-    })?;
+    Lab::run(|lab| measure_switches(args, &plan, lab, &mut report))?;
+    Lab::run(|lab| measure_gateways(args, &plan, lab, &mut report))?;
     Ok(report)
+}
+
+fn measure_switches(args: &Args, plan: &Plan, lab: &Lab, report: &mut Report) -> Result<()> {
+    if !plan.cases.iter().any(|case| case.is_about_switches()) {
+        return Ok(());
+    }
+    let mut datapaths = Vec::new();
+    for kind in args.datapaths() {
+        match kind.join(lab, &args.other())? {
+            Some(joined) => datapaths.push(joined),
+            None => report.missing.push(kind.name()),
+        }
+    }
+    let mut rounds = Rounds::new(plan, &datapaths);
+    for case in plan.cases.iter().filter(|case| case.is_about_switches()) {
+        match case {
+            Case::Tcp1 => report
+                .tcp
+                .extend(tcp::measure(&mut rounds, lab, 1, Way::Up)?),
+            Case::Tcp4 => report
+                .tcp
+                .extend(tcp::measure(&mut rounds, lab, 4, Way::Up)?),
+            Case::Frames1 => {
+                let results = frames::measure(&mut rounds, lab, Mix::OneFlow)?;
+                report.frames.extend(results);
+            }
+            Case::Frames64 => {
+                let results = frames::measure(&mut rounds, lab, Mix::ManyFlows)?;
+                report.frames.extend(results);
+            }
+            Case::Imix => {
+                let results = frames::measure(&mut rounds, lab, Mix::Imix)?;
+                report.frames.extend(results);
+            }
+            Case::RoundTrip => report.ping_pong = ping_pong::measure(&mut rounds, lab)?,
+            // Measured elsewhere.
+            Case::NatUp
+            | Case::NatDown
+            | Case::Nat4
+            | Case::NatCps
+            | Case::NatUdp
+            | Case::Idle
+            | Case::Ports => {}
+        }
+    }
+    report.noisy_run_count += rounds.noisy_run_count();
+    Ok(())
+}
+
+fn measure_gateways(args: &Args, plan: &Plan, lab: &Lab, report: &mut Report) -> Result<()> {
+    if !plan.cases.iter().any(|case| case.is_about_gateways()) {
+        return Ok(());
+    }
+    let mut gateways = Vec::new();
+    for kind in args.gateways() {
+        match kind.join(lab)? {
+            Some(joined) => gateways.push(joined),
+            None => report.missing.push(kind.name()),
+        }
+    }
+    let mut rounds = Rounds::new(plan, &gateways);
+    for case in plan.cases.iter().filter(|case| case.is_about_gateways()) {
+        match case {
+            Case::NatUp => report
+                .nat_tcp
+                .extend(tcp::measure(&mut rounds, lab, 1, Way::Up)?),
+            Case::NatDown => report
+                .nat_tcp
+                .extend(tcp::measure(&mut rounds, lab, 1, Way::Down)?),
+            Case::Nat4 => {
+                report
+                    .nat_tcp
+                    .extend(tcp::measure(&mut rounds, lab, 4, Way::Up)?);
+                report
+                    .nat_tcp
+                    .extend(tcp::measure(&mut rounds, lab, 4, Way::Down)?);
+            }
+            Case::NatCps => report.nat_connections = connections::measure(&mut rounds, lab)?,
+            Case::NatUdp => report.nat_frames = frames::measure(&mut rounds, lab, Mix::OneFlow)?,
+            // Measured elsewhere.
+            Case::Tcp1
+            | Case::Tcp4
+            | Case::Frames1
+            | Case::Frames64
+            | Case::Imix
+            | Case::RoundTrip
+            | Case::Idle
+            | Case::Ports => {}
+        }
+    }
+    report.noisy_run_count += rounds.noisy_run_count();
+    Ok(())
 }
 
 /// Builds the program that is measured, which `cargo bench` of this package alone would not do.

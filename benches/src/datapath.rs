@@ -11,6 +11,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use clap::ValueEnum;
+use serde::Serialize;
 use tapweave_integration::{Lab, Sandbox, traffic};
 
 use kernel::KernelBridge;
@@ -55,17 +56,37 @@ pub struct Joined {
     pub server: Sandbox,
     /// Address of the server.
     pub server_ip: IpAddr,
-    switch: Box<dyn Switch>,
+    /// What is between them.
+    pub(crate) switch: Box<dyn Switch>,
 }
 
-/// A switch that can tell what it carried.
+/// Which way payload goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Way {
+    /// From the client to the server.
+    Up,
+    /// From the server to the client.
+    Down,
+}
+
+/// Bytes of whole frames that a switch has carried for one sandbox.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Carried {
+    /// Those that came in from the sandbox.
+    pub up_len: u64,
+    /// Those that went out to it.
+    pub down_len: u64,
+}
+
+/// What is between a client and a server, and can tell what it carried.
 pub trait Switch: fmt::Debug {
-    /// Returns the bytes of all frames that have come in from `client`, by the switch's own count.
+    /// Returns what was carried for `client`, by the switch's own count.
     ///
     /// # Errors
     ///
     /// When the switch does not answer.
-    fn received_len(&self, client: &Sandbox) -> Result<u64>;
+    fn carried(&self, client: &Sandbox) -> Result<Carried>;
 
     /// Returns the processes that the switch consists of: none for the kernel.
     fn pids(&self) -> Vec<u32>;
@@ -147,24 +168,29 @@ impl Joined {
         self.switch.as_ref()
     }
 
-    /// Runs `work` and requires that the switch received at least the payload from the client that
-    /// `payload_len` finds in its result.
+    /// Runs `work` and requires that the switch carried at least the payload that `payload_len` finds in
+    /// its result.
     ///
     /// # Errors
     ///
     /// Those of `work`, or when the traffic went another way.
     pub fn prove_carried<T>(
         &self,
+        way: Way,
         work: impl FnOnce() -> Result<T>,
         payload_len: impl FnOnce(&T) -> u64,
     ) -> Result<T> {
-        let before = self.switch.received_len(&self.client)?;
+        let before = self.switch.carried(&self.client)?;
         let result = work()?;
-        let received = self.switch.received_len(&self.client)? - before;
+        let after = self.switch.carried(&self.client)?;
+        let carried_len = match way {
+            Way::Up => after.up_len - before.up_len,
+            Way::Down => after.down_len - before.down_len,
+        };
         let payload_len = payload_len(&result);
         ensure!(
-            received >= payload_len && payload_len > 0,
-            "{} received {received} bytes while {payload_len} bytes of payload arrived",
+            carried_len >= payload_len && payload_len > 0,
+            "{} carried {carried_len} bytes while {payload_len} bytes of payload arrived",
             self.name
         );
         Ok(result)

@@ -12,7 +12,7 @@ use tapweave_integration::{Lab, traffic};
 
 use crate::arrivals::Arrivals;
 use crate::cost::{Cost, CostMeter};
-use crate::datapath::Joined;
+use crate::datapath::{Joined, Way};
 use crate::generator;
 use crate::mix::Mix;
 use crate::rate::{BitRate, FrameRate, float};
@@ -110,5 +110,5 @@ fn run(lab: &Lab, joined: &Joined, mix: Mix, time: Duration) -> Result<Run> {
             cost,
         })
     };
-    joined.prove_carried(work, |run| run.arrivals.payload_len())
+    joined.prove_carried(Way::Up, work, |run| run.arrivals.payload_len())
 }

@@ -11,6 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum as _;
 use rustix::net::sockopt::set_socket_recv_buffer_size;
+use serde_json::Value;
 use tapweave_integration::process::Background;
 use tapweave_integration::{Lab, Sandbox};
 use tapweave_net::MacAddr;
@@ -46,7 +47,7 @@ pub fn start_sender(lab: &Lab, joined: &Joined, mix: Mix) -> Result<Background> 
         "send",
         name.get_name(),
         &mac(&joined.client)?.to_string(),
-        &mac(&joined.server)?.to_string(),
+        &next_hop(&joined.client, joined.server_ip)?.to_string(),
         &joined.server_ip.to_string(),
     ];
     start(lab, &joined.client, &arguments, "sender")
@@ -109,6 +110,20 @@ fn source_ip(destination: Ipv4Addr) -> Result<Ipv4Addr> {
         IpAddr::V4(ip) => Ok(ip),
         IpAddr::V6(ip) => bail!("{ip} is no IPv4 address"),
     }
+}
+
+/// The MAC address that `sandbox` sends to on the way to `destination`: that one's own, or that of the
+/// gateway. They must have talked to each other.
+fn next_hop(sandbox: &Sandbox, destination: IpAddr) -> Result<MacAddr> {
+    let routes = sandbox.ip(&format!("-json route get {destination}"))?;
+    let routes: Value = serde_json::from_str(&routes)?;
+    let gateway = routes[0]["gateway"].as_str().map(str::to_owned);
+    let neighbour = gateway.unwrap_or_else(|| destination.to_string());
+    let said = sandbox.ip(&format!("-json neighbour show to {neighbour} dev {IFNAME}"))?;
+    let neighbours: Value = serde_json::from_str(&said)?;
+    let mac = neighbours[0]["lladdr"].as_str();
+    let mac = mac.with_context(|| format!("the MAC address of {neighbour} is not known"))?;
+    Ok(mac.parse()?)
 }
 
 fn mac(sandbox: &Sandbox) -> Result<MacAddr> {

@@ -2,10 +2,10 @@
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+use tapweave_integration::Lab;
 use tapweave_integration::process::{Background, expect_success};
-use tapweave_integration::{Lab, Sandbox};
 
-use crate::datapath::Joined;
+use crate::datapath::{Joined, Way};
 use crate::rate::BitRate;
 
 /// The congestion control of every run. A machine's default may be another, which changes what the
@@ -45,18 +45,22 @@ impl Server {
     }
 }
 
-/// Sends over `stream_count` connections for `secs` seconds.
+/// Sends one way over `stream_count` connections for `secs` seconds.
 ///
 /// # Errors
 ///
 /// When iperf3 fails or took another congestion control.
-pub fn run(joined: &Joined, stream_count: u32, secs: u32) -> Result<Run> {
-    let report = send(
-        &joined.client,
-        &joined.server_ip.to_string(),
-        stream_count,
-        secs,
-    )?;
+pub fn run(joined: &Joined, stream_count: u32, way: Way, secs: u32) -> Result<Run> {
+    let mut command = joined.client.command("iperf3");
+    command.args(["-c", &joined.server_ip.to_string(), "--json"]);
+    command.args(["-C", CONGESTION_CONTROL]);
+    command.args(["-P", &stream_count.to_string(), "-t", &secs.to_string()]);
+    if way == Way::Down {
+        command.arg("--reverse");
+    }
+    let report = expect_success(&mut command, "")?;
+    let report: Value =
+        serde_json::from_str(&report).with_context(|| format!("iperf3 said {report}"))?;
     let end = &report["end"];
     let control = &end["sender_tcp_congestion"];
     ensure!(
@@ -71,12 +75,4 @@ pub fn run(joined: &Joined, stream_count: u32, secs: u32) -> Result<Run> {
         })
     };
     read().with_context(|| format!("iperf3 reported {end}"))
-}
-
-fn send(client: &Sandbox, server_ip: &str, stream_count: u32, secs: u32) -> Result<Value> {
-    let mut command = client.command("iperf3");
-    command.args(["-c", server_ip, "-C", CONGESTION_CONTROL, "--json"]);
-    command.args(["-P", &stream_count.to_string(), "-t", &secs.to_string()]);
-    let report = expect_success(&mut command, "")?;
-    serde_json::from_str(&report).with_context(|| format!("iperf3 said {report}"))
 }

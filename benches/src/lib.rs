@@ -1,15 +1,18 @@
 //! What the end-to-end benchmark is made of; `benches/benches/end_to_end.rs` joins it.
 //!
 //! Datapaths that do the same job stand beside each other ([`datapath`]), between sandboxes made by the
-//! harness of the integration tests. A *round* measures each of them once, so that what the machine does
+//! harness of the integration tests; and so do gateways between a sandbox and the outside ([`gateway`]). A
+//! *round* measures each of them once, so that what the machine does
 //! besides hits all alike ([`rounds`]); ratios are taken within a round, and a result is the median of
 //! the rounds with its spread ([`series`]). Every run proves by the datapath's own counters that the
 //! payload went through it.
 
 pub mod arrivals;
+pub mod connections;
 pub mod cost;
 pub mod datapath;
 pub mod frames;
+pub mod gateway;
 pub mod generator;
 pub mod idle;
 pub mod iperf;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tapweave_integration::Lab;
 use tapweave_integration::process::{Background, expect_success};
 
-use crate::datapath::Joined;
+use crate::datapath::{Joined, Way};
 use crate::rounds::Rounds;
 use crate::series::Summary;
 
@@ -61,7 +61,7 @@ pub fn measure(rounds: &mut Rounds<'_>, lab: &Lab) -> Result<Vec<PingPongResult>
     let ms = rounds.plan().ping_pong_ms;
     let series = rounds.take(|joined| {
         let work = || run(lab, joined, ms);
-        joined.prove_carried(work, |trips| trips.payload_len)
+        joined.prove_carried(Way::Up, work, |trips| trips.payload_len)
     })?;
     let result = |(place, joined): (usize, &Joined)| {
         Some(PingPongResult {

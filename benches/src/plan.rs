@@ -27,6 +27,18 @@ pub enum Case {
     Imix,
     /// The time of a UDP round trip
     RoundTrip,
+    /// TCP throughput of one connection through a gateway, from the sandbox
+    NatUp,
+    /// The same, to the sandbox
+    NatDown,
+    /// TCP throughput of four connections through a gateway, each way
+    #[value(name = "nat-4")]
+    #[serde(rename = "nat-4")]
+    Nat4,
+    /// New short TCP connections through a gateway
+    NatCps,
+    /// 64-byte UDP frames a second through a gateway, one flow
+    NatUdp,
     /// Memory and processor time of an idle daemon with 10 ports
     Idle,
     /// The same with 1,000 ports, and what each connect takes
@@ -46,12 +58,32 @@ pub struct Plan {
     pub frames_ms: u32,
     /// Milliseconds of one ping-pong run.
     pub ping_pong_ms: u32,
+    /// Milliseconds for which connections are made.
+    pub connections_ms: u32,
     /// Ports of the daemon that has many.
     pub port_count: usize,
     /// Seconds for which an idle daemon is watched.
     pub idle_secs: u32,
     /// Whether a run waits until the machine has nothing else to do.
     pub waits_for_quiet: bool,
+}
+
+impl Case {
+    /// Tells whether sandboxes talk to each other in it.
+    pub const fn is_about_switches(self) -> bool {
+        matches!(
+            self,
+            Self::Tcp1 | Self::Tcp4 | Self::Frames1 | Self::Frames64 | Self::Imix | Self::RoundTrip
+        )
+    }
+
+    /// Tells whether a sandbox talks to the outside in it.
+    pub const fn is_about_gateways(self) -> bool {
+        matches!(
+            self,
+            Self::NatUp | Self::NatDown | Self::Nat4 | Self::NatCps | Self::NatUdp
+        )
+    }
 }
 
 impl Plan {

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::connections::ConnectionsResult;
+use crate::datapath::Way;
 use crate::frames::FramesResult;
 use crate::idle::Idle;
 use crate::iperf::CONGESTION_CONTROL;
@@ -30,6 +32,12 @@ pub struct Report {
     pub tcp: Vec<TcpResult>,
     /// Frames, by mix and datapath.
     pub frames: Vec<FramesResult>,
+    /// TCP through gateways, by number of streams, way and gateway.
+    pub nat_tcp: Vec<TcpResult>,
+    /// Frames through gateways.
+    pub nat_frames: Vec<FramesResult>,
+    /// Connections through gateways.
+    pub nat_connections: Vec<ConnectionsResult>,
     /// Round trips, by datapath.
     pub ping_pong: Vec<PingPongResult>,
     /// Idle daemons, by number of ports.
@@ -39,9 +47,16 @@ pub struct Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.conditions(f)?;
-        self.tcp(f)?;
-        self.frames(f)?;
+        self.tcp(f, "between two namespaces", &self.tcp)?;
+        self.frames(f, "", &self.frames)?;
         self.ping_pong(f)?;
+        self.tcp(
+            f,
+            "from a sandbox to an outside server and back",
+            &self.nat_tcp,
+        )?;
+        self.frames(f, " behind the gateway", &self.nat_frames)?;
+        self.connections(f)?;
         self.idle(f)
     }
 }
@@ -70,19 +85,20 @@ impl Report {
         Ok(())
     }
 
-    fn tcp(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.tcp.is_empty() {
+    fn tcp(&self, f: &mut fmt::Formatter<'_>, place: &str, rows: &[TcpResult]) -> fmt::Result {
+        if rows.is_empty() {
             return Ok(());
         }
         writeln!(
             f,
-            "\nTCP between two namespaces, MTU 1500, {CONGESTION_CONTROL}, runs of {} s:\n",
+            "\nTCP {place}, MTU 1500, {CONGESTION_CONTROL}, runs of {} s:\n",
             self.plan.tcp_secs
         )?;
         heading(
             f,
             &[
                 "streams",
+                "way",
                 "datapath",
                 "Gb/s",
                 "ratio",
@@ -91,11 +107,15 @@ impl Report {
                 "retransmits",
             ],
         )?;
-        for row in &self.tcp {
+        for row in rows {
             writeln!(
                 f,
-                "| {} | {} | {} | {} | {} | {} | {} |",
+                "| {} | {} | {} | {} | {} | {} | {} | {} |",
                 row.stream_count,
+                match row.way {
+                    Way::Up => "up",
+                    Way::Down => "down",
+                },
                 row.datapath,
                 spread(row.gbits_per_sec, 1),
                 spread(row.ratio, 2),
@@ -107,13 +127,18 @@ impl Report {
         Ok(())
     }
 
-    fn frames(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.frames.is_empty() {
+    fn frames(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        place: &str,
+        rows: &[FramesResult],
+    ) -> fmt::Result {
+        if rows.is_empty() {
             return Ok(());
         }
         writeln!(
             f,
-            "\nUDP frames from a packet socket, counted by the receiving namespace's UDP for {} ms:\n",
+            "\nUDP frames from a packet socket, counted by the UDP of the receiving namespace{place} for {} ms:\n",
             self.plan.frames_ms
         )?;
         heading(
@@ -129,7 +154,7 @@ impl Report {
                 "machine CPU s per million",
             ],
         )?;
-        for row in &self.frames {
+        for row in rows {
             writeln!(
                 f,
                 "| {} | {} | {} | {} | {} | {:.1} | {} | {} |",
@@ -141,6 +166,39 @@ impl Report {
                 row.datagrams_per_packet.median,
                 optional(row.switch_secs_per_mframe, 2),
                 spread(row.machine_secs_per_mframe, 2),
+            )?;
+        }
+        Ok(())
+    }
+
+    fn connections(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.nat_connections.is_empty() {
+            return Ok(());
+        }
+        writeln!(
+            f,
+            "\nShort TCP connections (64 bytes asked, 64 answered) to an outside server for {} ms:\n",
+            self.plan.connections_ms
+        )?;
+        heading(
+            f,
+            &[
+                "datapath",
+                "thousand a second",
+                "ratio",
+                "switch CPU ms per thousand",
+                "machine CPU ms per thousand",
+            ],
+        )?;
+        for row in &self.nat_connections {
+            writeln!(
+                f,
+                "| {} | {} | {} | {} | {} |",
+                row.datapath,
+                spread(row.thousand_per_sec, 1),
+                spread(row.ratio, 2),
+                optional(row.switch_ms_per_thousand, 0),
+                spread(row.machine_ms_per_thousand, 0),
             )?;
         }
         Ok(())

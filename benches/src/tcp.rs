@@ -5,7 +5,7 @@ use serde::Serialize;
 use tapweave_integration::Lab;
 
 use crate::cost::{Cost, CostMeter};
-use crate::datapath::Joined;
+use crate::datapath::{Joined, Way};
 use crate::iperf::{self, Server};
 use crate::rate::float;
 use crate::rounds::Rounds;
@@ -16,6 +16,8 @@ use crate::series::Summary;
 pub struct TcpResult {
     /// Streams.
     pub stream_count: u32,
+    /// Which way the payload goes.
+    pub way: Way,
     /// Name of the datapath.
     pub datapath: String,
     /// Payload that arrived, in Gb/s.
@@ -46,16 +48,22 @@ impl Run {
 /// # Errors
 ///
 /// When a run fails or its traffic did not pass the datapath.
-pub fn measure(rounds: &mut Rounds<'_>, lab: &Lab, stream_count: u32) -> Result<Vec<TcpResult>> {
+pub fn measure(
+    rounds: &mut Rounds<'_>,
+    lab: &Lab,
+    stream_count: u32,
+    way: Way,
+) -> Result<Vec<TcpResult>> {
     let datapaths = rounds.datapaths();
     let servers = datapaths.iter().map(|joined| Server::start(lab, joined));
     let _servers = servers.collect::<Result<Vec<_>>>()?;
     let secs = rounds.plan().tcp_secs;
-    let series = rounds.take(|joined| run(joined, stream_count, secs))?;
+    let series = rounds.take(|joined| run(joined, stream_count, way, secs))?;
     let result = |(place, joined): (usize, &Joined)| {
         let of = |figure: fn(&Run) -> f64| series.summary(place, figure);
         Some(TcpResult {
             stream_count,
+            way,
             datapath: joined.name.clone(),
             gbits_per_sec: of(|run| run.sent.rate.gigabits())?,
             ratio: series.ratio(place, |run| run.sent.rate.gigabits())?,
@@ -68,10 +76,10 @@ pub fn measure(rounds: &mut Rounds<'_>, lab: &Lab, stream_count: u32) -> Result<
     Ok(datapaths.iter().enumerate().filter_map(result).collect())
 }
 
-fn run(joined: &Joined, stream_count: u32, secs: u32) -> Result<Run> {
+fn run(joined: &Joined, stream_count: u32, way: Way, secs: u32) -> Result<Run> {
     let meter = CostMeter::start(joined.switch())?;
-    let work = || iperf::run(joined, stream_count, secs);
-    let sent = joined.prove_carried(work, |run| run.payload_len)?;
+    let work = || iperf::run(joined, stream_count, way, secs);
+    let sent = joined.prove_carried(way, work, |run| run.payload_len)?;
     let cost = meter.stop()?;
     Ok(Run { sent, cost })
 }

@@ -2,8 +2,7 @@
 //!
 //! The checkers are proved on it, and what tapweave does can be compared with what the kernel does.
 
-use anyhow::{Context, Result};
-use serde_json::Value;
+use anyhow::Result;
 use tapweave_net::MacAddr;
 
 use crate::frame;
@@ -85,19 +84,13 @@ impl Bridge {
         Ok(())
     }
 
-    /// Returns the bytes that have come in at a sandbox's port.
+    /// Returns the bytes that have come in at a sandbox's port, and those that have gone out.
     ///
     /// # Errors
     ///
     /// When the sandbox is not connected.
-    pub fn received_len(&self, sandbox: &Sandbox) -> Result<u64> {
-        let answer = self
-            .place
-            .ip(&format!("-json -s link show dev {}", port(sandbox)))?;
-        let links: Value = serde_json::from_str(&answer)?;
-        links[0]["stats64"]["rx"]["bytes"]
-            .as_u64()
-            .with_context(|| format!("no counter in {answer}"))
+    pub fn carried_len(&self, sandbox: &Sandbox) -> Result<(u64, u64)> {
+        self.place.carried_len(&port(sandbox))
     }
 }
 

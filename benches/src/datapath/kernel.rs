@@ -6,7 +6,7 @@ use anyhow::Result;
 use tapweave_integration::bridge::Bridge;
 use tapweave_integration::{Lab, Sandbox};
 
-use super::Switch;
+use super::{Carried, Switch};
 
 const SERVER_IP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 193, 1, 2));
 
@@ -30,8 +30,9 @@ impl KernelBridge {
 }
 
 impl Switch for KernelBridge {
-    fn received_len(&self, client: &Sandbox) -> Result<u64> {
-        self.0.received_len(client)
+    fn carried(&self, client: &Sandbox) -> Result<Carried> {
+        let (up_len, down_len) = self.0.carried_len(client)?;
+        Ok(Carried { up_len, down_len })
     }
 
     fn pids(&self) -> Vec<u32> {

@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use tapweave_integration::process::{Background, expect_success};
 use tapweave_integration::{Lab, Sandbox, wait};
 
-use super::Switch;
+use super::{Carried, Switch};
 
 const BRIDGE: &str = "br0";
 const SERVER_IP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 193, 4, 2));
@@ -93,11 +93,11 @@ impl OpenVswitch {
 }
 
 impl Switch for OpenVswitch {
-    fn received_len(&self, _client: &Sandbox) -> Result<u64> {
+    fn carried(&self, _client: &Sandbox) -> Result<Carried> {
         let bridge = format!("unix:{}", self.dir.join("br0.mgmt").display());
         let mut dump = command(&self.dir, "ovs-ofctl");
         let said = expect_success(dump.args(["dump-ports", &bridge, "ovs0"]), "")?;
-        received_len(&said).with_context(|| format!("ovs-ofctl said {said}"))
+        carried(&said).with_context(|| format!("ovs-ofctl said {said}"))
     }
 
     fn pids(&self) -> Vec<u32> {
@@ -105,11 +105,18 @@ impl Switch for OpenVswitch {
     }
 }
 
-/// Finds the received bytes in `  port ovs0: rx pkts=2142, bytes=134161938, drop=0, …`.
-fn received_len(said: &str) -> Option<u64> {
-    let line = said.lines().find(|line| line.contains("rx pkts="))?;
-    let (_, rest) = line.split_once("bytes=")?;
-    rest.split(',').next()?.parse().ok()
+/// Finds the bytes in the lines `  port ovs0: rx pkts=2142, bytes=134161938, drop=0, …` and
+/// `           tx pkts=…`.
+fn carried(said: &str) -> Option<Carried> {
+    let bytes = |packets: &str| {
+        let line = said.lines().find(|line| line.contains(packets))?;
+        let (_, rest) = line.split_once("bytes=")?;
+        rest.split(',').next()?.parse().ok()
+    };
+    Some(Carried {
+        up_len: bytes("rx pkts=")?,
+        down_len: bytes("tx pkts=")?,
+    })
 }
 
 /// A program of OVS that reads and writes nothing of the system's own switch.
@@ -152,11 +159,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_received_bytes_are_found() {
+    fn the_bytes_of_both_ways_are_found() {
         let said = "OFPST_PORT reply (xid=0x4): 1 ports\n  \
                     port  ovs0: rx pkts=2142, bytes=134161938, drop=0, errs=0, frame=?, over=?, crc=?\n           \
                     tx pkts=1609, bytes=106571, drop=0, errs=0, coll=?\n";
-        assert_eq!(received_len(said), Some(134_161_938));
-        assert_eq!(received_len("port"), None);
+        let expected = Carried {
+            up_len: 134_161_938,
+            down_len: 106_571,
+        };
+        assert_eq!(carried(said), Some(expected));
+        assert_eq!(carried("port"), None);
     }
 }

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use tapweave_integration::listing::number;
 use tapweave_integration::{Daemon, Lab, Sandbox, cli};
 
-use super::{Build, Switch};
+use super::{Build, Carried, Switch};
 
 const NETWORK: &str = "bench";
 
@@ -54,10 +54,13 @@ impl Tapweave {
 }
 
 impl Switch for Tapweave {
-    fn received_len(&self, client: &Sandbox) -> Result<u64> {
+    fn carried(&self, client: &Sandbox) -> Result<Carried> {
         let cli = self.daemon.cli();
         let port = cli.json(&format!("port show {NETWORK}/{}", client.name()))?;
-        number(&port["counters"], "rx_bytes")
+        Ok(Carried {
+            up_len: number(&port["counters"], "rx_bytes")?,
+            down_len: number(&port["counters"], "tx_bytes")?,
+        })
     }
 
     fn pids(&self) -> Vec<u32> {

@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use tapweave_integration::process::Background;
 use tapweave_integration::{Lab, Sandbox, wait};
 
-use super::Switch;
+use super::{Carried, Switch};
 
 const SERVER_IP: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 193, 3, 2));
 
@@ -76,18 +76,26 @@ fn plug(lab: &Lab, sockets: &Path, sandbox: &Sandbox, address: &str) -> Result<B
 
 impl Switch for VdeSwitch {
     /// Ports have numbers in the order of plugging, so the client's is the first that is listed.
-    fn received_len(&self, _client: &Sandbox) -> Result<u64> {
+    fn carried(&self, _client: &Sandbox) -> Result<Carried> {
         let mut console = UnixStream::connect(&self.console)?;
         let lines = BufReader::new(console.try_clone()?).lines();
         console.write_all(b"port/allprint\n")?;
-        // " IN:  pkts     262573          bytes            397483416"
+        // " IN:  pkts     262573          bytes            397483416", then the same with "OUT:"
+        let mut up_len = None;
         for line in lines {
             let line = line?;
-            if let Some((_, len)) = line.split_once("bytes")
-                && line.trim_start().starts_with("IN:")
-            {
-                let len = len.trim().parse();
-                return len.with_context(|| format!("vde_switch said {line:?}"));
+            let Some((_, len)) = line.split_once("bytes") else {
+                continue;
+            };
+            let len = len.trim().parse();
+            let len = len.with_context(|| format!("vde_switch said {line:?}"));
+            match (line.split_whitespace().next(), up_len) {
+                (Some("IN:"), None) => up_len = Some(len?),
+                (Some("OUT:"), Some(up_len)) => {
+                    let down_len = len?;
+                    return Ok(Carried { up_len, down_len });
+                }
+                _ => {}
             }
         }
         Err(anyhow::anyhow!("vde_switch does not list its ports"))
