@@ -18,7 +18,7 @@ use filter::Filter;
 #[derive(Debug, Subcommand)]
 pub(crate) enum NetworkCommand {
     /// Make a network and print its id
-    Create(CreateArgs),
+    Create(Box<CreateArgs>),
     /// List the networks
     #[command(visible_alias = "list")]
     Ls(LsArgs),
@@ -28,7 +28,7 @@ pub(crate) enum NetworkCommand {
     #[command(visible_alias = "remove")]
     Rm(NetworkNames),
     /// Connect a sandbox to a network and print the endpoint
-    Connect(ConnectArgs),
+    Connect(Box<ConnectArgs>),
     /// Disconnect a sandbox from a network; it stays known
     Disconnect(DisconnectArgs),
 }
@@ -61,11 +61,11 @@ pub(crate) struct DisconnectArgs {
 /// Runs a command. Those with many arguments are boxed because their states are large.
 pub(crate) async fn run(command: NetworkCommand, context: &mut Context<'_>) -> anyhow::Result<()> {
     match command {
-        NetworkCommand::Create(args) => Box::pin(create::run(args, context)).await,
+        NetworkCommand::Create(args) => Box::pin(create::run(*args, context)).await,
         NetworkCommand::Ls(args) => ls(&args, context).await,
         NetworkCommand::Inspect(names) => inspect(&names, context).await,
         NetworkCommand::Rm(names) => rm(&names, context).await,
-        NetworkCommand::Connect(args) => Box::pin(connect::run(args, context)).await,
+        NetworkCommand::Connect(args) => Box::pin(connect::run(*args, context)).await,
         NetworkCommand::Disconnect(args) => disconnect(args, context).await,
     }
 }

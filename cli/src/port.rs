@@ -57,6 +57,7 @@ fn table(ports: &[Port]) -> Table {
         "IFNAME",
         "MAC",
         "ADDRESSES",
+        "PUBLISHED",
         "VLAN",
         "TRUNK",
         "STATE",
@@ -77,6 +78,7 @@ fn table(ports: &[Port]) -> Table {
             port.endpoint.ifname.clone(),
             port.endpoint.mac.to_string(),
             addresses(port),
+            published(&port.endpoint),
             optional(port.endpoint.vlan),
             optional(port.endpoint.trunk.as_ref()),
             state(port).to_owned(),
@@ -113,6 +115,13 @@ fn show(port: &Port, output: &mut Output<'_>) -> io::Result<()> {
     if let Some(limit) = endpoint.mac_limit {
         fact("mac limit", limit.to_string());
     }
+    if let Some(limit) = endpoint.connection_limit {
+        fact("connection limit", limit.to_string());
+    }
+    if let Some(rate) = endpoint.connection_rate {
+        fact("connection rate", format!("{rate}/s"));
+    }
+    fact("published", published(endpoint));
     fact("endpoint", endpoint.id.to_string());
     counters(&port.counters, &mut table);
     write!(output.writer(), "{table}")
@@ -139,6 +148,14 @@ pub(crate) fn counters(counters: &PortCounters, table: &mut Table) {
 fn addresses(port: &Port) -> String {
     let addresses = port.endpoint.addresses.iter();
     addresses
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(",")
+}
+
+fn published(endpoint: &Endpoint) -> String {
+    let mappings = endpoint.published.iter();
+    mappings
         .map(ToString::to_string)
         .collect::<Vec<_>>()
         .join(",")

@@ -20,6 +20,8 @@ use crate::args::Cli;
 use crate::execute;
 use crate::output::{UsageError, is_broken_pipe};
 
+mod outside;
+
 fn parse(line: &str) -> Result<Cli, ErrorKind> {
     let words = std::iter::once("tapweave").chain(line.split_whitespace());
     Cli::try_parse_from(words).map_err(|error| error.kind())
@@ -67,6 +69,14 @@ fn absurd_values_are_wrong_usage() {
         "network connect n s --trunk 10,",
         "fdb add n 02:00:00:00:00:01 --port n/s --vlan 4095",
         "network connect n s --queues 17",
+        "network create n --masquerade=maybe",
+        "network connect n s -p 0",
+        "network connect n s -p 80-70",
+        "network connect n s -p 8000-8001:80-89",
+        "network connect n s -p 80/sctp",
+        "network connect n s -p 2001:db8::1:80:80",
+        "network connect n s --connection-limit 0",
+        "network connect n s --connection-rate 0",
         "network connect n s --alias a/b",
         "fdb add n 02:00:00:00:00:zz --port n/s",
         "daemon --workers 0",
@@ -96,6 +106,11 @@ fn what_is_missing_unknown_or_contradictory_is_wrong_usage() {
     assert_eq!(
         kind("network connect n s --pid 1 --netns /x"),
         Some(ErrorKind::ArgumentConflict)
+    );
+    // Nothing says which ports a sandbox has.
+    assert_eq!(
+        kind("network connect n s -P"),
+        Some(ErrorKind::MissingRequiredArgument)
     );
     assert_eq!(kind("stats -v -q"), Some(ErrorKind::ArgumentConflict));
     assert_eq!(kind("netwrok ls"), Some(ErrorKind::InvalidSubcommand));

@@ -8,6 +8,7 @@ mod fdb;
 mod mdb;
 mod network;
 mod port;
+mod port_mapping;
 mod problem;
 mod sandbox;
 mod stats;
@@ -20,6 +21,7 @@ pub use network::{
     SubnetRequest,
 };
 pub use port::{Port, PortCounters, PortKind, PortState};
+pub use port_mapping::{HostBinding, PortMapping, docker_ports};
 pub use problem::Problem;
-pub use sandbox::{NamespaceIdView, Sandbox};
+pub use sandbox::{NamespaceIdView, PublishedView, Sandbox};
 pub use stats::{FdbStats, Stats, Version};

@@ -16,8 +16,8 @@
 //! |---|---|
 //! | create network | check and take name and subnets, ask the packet path (it cannot refuse), insert |
 //! | remove network | close in the model, ask the packet path, forget; else open it again |
-//! | connect | turn; open and admit the sandbox if new; plan, ask the packet path, seat; else forget |
-//! | disconnect | turn; ask the packet path (it cannot refuse), forget |
+//! | connect | turn; open and admit the sandbox if new; plan, ask the packet path, seat, publish; else forget |
+//! | disconnect | turn; ask the packet path (it cannot refuse), forget, publish what is left |
 //! | sandbox ended | turn; as disconnect for each endpoint, forget the sandbox |
 
 use std::fmt;
@@ -32,6 +32,7 @@ use crate::{ControlError, Host, Id};
 
 mod endpoints;
 mod networks;
+mod publishing;
 mod sandboxes;
 mod tables;
 #[cfg(test)]
@@ -44,6 +45,8 @@ pub struct Controller {
     pools: DefaultPools,
     model: Mutex<Model>,
     turns: Turns,
+    /// Held while the packet path is told of the published ports, so that the newest list is the last.
+    publishing: Mutex<()>,
 }
 
 impl Controller {
@@ -55,6 +58,7 @@ impl Controller {
             pools,
             model: Mutex::default(),
             turns: Turns::default(),
+            publishing: Mutex::default(),
         }
     }
 

@@ -10,7 +10,7 @@ use tapweave_switch::PortVlans;
 use thiserror::Error;
 
 use crate::datapath::{DatapathError, DatapathErrorKind};
-use crate::{Name, NameError, OptionError};
+use crate::{Name, NameError, OptionError, PublishError};
 
 /// A request that was refused; nothing was changed.
 #[derive(Debug, Error)]
@@ -178,6 +178,12 @@ pub enum ControlError {
     /// A limit that lets nobody send.
     #[error("a MAC limit of 0 lets nobody send; for known stations only there is --locked")]
     MacLimitZero,
+    /// A limit that lets no connection through.
+    #[error("a connection limit of 0 lets nothing out; a network without a way out is --internal")]
+    ConnectionLimitZero,
+    /// Ports cannot be published.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
     /// A locked port learns nothing.
     #[error("a locked port learns no stations, so it takes neither --sticky nor --mac-limit")]
     LockedLearnsNothing,
@@ -286,6 +292,7 @@ impl ControlError {
             | Self::AllowedWithoutGuard
             | Self::AllowedHostBits { .. }
             | Self::MacLimitZero
+            | Self::ConnectionLimitZero
             | Self::LockedLearnsNothing
             | Self::PortSyntax { .. }
             | Self::PortElsewhere { .. }
@@ -314,6 +321,14 @@ impl ControlError {
                 | LeaseError::Reserved { .. }
                 | LeaseError::NoSubnet { .. }
                 | _ => ErrorKind::Invalid,
+            },
+            Self::Publish(error) => match error {
+                PublishError::Taken { .. } => ErrorKind::Conflict,
+                PublishError::Exhausted { .. } => ErrorKind::Exhausted,
+                PublishError::NoUplink { .. }
+                | PublishError::Internal { .. }
+                | PublishError::NotOnUplink { .. }
+                | PublishError::NoCommonFamily { .. } => ErrorKind::Invalid,
             },
             Self::Datapath(error) => match error.kind() {
                 DatapathErrorKind::Invalid => ErrorKind::Invalid,

@@ -25,6 +25,7 @@ pub mod memory;
 mod model;
 mod name;
 mod network_settings;
+mod publish;
 pub mod server;
 mod socket_path;
 mod storm;
@@ -34,8 +35,10 @@ pub use controller::Controller;
 pub use error::{ControlError, ErrorKind, Thing};
 pub use host::Host;
 pub use id::{Id, IdParseError};
+pub use model::PublishError;
 pub use name::{IfName, Name, NameError};
 pub use network_settings::{
     DEFAULT_AGEING, DEFAULT_FDB_LIMIT, DEFAULT_MTU, MTU_RANGE, MTU_V6_MIN, OptionError,
 };
+pub use publish::{PortRange, PortRangeError, PublishSpec, PublishSpecError};
 pub use socket_path::{SocketEnv, SocketPath, socket_path};

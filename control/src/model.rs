@@ -20,17 +20,21 @@ use std::ops::Bound;
 use ipnet::IpNet;
 use tapweave_net::{NetworkNo, PortNo};
 
-use crate::datapath::{AttachedPort, NamespaceId, NamespaceRef, SandboxNo};
+use crate::datapath::{AttachedPort, NamespaceId, NamespaceRef, PublishedPorts, SandboxNo};
 use crate::error::Thing;
 use crate::{ControlError, Id, Name};
 
 mod endpoint;
 mod network;
+mod publishing;
 mod rules;
 mod sandbox;
 
 pub(crate) use endpoint::{EndpointPlan, EndpointRecord, Place};
 pub(crate) use network::{Lifecycle, NetworkRecord};
+use publishing::Holding;
+pub use publishing::PublishError;
+pub(crate) use publishing::{Outside, Publish};
 pub(crate) use rules::PortRules;
 pub(crate) use sandbox::SandboxRecord;
 
@@ -310,7 +314,19 @@ impl Model {
                 network: network.name.clone(),
             });
         }
-        let record = network.admit(plan, sandbox.name.clone())?;
+        let publish = plan.publish.clone();
+        let mut record = network.admit(plan, sandbox.name.clone())?;
+        let published = publish.map_or(Ok(Vec::new()), |request| {
+            let held = held_ports(&self.endpoints);
+            network.publish(&request, &record.addresses, &held)
+        });
+        match published {
+            Ok(published) => record.published = published,
+            Err(error) => {
+                network.dismiss(&record);
+                return Err(error.into());
+            }
+        }
         let id = record.id.clone();
         sandbox.endpoints.insert(network_id, id.clone());
         Ok(self.endpoints.entry(id).or_insert(record))
@@ -348,6 +364,14 @@ impl Model {
     /// Finds the endpoint that has a port.
     pub(crate) fn endpoint_at(&self, port: PortNo) -> Option<&EndpointRecord> {
         self.ports.get(&port).and_then(|id| self.endpoints.get(id))
+    }
+
+    /// Returns the published ports of all endpoints that have their port.
+    pub(crate) fn published(&self) -> Vec<PublishedPorts> {
+        let seated = self.ports.values().filter_map(|id| self.endpoints.get(id));
+        seated
+            .flat_map(|endpoint| endpoint.published.iter().copied())
+            .collect()
     }
 
     /// Returns the sandboxes that have an endpoint without a port yet.
@@ -407,6 +431,16 @@ impl Model {
             None => Ok(()),
         }
     }
+}
+
+fn held_ports(endpoints: &BTreeMap<Id, EndpointRecord>) -> Vec<Holding> {
+    let of = |endpoint: &EndpointRecord| {
+        let name = endpoint.port_name();
+        let ports = endpoint.published.iter();
+        let holdings = ports.map(|ports| (*ports, name.clone()));
+        holdings.collect::<Vec<_>>()
+    };
+    endpoints.values().flat_map(of).collect()
 }
 
 /// Finds the only record whose id begins with `reference`.

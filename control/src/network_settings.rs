@@ -1,11 +1,12 @@
 //! Validates what a network is asked to be: driver, MTU, isolation, driver options.
 //!
-//! `tapweave.*` options are ours and must be known. Three of Docker's are understood; all others are
+//! `tapweave.*` options are ours and must be known. Four of Docker's are understood; all others are
 //! kept and shown, because tools set them for drivers in general.
 
 mod snooping;
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -50,6 +51,7 @@ const KNOWN_OPTIONS: [&str; 8] = [
 const OPTION_STORM: &str = "tapweave.storm";
 const OPTION_ICC: &str = "com.docker.network.bridge.enable_icc";
 const OPTION_MASQUERADE: &str = "com.docker.network.bridge.enable_ip_masquerade";
+const OPTION_HOST_BINDING: &str = "com.docker.network.bridge.host_binding_ipv4";
 const OPTION_MTU: &str = "com.docker.network.driver.mtu";
 
 /// A driver, an option or a number that a network cannot have.
@@ -121,6 +123,8 @@ pub(crate) struct ValidSettings {
     pub(crate) settings: NetworkSettings,
     /// Where the gateway is to route to.
     pub(crate) way_out: WayOut,
+    /// Which address of the uplink ports are published on when none is given; none for all of them.
+    pub(crate) host_binding: Option<Ipv4Addr>,
     /// The options as `inspect` shows them, with what was given by flag.
     pub(crate) options: BTreeMap<String, String>,
 }
@@ -161,6 +165,9 @@ impl ValidSettings {
             request.masquerade,
             boolean,
         )?;
+        let host_binding = parsed(&options, OPTION_HOST_BINDING, "an IPv4 address", |text| {
+            text.parse::<Ipv4Addr>().ok()
+        })?;
         let mtu = merged(
             &mut options,
             OPTION_MTU,
@@ -187,6 +194,7 @@ impl ValidSettings {
                 (false, Some(false)) => WayOut::Routed,
                 (false, Some(true) | None) => WayOut::Masquerade,
             },
+            host_binding: host_binding.filter(|address| !address.is_unspecified()),
             options,
         })
     }
@@ -318,6 +326,7 @@ mod tests {
         };
         assert_eq!(valid.settings, expected);
         assert_eq!(valid.way_out, WayOut::Masquerade);
+        assert_eq!(valid.host_binding, None);
         assert!(valid.options.is_empty());
     }
 
@@ -329,6 +338,7 @@ mod tests {
             ("tapweave.storm", "unknown:50"),
             ("com.docker.network.bridge.enable_icc", "false"),
             ("com.docker.network.bridge.enable_ip_masquerade", "0"),
+            ("com.docker.network.bridge.host_binding_ipv4", "192.0.2.1"),
             ("com.docker.network.driver.mtu", "9000"),
             ("com.docker.network.bridge.name", "br0"),
         ]))
@@ -339,7 +349,8 @@ mod tests {
         assert_eq!(valid.settings.mtu, 9000);
         assert_eq!(valid.settings.isolation, Isolation::Isolated);
         assert_eq!(valid.way_out, WayOut::Routed);
-        assert_eq!(valid.options.len(), 7);
+        assert_eq!(valid.host_binding, Some(Ipv4Addr::new(192, 0, 2, 1)));
+        assert_eq!(valid.options.len(), 8);
     }
 
     #[test]
@@ -358,6 +369,7 @@ mod tests {
             ("tapweave.storm", "lots"),
             ("com.docker.network.bridge.enable_icc", "maybe"),
             ("com.docker.network.bridge.enable_ip_masquerade", "yes"),
+            ("com.docker.network.bridge.host_binding_ipv4", "::1"),
             ("com.docker.network.driver.mtu", "67"),
             ("com.docker.network.driver.mtu", "65521"),
             ("com.docker.network.driver.mtu", "99999999999"),

@@ -8,11 +8,13 @@ use clap::Args;
 use ipnet::IpNet;
 use tapweave_control::api::{Connect, Endpoint};
 use tapweave_control::datapath::NamespaceRef;
-use tapweave_control::{IfName, Name};
+use tapweave_control::{IfName, Name, PublishSpec};
 use tapweave_net::{MacAddr, Vid, VidSet};
 
 use crate::context::Context;
 use crate::output::Form;
+
+const PUBLISH_HELP: &str = "Publish ports of the sandbox on the uplink, such as 8080:80, 192.0.2.1:8080:80/udp or [2001:db8::1]:8080:80; a free port is taken where HOSTPORT is left out (repeatable)";
 
 #[derive(Debug, Args)]
 pub(crate) struct ConnectArgs {
@@ -73,6 +75,18 @@ pub(crate) struct ConnectArgs {
     /// Learn nothing on the port: only its own MAC and those of `fdb add` may send
     #[arg(long, conflicts_with_all = ["sticky", "mac_limit"])]
     locked: bool,
+    #[arg(help = PUBLISH_HELP, short, long, value_name = "[IP:][HOSTPORT[-END]:]PORT[-END][/PROTO]")]
+    publish: Vec<PublishSpec>,
+    /// Publish on free ports; a sandbox has no list of its ports, so this needs --publish PORT, which does the
+    /// same without
+    #[arg(short = 'P', long, requires = "publish")]
+    publish_all: bool,
+    /// Most connections through the gateway at the same time
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    connection_limit: Option<u32>,
+    /// Most new connections through the gateway in a second
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    connection_rate: Option<u32>,
 }
 
 pub(crate) async fn run(args: ConnectArgs, context: &mut Context<'_>) -> anyhow::Result<()> {
@@ -101,6 +115,9 @@ pub(crate) async fn run(args: ConnectArgs, context: &mut Context<'_>) -> anyhow:
         mac_limit: args.mac_limit,
         sticky: args.sticky,
         locked: args.locked,
+        publish: args.publish,
+        connection_limit: args.connection_limit,
+        connection_rate: args.connection_rate,
     };
     let endpoint = context.client.connect(&args.network, &request).await?;
     match context.output.form() {
@@ -133,6 +150,8 @@ fn sentence(endpoint: &Endpoint) -> String {
     words.push(format!("mtu {}", endpoint.mtu));
     words.extend(endpoint.vlan.map(|vid| format!("vlan {vid}")));
     words.extend(endpoint.trunk.iter().map(|vids| format!("trunk {vids}")));
+    let published = endpoint.published.iter();
+    words.extend(published.map(|ports| format!("publishes {ports}")));
     words.push(format!("id {}", endpoint.id.short()));
     words.join(" ")
 }

@@ -36,15 +36,19 @@ pub(crate) struct CreateArgs {
     /// Give the network IPv6; without an IPv6 subnet, a unique local /64
     #[arg(long)]
     ipv6: bool,
-    /// No way to the outside; no network has one yet, so this is only noted
+    /// No way to the outside, and none in: the gateway answers only for itself
     #[arg(long)]
     internal: bool,
     /// Largest IP packet, 68 to 65520 bytes, with IPv6 at least 1280 [default: 1500]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(68..=65520))]
     mtu: Option<u32>,
-    /// Whether sandboxes reach each other [default: true]
+    /// Whether sandboxes reach each other; if not, only the gateway [default: true]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     icc: Option<bool>,
+    /// Whether the sources of what leaves are replaced by the uplink's address; if not, the outside has to
+    /// have a route to the subnet [default: true]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    masquerade: Option<bool>,
     /// A label (repeatable)
     #[arg(long, value_name = "KEY[=VALUE]", value_parser = key_value)]
     label: Vec<(String, String)>,
@@ -81,6 +85,7 @@ fn request(args: CreateArgs) -> Result<CreateNetwork, UsageError> {
         internal: args.internal,
         mtu: args.mtu,
         icc: args.icc,
+        masquerade: args.masquerade,
         labels: args.label.into_iter().collect(),
         options: args.option.into_iter().collect(),
         ..CreateNetwork::new(args.name)

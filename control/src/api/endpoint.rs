@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use tapweave_net::{MacAddr, Vid, VidSet};
 
 use crate::datapath::NamespaceRef;
-use crate::{Id, IfName, Name};
+use crate::{Id, IfName, Name, PublishSpec};
+
+use super::PortMapping;
 
 /// A sandbox to be connected to a network.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -65,6 +67,15 @@ pub struct Connect {
     /// Whether only stations with a static entry may send. The endpoint's own gets one.
     #[serde(default)]
     pub locked: bool,
+    /// Ports of the sandbox that the outside is to reach, such as `8080:80/tcp`.
+    #[serde(default)]
+    pub publish: Vec<PublishSpec>,
+    /// Most connections through the gateway at the same time, 1 or more.
+    #[serde(default)]
+    pub connection_limit: Option<u32>,
+    /// Most new connections through the gateway in a second, 1 or more.
+    #[serde(default)]
+    pub connection_rate: Option<u32>,
 }
 
 impl Connect {
@@ -88,6 +99,9 @@ impl Connect {
             mac_limit: None,
             sticky: false,
             locked: false,
+            publish: Vec::new(),
+            connection_limit: None,
+            connection_rate: None,
         }
     }
 }
@@ -146,4 +160,10 @@ pub struct Endpoint {
     pub sticky: bool,
     /// Whether only stations with a static entry may send.
     pub locked: bool,
+    /// Most connections through the gateway at the same time, if that is limited.
+    pub connection_limit: Option<u32>,
+    /// Most new connections through the gateway in a second, if that is limited.
+    pub connection_rate: Option<u32>,
+    /// The ports of the uplink that lead to the sandbox.
+    pub published: Vec<PortMapping>,
 }

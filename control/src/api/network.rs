@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use tapweave_net::{Vid, VidSet};
 
+use super::HostBinding;
 use crate::{Id, Name};
 
 /// A network to be made.
@@ -188,6 +189,9 @@ pub struct ContainerInspect {
     /// The VLANs of its tagged frames, for a trunk. Docker has no such key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trunk: Option<VidSet>,
+    /// What leads to its ports from outside, by `PORT/PROTOCOL`. Docker shows it at the container.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub ports: BTreeMap<String, Vec<HostBinding>>,
 }
 
 #[cfg(test)]
@@ -207,6 +211,7 @@ mod tests {
             ipv6_address: String::new(),
             vlan: None,
             trunk: None,
+            ports: BTreeMap::new(),
         };
         let config = IpamConfig {
             subnet: "10.0.0.0/24".parse().unwrap(),

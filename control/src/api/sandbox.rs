@@ -1,8 +1,10 @@
 //! Sandboxes: network namespaces that have a name.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use super::Endpoint;
+use super::{Endpoint, HostBinding};
 use crate::datapath::NamespaceRef;
 use crate::{Id, Name};
 
@@ -19,6 +21,17 @@ pub struct Sandbox {
     pub namespace_id: NamespaceIdView,
     /// Its endpoints, in order of their networks' names.
     pub endpoints: Vec<Endpoint>,
+    /// What leads to its ports from outside, in the shape of `docker inspect`.
+    #[serde(rename = "NetworkSettings")]
+    pub network_settings: PublishedView,
+}
+
+/// What leads to the ports of a sandbox.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct PublishedView {
+    /// Addresses and ports of the uplink, by `PORT/PROTOCOL` of the sandbox.
+    pub ports: BTreeMap<String, Vec<HostBinding>>,
 }
 
 /// The identity of a namespace (`man 7 namespaces`).

@@ -2,7 +2,7 @@
 
 use tapweave_net::{MacAddr, PortNo};
 use tapweave_switch::PortVlans;
-use tracing::info;
+use tracing::{error, info};
 
 use super::Controller;
 use crate::api::{Connect, Disconnect, Endpoint};
@@ -177,30 +177,42 @@ impl Controller {
                 endpoint.interface(),
             )
         };
-        let attached = self.datapath.add_port(sandbox, network, &interface);
-        let mut model = self.model();
-        match attached {
-            Ok(port) => seat(&mut model, &id, port),
+        let port = match self.datapath.add_port(sandbox, network, &interface) {
+            Ok(port) => port,
             Err(cause) => {
-                model.forget_endpoint(&id);
-                Err(cause.into())
+                self.model().forget_endpoint(&id);
+                return Err(cause.into());
             }
+        };
+        let number = port.port;
+        let endpoint = seat(&mut self.model(), &id, port)?;
+        if !endpoint.published.is_empty()
+            && let Err(cause) = self.publish()
+        {
+            self.datapath.remove_port(number);
+            self.model().forget_endpoint(&id);
+            return Err(cause.into());
         }
+        Ok(endpoint)
     }
 
     /// Removes an endpoint and its port. The caller has the sandbox's turn.
     pub(super) fn detach(&self, id: &Id) {
-        let found = self
-            .model()
-            .endpoint(id.as_str())
-            .map(|endpoint| (endpoint.port_no(), endpoint.port_name()));
-        let Ok((port, name)) = found else {
+        let found = self.model().endpoint(id.as_str()).map(|endpoint| {
+            let has_published = !endpoint.published.is_empty();
+            (endpoint.port_no(), endpoint.port_name(), has_published)
+        });
+        let Ok((port, name, has_published)) = found else {
             return;
         };
         if let Some(port) = port {
             self.datapath.remove_port(port);
         }
         self.model().forget_endpoint(id);
+        if has_published && let Err(cause) = self.publish() {
+            // What leads to an endpoint that has gone is dropped; the next list repairs it.
+            error!(%cause, port = name, "the packet path kept the published ports of a port that has gone");
+        }
         info!(port = name, "sandbox disconnected");
     }
 
@@ -244,6 +256,7 @@ impl Controller {
             },
             vlans: port_vlans(request)?,
             rules: PortRules::new(request)?,
+            publish: self.publish_request(&request.publish)?,
         })
     }
 }

@@ -51,6 +51,7 @@ impl Controller {
             created,
             number,
             settings: valid.settings,
+            host_binding: valid.host_binding,
             internal: request.internal,
             addresses,
             labels: request.labels,

@@ -18,6 +18,7 @@ use crate::memory::{MemoryDatapath, MemoryHost, Population};
 mod concurrency;
 mod failures;
 mod gateways;
+mod publishing;
 mod tables;
 
 /// A controller and the packet path below it.

@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use tapweave_net::{MacAddr, NetworkNo};
+
+use crate::PortRange;
 
 /// The gateway of a network.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -67,35 +68,23 @@ impl fmt::Display for Transport {
 }
 
 /// Ports of the uplink that lead to a sandbox.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct PublishedPorts {
     /// The protocol.
     pub transport: Transport,
     /// The address of the uplink, or every one of the family of `target`.
     pub host: Option<IpAddr>,
-    /// The first port of the uplink.
-    pub host_first: u16,
+    /// The ports of the uplink.
+    pub host_ports: PortRange,
     /// The network of the sandbox.
     pub network: NetworkNo,
     /// The sandbox's address.
     pub target: IpAddr,
-    /// The first port of the sandbox.
-    pub target_first: u16,
-    /// How many ports follow the first one, on both sides.
-    pub further: u16,
+    /// The ports of the sandbox: as many as those of the uplink, in the same order.
+    pub target_ports: PortRange,
 }
 
 impl PublishedPorts {
-    /// Returns the ports of the uplink.
-    pub const fn host_ports(&self) -> RangeInclusive<u16> {
-        self.host_first..=self.host_first.saturating_add(self.further)
-    }
-
-    /// Returns the ports of the sandbox.
-    pub const fn target_ports(&self) -> RangeInclusive<u16> {
-        self.target_first..=self.target_first.saturating_add(self.further)
-    }
-
     /// Returns the address of the uplink, unspecified for every one of the family.
     pub fn host_or_any(&self) -> IpAddr {
         self.host.unwrap_or(match self.target {

@@ -7,11 +7,11 @@ use ipnet::IpNet;
 use tapweave_net::{MacAddr, NetworkNo, PortNo};
 use tapweave_switch::{PortVlans, Stations};
 
-use crate::api::Endpoint;
+use crate::api::{Endpoint, PortMapping};
 use crate::datapath::{
-    AttachedPort, ConnectionLimits, InterfaceSettings, Isolation, Offloading, SandboxNo,
+    AttachedPort, InterfaceSettings, Isolation, Offloading, PublishedPorts, SandboxNo,
 };
-use crate::model::PortRules;
+use crate::model::{PortRules, Publish};
 use crate::{Id, IfName, Name};
 
 /// What an endpoint is to be, checked but for what the network has to give.
@@ -45,6 +45,8 @@ pub(crate) struct EndpointPlan {
     pub(crate) vlans: PortVlans,
     /// What the sandbox may do on its port.
     pub(crate) rules: PortRules,
+    /// The ports that are to be published, if any.
+    pub(crate) publish: Option<Publish>,
 }
 
 /// A sandbox in a network.
@@ -82,6 +84,8 @@ pub(crate) struct EndpointRecord {
     pub(crate) vlans: PortVlans,
     /// What the sandbox may do on its port.
     pub(crate) rules: PortRules,
+    /// The ports of the uplink that lead to it.
+    pub(crate) published: Vec<PublishedPorts>,
     /// Whether it has its port yet.
     pub(crate) place: Place,
 }
@@ -127,8 +131,13 @@ impl EndpointRecord {
             guarded_addresses: self.rules.guarded_addresses(&self.addresses, &self.vlans),
             stations: self.rules.stations,
             mac_limit: self.rules.mac_limit,
-            connections: ConnectionLimits::default(),
+            connections: self.rules.connections,
         }
+    }
+
+    /// Returns the ports of the uplink that lead to it.
+    pub(crate) fn mappings(&self) -> Vec<PortMapping> {
+        self.published.iter().map(PortMapping::from).collect()
     }
 
     /// Returns what the API shows, `None` while it has no port.
@@ -160,6 +169,9 @@ impl EndpointRecord {
             mac_limit: self.rules.mac_limit.map(NonZeroU32::get),
             sticky: self.rules.stations == Stations::Sticky,
             locked: self.rules.stations == Stations::Locked,
+            connection_limit: self.rules.connections.count.map(NonZeroU32::get),
+            connection_rate: self.rules.connections.per_second.map(NonZeroU32::get),
+            published: self.mappings(),
         })
     }
 }

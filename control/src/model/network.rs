@@ -1,14 +1,17 @@
 //! A network, and what it gives to its endpoints.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 use tapweave_ipam::{Family, LeaseError, NetworkAddresses, Subnet, derived_mac};
 use tapweave_net::{MacAddr, NetworkNo};
 
-use crate::api::{ConfigFrom, ContainerInspect, IpamConfig, IpamInspect, NetworkInspect};
-use crate::datapath::{Isolation, NetworkSettings};
+use crate::api::{
+    ConfigFrom, ContainerInspect, IpamConfig, IpamInspect, NetworkInspect, docker_ports,
+};
+use crate::datapath::{Isolation, NetworkSettings, PublishedPorts};
+use crate::model::publishing::{self, Holding, Publish, PublishError, Target};
 use crate::model::{EndpointPlan, EndpointRecord, Model, Place};
 use crate::{ControlError, Id, Name};
 
@@ -25,6 +28,8 @@ pub(crate) struct NetworkRecord {
     pub(crate) number: NetworkNo,
     /// What the packet path was told.
     pub(crate) settings: NetworkSettings,
+    /// Which address of the uplink its ports are published on when none is given.
+    pub(crate) host_binding: Option<Ipv4Addr>,
     /// Whether it has no way to the outside.
     pub(crate) internal: bool,
     /// Its addresses.
@@ -104,8 +109,29 @@ impl NetworkRecord {
             },
             vlans: plan.vlans,
             rules: plan.rules,
+            published: Vec::new(),
             place: Place::Planned,
         })
+    }
+
+    /// Chooses the ports of the uplink for an endpoint with `addresses`. `held` are those of others.
+    pub(crate) fn publish(
+        &self,
+        request: &Publish,
+        addresses: &[IpNet],
+        held: &[Holding],
+    ) -> Result<Vec<PublishedPorts>, PublishError> {
+        if self.internal {
+            return Err(PublishError::Internal {
+                network: self.name.clone(),
+            });
+        }
+        let target = Target {
+            network: self.number,
+            host_binding: self.host_binding,
+            addresses,
+        };
+        publishing::choose(request, target, held)
     }
 
     /// Takes back what [`NetworkRecord::admit`] gave.
@@ -214,5 +240,6 @@ fn container(endpoint: &EndpointRecord) -> ContainerInspect {
         ipv6_address: address(Family::V6),
         vlan: endpoint.vlans.untagged(),
         trunk: endpoint.vlans.tagged().cloned(),
+        ports: docker_ports(&endpoint.mappings()),
     }
 }

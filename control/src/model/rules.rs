@@ -7,6 +7,7 @@ use tapweave_switch::{PortVlans, Stations};
 
 use crate::ControlError;
 use crate::api::Connect;
+use crate::datapath::ConnectionLimits;
 
 /// The rules of a port as they were asked for, checked.
 #[derive(Clone, Debug)]
@@ -18,6 +19,8 @@ pub(crate) struct PortRules {
     pub(crate) stations: Stations,
     /// Most stations that are learned, if that is limited.
     pub(crate) mac_limit: Option<NonZeroU32>,
+    /// How many connections there may be through the gateway.
+    pub(crate) connections: ConnectionLimits,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,6 +69,10 @@ impl PortRules {
             allowed: request.allow_addresses.clone(),
             stations,
             mac_limit,
+            connections: ConnectionLimits {
+                count: not_zero(request.connection_limit)?,
+                per_second: not_zero(request.connection_rate)?,
+            },
         })
     }
 
@@ -87,6 +94,11 @@ impl PortRules {
         };
         is_on.then_some(known)
     }
+}
+
+fn not_zero(limit: Option<u32>) -> Result<Option<NonZeroU32>, ControlError> {
+    let not_zero = |limit| NonZeroU32::new(limit).ok_or(ControlError::ConnectionLimitZero);
+    limit.map(not_zero).transpose()
 }
 
 #[cfg(test)]
@@ -166,6 +178,14 @@ mod tests {
             ..request()
         });
         assert!(zero.contains("--locked"), "{zero}");
+        for (connection_limit, connection_rate) in [(Some(0), None), (None, Some(0))] {
+            let zero = message(Connect {
+                connection_limit,
+                connection_rate,
+                ..request()
+            });
+            assert!(zero.contains("--internal"), "{zero}");
+        }
         for (sticky, mac_limit) in [(true, None), (false, Some(1))] {
             let locked = message(Connect {
                 locked: true,

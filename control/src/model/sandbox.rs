@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::api::{NamespaceIdView, Sandbox};
+use crate::api::{NamespaceIdView, PublishedView, Sandbox, docker_ports};
 use crate::datapath::{NamespaceId, NamespaceRef, SandboxNo};
 use crate::model::{EndpointRecord, Model};
 use crate::{Id, Name};
@@ -32,6 +32,8 @@ impl SandboxRecord {
             .filter_map(EndpointRecord::view)
             .collect();
         endpoints.sort_by(|a, b| a.network.cmp(&b.network));
+        let mappings = endpoints.iter().flat_map(|endpoint| &endpoint.published);
+        let ports = docker_ports(mappings);
         Sandbox {
             name: self.name.clone(),
             id: self.id.clone(),
@@ -41,6 +43,7 @@ impl SandboxRecord {
                 ino: self.identity.ino,
             },
             endpoints,
+            network_settings: PublishedView { ports },
         }
     }
 }

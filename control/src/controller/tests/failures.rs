@@ -51,6 +51,24 @@ fn connecting_a_new_sandbox() {
 }
 
 #[test]
+fn connecting_a_sandbox_that_publishes() {
+    let calls = with_every_failure(
+        |rig| rig.create(network("net")),
+        |rig| {
+            let request = Connect {
+                publish: vec!["8080:80".parse().unwrap()],
+                ..with_pid("web", 7)
+            };
+            rig.controller.connect("net", request).map(|_| ())
+        },
+    );
+    assert_eq!(
+        calls, 3,
+        "opening the namespace, making the port, publishing"
+    );
+}
+
+#[test]
 fn connecting_a_known_sandbox() {
     let calls = with_every_failure(
         |rig| {
