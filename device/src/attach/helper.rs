@@ -14,23 +14,22 @@
 //! comes last, since it would stay up.
 
 use std::env;
-use std::ffi::{OsStr, c_int};
+use std::ffi::OsStr;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::process::ExitCode;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
-use tapweave_net::VnetHdr;
 
-use super::message::{self, Reply, Segmentation, Step};
-use super::rtnl::{LOOPBACK_INDEX, RouteSocket};
-use super::spec::{InterfaceSpec, Offloading};
+use super::message::{self, Reply, Step};
+use super::spec::InterfaceSpec;
 use crate::namespace::NamespaceId;
-use crate::sys::tun::IFNAME_LEN;
-use crate::sys::{nsfs, tun};
+use crate::rtnl::{LOOPBACK_INDEX, RouteSocket};
+use crate::sys::nsfs;
+use crate::tun_queues::{Layer, TunQueues};
 
 /// The first argument that makes a program the helper.
 pub(super) const HELPER_ARGUMENT: &str = "__tapweave-attach";
@@ -70,13 +69,6 @@ fn serve() -> ExitCode {
     sent.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
 }
 
-struct Made {
-    ifname: String,
-    ifindex: u32,
-    segmentation: Segmentation,
-    queues: Vec<OwnedFd>,
-}
-
 struct Failure {
     step: Step,
     source: io::Error,
@@ -92,7 +84,7 @@ impl Step {
     }
 }
 
-fn attach(socket: BorrowedFd<'_>) -> Result<Made, Failure> {
+fn attach(socket: BorrowedFd<'_>) -> Result<TunQueues, Failure> {
     let request = message::recv::<InterfaceSpec>(socket);
     let (spec, fds) = request.map_err(Step::ReadRequest.failed())?;
     let [namespace] = fds.as_slice() else {
@@ -100,7 +92,15 @@ fn attach(socket: BorrowedFd<'_>) -> Result<Made, Failure> {
     };
     set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(Step::Shield.failed())?;
     enter(namespace.as_fd())?;
-    let mut made = create(&spec)?;
+    // A name with a number to fill in never means an interface that is there already. A given name
+    // is set afterwards, which fails when it is taken; `TUNSETIFF` could join a queue of its owner.
+    let pattern = if spec.ifname.is_some() {
+        "tapweave%d"
+    } else {
+        "eth%d"
+    };
+    let mut made = TunQueues::create(Layer::Ethernet, pattern, spec.queue_count, spec.offloading)
+        .map_err(|(step, source)| Failure { step, source })?;
     configure(&spec, &mut made)?;
     Ok(made)
 }
@@ -124,72 +124,9 @@ fn enter(namespace: BorrowedFd<'_>) -> Result<(), Failure> {
         .map_err(Step::EnterNetNamespace.failed())
 }
 
-/// Creates the interface with its queues, under a name that is free.
-fn create(spec: &InterfaceSpec) -> Result<Made, Failure> {
-    let mut flags = libc::IFF_TAP | libc::IFF_NO_PI;
-    if spec.offloading == Offloading::On {
-        flags |= libc::IFF_VNET_HDR;
-    }
-    if spec.queue_count > 1 {
-        flags |= libc::IFF_MULTI_QUEUE;
-    }
-    let flags = i16::try_from(flags)
-        .map_err(|error| Step::CreateInterface.failed()(io::Error::other(error)))?;
-    // A name with a number to fill in never means an interface that is there already. A given name
-    // is set afterwards, which fails when it is taken; `TUNSETIFF` could join a queue of its owner.
-    let mut name = pad(if spec.ifname.is_some() {
-        "tapweave%d"
-    } else {
-        "eth%d"
-    });
-    let mut queues = Vec::with_capacity(spec.queue_count.into());
-    for _ in 0..spec.queue_count {
-        let flags_of_open = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let queue = rustix::fs::open("/dev/net/tun", flags_of_open, Mode::empty())
-            .map_err(Step::OpenTun.failed())?;
-        name = tun::set_interface(queue.as_fd(), name, flags)
-            .map_err(Step::CreateInterface.failed())?;
-        queues.push(queue);
-    }
-    let segmentation = match (spec.offloading, queues.first()) {
-        (Offloading::On, Some(queue)) => {
-            set_offload(queue.as_fd()).map_err(Step::SetOffload.failed())?
-        }
-        _ => Segmentation::None,
-    };
-    let end = name
-        .iter()
-        .position(|byte| *byte == 0)
-        .unwrap_or(IFNAME_LEN);
-    Ok(Made {
-        ifname: String::from_utf8_lossy(name.get(..end).unwrap_or_default()).into_owned(),
-        ifindex: 0,
-        segmentation,
-        queues,
-    })
-}
-
-/// Agrees on header and offloads, which hold for all queues of the interface.
-fn set_offload(queue: BorrowedFd<'_>) -> io::Result<Segmentation> {
-    let header_len = c_int::try_from(VnetHdr::LEN).map_err(io::Error::other)?;
-    tun::set_vnet_header_len(queue, header_len)?;
-    let tcp = libc::TUN_F_CSUM | libc::TUN_F_TSO4 | libc::TUN_F_TSO6 | libc::TUN_F_TSO_ECN;
-    let udp = libc::TUN_F_USO4 | libc::TUN_F_USO6;
-    match tun::set_offload(queue, tcp | udp) {
-        Ok(()) => Ok(Segmentation::TcpAndUdp),
-        // A kernel before 6.2 does not know UDP segmentation and refuses all.
-        Err(error) if Errno::from_io_error(&error) == Some(Errno::INVAL) => {
-            tun::set_offload(queue, tcp)?;
-            Ok(Segmentation::Tcp)
-        }
-        Err(error) => Err(error),
-    }
-}
-
-fn configure(spec: &InterfaceSpec, made: &mut Made) -> Result<(), Failure> {
+fn configure(spec: &InterfaceSpec, made: &mut TunQueues) -> Result<(), Failure> {
     let mut netlink = RouteSocket::open().map_err(Step::OpenNetlink.failed())?;
-    let index = ifindex(&made.ifname).map_err(Step::CreateInterface.failed())?;
-    made.ifindex = index;
+    let index = made.ifindex;
     if let Some(ifname) = &spec.ifname {
         netlink
             .rename(index, ifname)
@@ -213,18 +150,4 @@ fn configure(spec: &InterfaceSpec, made: &mut Made) -> Result<(), Failure> {
     netlink
         .bring_up(LOOPBACK_INDEX)
         .map_err(Step::BringLoopbackUp.failed())
-}
-
-fn ifindex(ifname: &str) -> io::Result<u32> {
-    use rustix::net::{AddressFamily, SocketType, netdevice, socket};
-    let socket = socket(AddressFamily::UNIX, SocketType::DGRAM, None)?;
-    Ok(netdevice::name_to_index(socket, ifname)?)
-}
-
-fn pad(name: &str) -> [u8; IFNAME_LEN] {
-    let mut padded = [0; IFNAME_LEN];
-    for (to, from) in padded.iter_mut().zip(name.bytes()) {
-        *to = from;
-    }
-    padded
 }

@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::spec::InterfaceSpec;
+use crate::tun_queues::Segmentation;
 
 /// Bytes of the longest message: some hundred addresses.
 const MESSAGE_LEN: usize = 64 * 1024;
@@ -36,17 +37,6 @@ pub(super) enum Reply {
     },
     /// Nothing is left of the attempt.
     Failed { step: Step, errno: i32 },
-}
-
-/// What the kernel cuts for this interface.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(super) enum Segmentation {
-    /// Nothing, and no header says so: [`crate::Framing::Plain`].
-    None,
-    /// TCP (kernels before 6.2).
-    Tcp,
-    /// TCP and UDP.
-    TcpAndUdp,
 }
 
 /// What the helper was doing when it failed.

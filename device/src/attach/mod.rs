@@ -9,7 +9,6 @@
 
 mod helper;
 mod message;
-mod rtnl;
 mod spec;
 
 use std::ffi::OsStr;
@@ -28,12 +27,12 @@ use tapweave_net::OffloadSet;
 use thiserror::Error;
 
 pub use self::helper::run_helper_if_requested;
+use self::message::Reply;
 pub use self::message::Step;
-use self::message::{Reply, Segmentation};
 pub use self::spec::{InterfaceSpec, Offloading, SpecError};
 use crate::file_queue::FileQueue;
-use crate::framing::Framing;
 use crate::namespace::NetNamespace;
+use crate::tun_queues::Layer;
 
 /// How long a helper may take. The work is a few milliseconds; the rest is patience with a machine
 /// that is swapping or whose network configuration is locked by others.
@@ -233,29 +232,17 @@ fn understand(
             if fds.len() != usize::from(spec.queue_count) {
                 return Err(AttachError::Answer(io::ErrorKind::InvalidData.into()));
             }
-            let (framing, offloads) = framing_of(segmentation);
+            let framing = segmentation.framing(Layer::Ethernet);
             let queues = fds.into_iter().map(|fd| FileQueue::new(fd, framing));
             Ok(Interface {
                 ifname,
                 ifindex,
-                offloads,
+                offloads: framing.offloads(),
                 queues: queues.collect(),
             })
         }
         Reply::Failed { step, errno } => Err(failure(step, errno, spec)),
     }
-}
-
-const fn framing_of(segmentation: Segmentation) -> (Framing, OffloadSet) {
-    let tcp = OffloadSet::CHECKSUM
-        .union(OffloadSet::TSO4)
-        .union(OffloadSet::TSO6);
-    let offloads = match segmentation {
-        Segmentation::None => return (Framing::Plain, OffloadSet::EMPTY),
-        Segmentation::Tcp => tcp,
-        Segmentation::TcpAndUdp => tcp.union(OffloadSet::USO4).union(OffloadSet::USO6),
-    };
-    (Framing::VnetHdr(offloads), offloads)
 }
 
 /// Says what the usual causes are.

@@ -21,6 +21,8 @@ mod sandbox;
 mod tcp;
 #[cfg(test)]
 mod traffic;
+#[cfg(test)]
+mod uplink;
 
 use std::process::ExitCode;
 
@@ -31,5 +33,5 @@ fn main() -> ExitCode {
     if let Some(code) = tcp::run_if_requested() {
         return code;
     }
-    harness::run(&[attach::TESTS, end::TESTS, traffic::TESTS])
+    harness::run(&[attach::TESTS, end::TESTS, traffic::TESTS, uplink::TESTS])
 }

@@ -8,10 +8,10 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tapweave_device::{
-    Backend, BatchHandler, Egress, EpollBackend, Interface, Offloading, PortQueue, Reading,
+    Backend, BatchHandler, Egress, EpollBackend, FileQueue, Offloading, PortQueue, Reading,
     SendError, UringBackend, Waker,
 };
-use tapweave_net::{Frame, PortNo, VnetHdrError};
+use tapweave_net::{Frame, GsoKind, PortNo, VnetHdrError};
 
 use crate::harness::{Place, Test};
 use crate::sandbox::{Sandbox, attach, spec};
@@ -37,9 +37,11 @@ pub(crate) const TESTS: &[Test] = &[
 
 /// What a wire saw.
 #[derive(Default)]
-struct Wire {
-    longest: usize,
-    unsupported: usize,
+pub(crate) struct Wire {
+    pub(crate) longest: usize,
+    /// Super-frames of datagrams.
+    pub(crate) of_datagrams: usize,
+    pub(crate) unsupported: usize,
 }
 
 const PORTS: [PortNo; 2] = [PortNo::new(0, 0), PortNo::new(1, 0)];
@@ -54,6 +56,8 @@ impl BatchHandler for Wire {
         let to = PORTS[usize::from(ingress == PORTS[0])];
         for frame in &mut *frames {
             self.longest = self.longest.max(frame.data().len());
+            let gso = frame.offload().gso.map(|gso| gso.kind);
+            self.of_datagrams += usize::from(gso == Some(GsoKind::Udp));
             if let Err(SendError::Unsupported | SendError::Failed(_)) = egress.send(to, frame) {
                 self.unsupported += 1;
             }
@@ -83,7 +87,7 @@ impl BatchHandler for Wire {
 }
 
 /// One of each kind of event loop.
-fn backends() -> [Box<dyn Backend>; 2] {
+pub(crate) fn backends() -> [Box<dyn Backend>; 2] {
     [
         Box::new(EpollBackend::new(Duration::ZERO).unwrap()),
         Box::new(UringBackend::new(Duration::ZERO).unwrap()),
@@ -91,16 +95,16 @@ fn backends() -> [Box<dyn Backend>; 2] {
 }
 
 /// A running loop between two interfaces.
-struct Loop {
+pub(crate) struct Loop {
     stop: Arc<AtomicBool>,
     waker: Waker,
     thread: JoinHandle<Wire>,
 }
 
 impl Loop {
-    fn start(mut backend: Box<dyn Backend>, interfaces: [Interface; 2]) -> Self {
-        for (port, interface) in PORTS.into_iter().zip(interfaces) {
-            for queue in interface.queues {
+    pub(crate) fn start(mut backend: Box<dyn Backend>, ports: [Vec<FileQueue>; 2]) -> Self {
+        for (port, queues) in PORTS.into_iter().zip(ports) {
+            for queue in queues {
                 let queue: Arc<dyn PortQueue> = Arc::new(queue);
                 backend.add_port(port, queue, Reading::Here).unwrap();
             }
@@ -122,14 +126,14 @@ impl Loop {
         }
     }
 
-    fn stop(self) -> Wire {
+    pub(crate) fn stop(self) -> Wire {
         self.stop.store(true, Ordering::Relaxed);
         self.waker.wake();
         self.thread.join().unwrap()
     }
 }
 
-fn ping(from: &Sandbox, to: &str) {
+pub(crate) fn ping(from: &Sandbox, to: &str) {
     let words = ["-c", "3", "-i", "0.01", "-W", "2", "-s", "1400", to];
     let output = from.command("ping").args(words).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
@@ -147,7 +151,7 @@ impl Drop for Running {
 }
 
 /// Sends 64 MiB from one sandbox to the other, where each byte is checked.
-fn transfer(from: &Sandbox, to: &Sandbox, address: &str) {
+pub(crate) fn transfer(from: &Sandbox, to: &Sandbox, address: &str) {
     let this = std::env::current_exe().unwrap();
     let this = this.to_str().unwrap();
     let mut receiver = to
@@ -185,8 +189,8 @@ fn ping_and_tcp_pass(queue_count: u16) {
         spec.queue_count = queue_count;
     }
     for backend in backends() {
-        let interfaces = [0, 1].map(|at| attach(&sandboxes[at], &specs[at]));
-        let wire = Loop::start(backend, interfaces);
+        let queues = [0, 1].map(|at| attach(&sandboxes[at], &specs[at]).queues);
+        let wire = Loop::start(backend, queues);
         ping(&sandboxes[0], "10.9.0.3");
         ping(&sandboxes[1], "fd09::2");
         transfer(&sandboxes[0], &sandboxes[1], "10.9.0.3:7000");
@@ -212,8 +216,8 @@ fn tcp_passes_between_interfaces_with_and_without_offloads() {
     }
     specs[1].offloading = Offloading::Off;
     for backend in backends() {
-        let interfaces = [0, 1].map(|at| attach(&sandboxes[at], &specs[at]));
-        let wire = Loop::start(backend, interfaces);
+        let queues = [0, 1].map(|at| attach(&sandboxes[at], &specs[at]).queues);
+        let wire = Loop::start(backend, queues);
         ping(&sandboxes[0], "10.9.0.3");
         transfer(&sandboxes[0], &sandboxes[1], "10.9.0.3:7000");
         transfer(&sandboxes[1], &sandboxes[0], "10.9.0.2:7000");

@@ -21,17 +21,17 @@ use netlink_sys::{Socket, SocketAddr};
 use tapweave_net::MacAddr;
 
 /// Index of `lo`, the first interface of every network namespace.
-pub(super) const LOOPBACK_INDEX: u32 = 1;
+pub(crate) const LOOPBACK_INDEX: u32 = 1;
 
 /// A netlink socket of the namespace in which it was opened.
 #[derive(Debug)]
-pub(super) struct RouteSocket {
+pub(crate) struct RouteSocket {
     socket: Socket,
     sequence: u32,
 }
 
 impl RouteSocket {
-    pub(super) fn open() -> io::Result<Self> {
+    pub(crate) fn open() -> io::Result<Self> {
         let mut socket = Socket::new(NETLINK_ROUTE)?;
         socket.bind_auto()?;
         socket.connect(&SocketAddr::new(0, 0))?;
@@ -41,13 +41,19 @@ impl RouteSocket {
         })
     }
 
-    pub(super) fn rename(&mut self, index: u32, ifname: &str) -> io::Result<()> {
+    pub(crate) fn rename(&mut self, index: u32, ifname: &str) -> io::Result<()> {
         let mut message = link(index);
         message.attributes = vec![LinkAttribute::IfName(ifname.to_owned())];
         self.request(RouteNetlinkMessage::SetLink(message), 0)
     }
 
-    pub(super) fn set_link(&mut self, index: u32, mac: MacAddr, mtu: u16) -> io::Result<()> {
+    pub(crate) fn set_mtu(&mut self, index: u32, mtu: u16) -> io::Result<()> {
+        let mut message = link(index);
+        message.attributes = vec![LinkAttribute::Mtu(mtu.into())];
+        self.request(RouteNetlinkMessage::SetLink(message), 0)
+    }
+
+    pub(crate) fn set_link(&mut self, index: u32, mac: MacAddr, mtu: u16) -> io::Result<()> {
         let mut message = link(index);
         message.attributes = vec![
             LinkAttribute::Address(mac.octets().to_vec()),
@@ -56,7 +62,7 @@ impl RouteSocket {
         self.request(RouteNetlinkMessage::SetLink(message), 0)
     }
 
-    pub(super) fn bring_up(&mut self, index: u32) -> io::Result<()> {
+    pub(crate) fn bring_up(&mut self, index: u32) -> io::Result<()> {
         let mut message = link(index);
         message.header.flags = LinkFlags::Up;
         message.header.change_mask = LinkFlags::Up;
@@ -64,7 +70,7 @@ impl RouteSocket {
     }
 
     /// IPv4 addresses get their prefix's broadcast address, IPv6 addresses no duplicate detection.
-    pub(super) fn add_address(&mut self, index: u32, address: IpNet) -> io::Result<()> {
+    pub(crate) fn add_address(&mut self, index: u32, address: IpNet) -> io::Result<()> {
         let mut message = AddressMessage::default();
         message.header.family = family(address.addr());
         message.header.prefix_len = address.prefix_len();
@@ -89,7 +95,7 @@ impl RouteSocket {
         self.request(RouteNetlinkMessage::NewAddress(message), flags)
     }
 
-    pub(super) fn add_default_route(&mut self, index: u32, gateway: IpAddr) -> io::Result<()> {
+    pub(crate) fn add_default_route(&mut self, index: u32, gateway: IpAddr) -> io::Result<()> {
         let mut message = RouteMessage::default();
         message.header.address_family = family(gateway);
         message.header.table = RouteHeader::RT_TABLE_MAIN;
