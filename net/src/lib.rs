@@ -13,6 +13,7 @@
 
 pub mod checksum;
 pub mod coalesce;
+pub mod tcp_coalesce;
 
 mod ethertype;
 mod field;

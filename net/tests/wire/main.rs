@@ -14,4 +14,6 @@ mod listeners;
 #[cfg(test)]
 mod splitting;
 #[cfg(test)]
+mod tcp_coalescing;
+#[cfg(test)]
 mod truncation;
