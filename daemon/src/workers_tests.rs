@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tapweave_device::{
-    BatchHandler, Description, EpollBackend, MemoryPort, RECV_BUF_LEN, Received, Waker,
+    BatchHandler, Description, EpollBackend, FrameSource, MemoryPort, RECV_BUF_LEN, Received,
+    SourceNo, Waker,
 };
 use tapweave_net::{Frame, NetworkNo, Offload, OffloadSet};
 use tapweave_switch::{NetworkConfig, PortConfig, StormLimits, SwitchConfig};
@@ -205,6 +206,14 @@ impl Backend for Broken {
     }
 
     fn remove_port(&mut self, _: PortNo) {}
+
+    fn add_source(&mut self, _: SourceNo, _: Box<dyn FrameSource>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn remove_source(&mut self, _: SourceNo) -> Option<Box<dyn FrameSource>> {
+        None
+    }
 
     fn turn(&mut self, _: Option<Duration>, _: &mut dyn BatchHandler) -> io::Result<()> {
         (self.go_wrong)()

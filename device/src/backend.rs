@@ -14,6 +14,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use tapweave_net::{Frame, PortNo, VnetHdrError};
 
 use crate::queue::{PortQueue, SendError};
+use crate::source::{FrameSource, SourceNo};
 
 /// Most frames in one batch.
 pub const MAX_BATCH: usize = 64;
@@ -43,6 +44,16 @@ pub trait Backend: Send {
 
     /// Forgets a port and lets go of its queue. Unknown ports are ignored.
     fn remove_port(&mut self, port: PortNo);
+
+    /// Reads `source` from now on.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel said when the descriptor was registered; then it is not read.
+    fn add_source(&mut self, number: SourceNo, source: Box<dyn FrameSource>) -> io::Result<()>;
+
+    /// Lets go of a source and returns it; none when it is unknown.
+    fn remove_source(&mut self, number: SourceNo) -> Option<Box<dyn FrameSource>>;
 
     /// Waits until a port is readable, the waker is used or `timeout` is over (none: for ever), then
     /// handles at most one batch of every readable port, in turn.

@@ -9,6 +9,7 @@ use super::*;
 use crate::epoll::{BATCH_LEN_LIMIT, EpollBackend};
 use crate::memory::MemoryPort;
 use crate::queue::{RECV_BUF_LEN, Received};
+use crate::source::{FrameSink, Intake};
 use crate::uring::UringBackend;
 
 const SOON: Option<Duration> = Some(Duration::ZERO);
@@ -307,5 +308,76 @@ fn all_queues_of_a_port_are_read() {
         backend.remove_port(port(0));
         far[0].recv(&mut vec![0; RECV_BUF_LEN]).unwrap_err();
         second_far.recv(&mut vec![0; RECV_BUF_LEN]).unwrap_err();
+    });
+}
+
+/// Yields the frames that wait on a wire in memory, two at a time, as if they came from ports 5 and 6 in
+/// turn.
+#[derive(Debug)]
+struct Pairs(MemoryPort);
+
+impl FrameSource for Pairs {
+    fn readiness(&self) -> BorrowedFd<'_> {
+        self.0.readiness()
+    }
+
+    fn receive(&mut self, sink: &mut dyn FrameSink) -> Intake {
+        let [mut first, mut second] = [(); 2].map(|()| vec![0; RECV_BUF_LEN]);
+        for index in [5, 6] {
+            let pair = [self.0.recv(&mut first), self.0.recv(&mut second)];
+            let [Ok(Received::Frame(first)), Ok(Received::Frame(second))] = pair else {
+                return Intake::Drained;
+            };
+            sink.deliver(port(index), &mut [first, second]);
+        }
+        Intake::More
+    }
+}
+
+#[test]
+fn frames_of_a_source_come_from_its_ports() {
+    on_each(|mut backend| {
+        let (near, far) = MemoryPort::pair(100, OffloadSet::ALL).unwrap();
+        backend
+            .add_source(SourceNo(3), Box::new(Pairs(near)))
+            .unwrap();
+        send(&far, 60, 6);
+        let mut wire = Wire::default();
+        while wire.batches.len() < 3 {
+            backend.turn(None, &mut wire).unwrap();
+        }
+        assert_eq!(wire.batches, [(port(5), 2), (port(6), 2), (port(5), 2)]);
+        assert!(is_idle(backend.as_mut()));
+        send(&far, 60, 2);
+        while wire.batches.len() < 4 {
+            backend.turn(None, &mut wire).unwrap();
+        }
+        let removed = backend.remove_source(SourceNo(3));
+        assert!(removed.is_some());
+        assert!(backend.remove_source(SourceNo(3)).is_none());
+        send(&far, 60, 2);
+        assert!(is_idle(backend.as_mut()));
+    });
+}
+
+#[test]
+fn a_source_waits_while_a_handler_has_left_frames_of_its_ports() {
+    on_each(|mut backend| {
+        let (near, far) = MemoryPort::pair(100, OffloadSet::ALL).unwrap();
+        backend
+            .add_source(SourceNo(0), Box::new(Pairs(near)))
+            .unwrap();
+        send(&far, 60, 6);
+        let mut wire = Wire {
+            work: Some(1),
+            ..Wire::default()
+        };
+        while wire.batches.len() < 6 {
+            backend.turn(SOON, &mut wire).unwrap();
+        }
+        let both_ports = [(port(5), 2), (port(6), 2), (port(5), 1), (port(6), 1)];
+        assert_eq!(wire.batches[..4], both_ports);
+        assert_eq!(wire.batches[4..], [(port(5), 2), (port(5), 1)]);
+        assert!(is_idle(backend.as_mut()));
     });
 }

@@ -9,6 +9,7 @@
 //! writing, which the kernel serialises.
 
 use std::array;
+use std::collections::BTreeMap;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
@@ -26,6 +27,7 @@ use crate::coalesce::Coalescer;
 use crate::parked::Parked;
 use crate::port_table::{Port, PortTable};
 use crate::queue::{PortQueue, RECV_BUF_LEN, Received, SendError};
+use crate::source::{Delivery, FrameSource, SourceNo};
 use crate::transmit::Transmitter;
 
 /// Bytes after which a batch is handed on although more frames wait: what is read should still be in
@@ -42,8 +44,11 @@ const EVENT_COUNT: usize = 64;
 
 type Events = [MaybeUninit<epoll::Event>; EVENT_COUNT];
 
-/// The user data of the waker; ports have their number and the place of the queue.
+/// The user data of the waker; ports have their number and the place of the queue, sources their number
+/// and [`SOURCE_BIT`].
 const WAKER: u64 = u64::MAX;
+
+const SOURCE_BIT: u64 = 1 << 62;
 
 /// An event loop on `epoll`.
 #[derive(Debug)]
@@ -54,6 +59,7 @@ pub struct EpollBackend {
     transmitter: Transmitter,
     coalescer: Coalescer,
     parked: Parked,
+    sources: BTreeMap<SourceNo, Box<dyn FrameSource>>,
     busy_poll: BusyPoll,
     /// One receive buffer per frame of a batch. Zeroed memory from the kernel: pages that no frame
     /// reaches are never touched.
@@ -82,6 +88,7 @@ impl EpollBackend {
             transmitter: Transmitter::default(),
             coalescer: Coalescer::new(),
             parked: Parked::default(),
+            sources: BTreeMap::new(),
             busy_poll: BusyPoll::new(busy_poll),
             buffers: vec![0; MAX_BATCH * RECV_BUF_LEN].into_boxed_slice(),
         })
@@ -145,6 +152,29 @@ impl EpollBackend {
         }
     }
 
+    /// Has a source deliver what it has.
+    fn read_source(&mut self, number: SourceNo, handler: &mut dyn BatchHandler) {
+        if self.parked.holds_of(number) {
+            return;
+        }
+        let Some(source) = self.sources.get_mut(&number) else {
+            return;
+        };
+        self.coalescer.begin_batch(MAX_BATCH);
+        let mut egress = PortEgress {
+            ports: &self.ports,
+            transmitter: &mut self.transmitter,
+            coalescer: &mut self.coalescer,
+        };
+        // Level-triggered: what is left is reported again.
+        let _more_or_not = source.receive(&mut Delivery {
+            handler,
+            egress: &mut egress,
+            parked: &mut self.parked,
+            source: number,
+        });
+    }
+
     /// Waits for events, at first without sleeping if that was asked for.
     fn wait<'e>(
         &mut self,
@@ -184,6 +214,8 @@ impl EpollBackend {
             let data = event.data.u64();
             if data == WAKER {
                 self.waker.clear();
+            } else if let Some(number) = source_of(data) {
+                self.read_source(number, handler);
             } else {
                 let (port, place) = from_event_data(data);
                 self.read_batch(port, place, handler);
@@ -231,6 +263,20 @@ impl Backend for EpollBackend {
             self.forget(&port);
             self.parked.forget(port.number);
         }
+    }
+
+    fn add_source(&mut self, number: SourceNo, source: Box<dyn FrameSource>) -> io::Result<()> {
+        let data = epoll::EventData::new_u64(SOURCE_BIT | u64::from(number.0));
+        epoll::add(&self.epoll, source.readiness(), data, epoll::EventFlags::IN)?;
+        self.sources.insert(number, source);
+        Ok(())
+    }
+
+    fn remove_source(&mut self, number: SourceNo) -> Option<Box<dyn FrameSource>> {
+        let source = self.sources.remove(&number)?;
+        // It was registered above.
+        let _unknown = epoll::delete(&self.epoll, source.readiness());
+        Some(source)
     }
 
     fn turn(
@@ -323,6 +369,17 @@ fn event_data(port: PortNo, place: usize) -> io::Result<u64> {
     // Half of the range keeps clear of `WAKER`.
     let place = u64::from(u16::try_from(place).map_err(io::Error::other)?);
     Ok(place << u32::BITS | u64::from(port.to_u32()))
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "takes apart what `add_source` put together"
+)]
+const fn source_of(data: u64) -> Option<SourceNo> {
+    if data & SOURCE_BIT == 0 {
+        return None;
+    }
+    Some(SourceNo(data as u32))
 }
 
 #[expect(

@@ -4,6 +4,7 @@
 //! gone). The ports then move to a loop on `epoll`, in the same thread and with the same waker; frames
 //! that the ring had read and not handed on are lost. Nothing moves back.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use tracing::warn;
 use crate::backend::{Backend, BatchHandler, Description, Reading, Waker};
 use crate::epoll::EpollBackend;
 use crate::queue::PortQueue;
+use crate::source::{FrameSource, SourceNo};
 
 /// A loop that is replaced by one on `epoll` when a turn fails.
 #[derive(Debug)]
@@ -22,6 +24,8 @@ pub struct FallbackBackend<B> {
     busy_poll: Duration,
     /// Everything that was added and not removed, in order.
     queues: Vec<(PortNo, Arc<dyn PortQueue>, Reading)>,
+    /// Likewise; the active loop owns them.
+    sources: BTreeSet<SourceNo>,
 }
 
 #[derive(Debug)]
@@ -37,6 +41,7 @@ impl<B: Backend> FallbackBackend<B> {
             active: Active::First(first),
             busy_poll,
             queues: Vec::new(),
+            sources: BTreeSet::new(),
         }
     }
 
@@ -79,6 +84,17 @@ impl<B: Backend> Backend for FallbackBackend<B> {
         self.backend_mut().remove_port(port);
     }
 
+    fn add_source(&mut self, number: SourceNo, source: Box<dyn FrameSource>) -> io::Result<()> {
+        self.backend_mut().add_source(number, source)?;
+        self.sources.insert(number);
+        Ok(())
+    }
+
+    fn remove_source(&mut self, number: SourceNo) -> Option<Box<dyn FrameSource>> {
+        self.sources.remove(&number);
+        self.backend_mut().remove_source(number)
+    }
+
     fn turn(
         &mut self,
         timeout: Option<Duration>,
@@ -98,6 +114,11 @@ impl<B: Backend> Backend for FallbackBackend<B> {
         }
         for (port, queue, reading) in &self.queues {
             epoll.add_port(*port, Arc::clone(queue), *reading)?;
+        }
+        for number in &self.sources {
+            if let Some(source) = backend.remove_source(*number) {
+                epoll.add_source(*number, source)?;
+            }
         }
         self.active = Active::Epoll(Box::new(epoll));
         Ok(())
@@ -142,6 +163,14 @@ mod tests {
 
         fn remove_port(&mut self, port: PortNo) {
             self.ring.remove_port(port);
+        }
+
+        fn add_source(&mut self, number: SourceNo, source: Box<dyn FrameSource>) -> io::Result<()> {
+            self.ring.add_source(number, source)
+        }
+
+        fn remove_source(&mut self, number: SourceNo) -> Option<Box<dyn FrameSource>> {
+            self.ring.remove_source(number)
         }
 
         fn turn(

@@ -31,10 +31,12 @@ mod parked;
 mod port_table;
 mod queue;
 mod rtnl;
+mod source;
 mod sys;
 mod transmit;
 mod tun;
 mod tun_queues;
+mod underlay;
 mod uring;
 mod watch;
 
@@ -55,6 +57,10 @@ pub use memory::MemoryPort;
 pub use namespace::{NamespaceError, NamespaceId, NetNamespace};
 pub use packet::{PacketError, PacketSocket, PacketView, take_overflow_count};
 pub use queue::{HEADROOM, MAX_FRAME_LEN, PortQueue, RECV_BUF_LEN, Received, SendError};
+pub use source::{FrameSink, FrameSource, Intake, SourceNo};
 pub use tun::{Tun, TunError, TunSpec};
+pub use underlay::{
+    Datagram, DatagramReceiver, Datagrams, PORT_COUNT, SocketBuffer, TransmitError, UnderlaySender,
+};
 pub use uring::{RingError, UringBackend};
 pub use watch::{NamespaceWatcher, WatchId};

@@ -13,6 +13,7 @@ use tapweave_net::{Frame, Offload, PortNo};
 
 use crate::backend::{BatchHandler, Egress, MAX_BATCH};
 use crate::queue::HEADROOM;
+use crate::source::SourceNo;
 
 /// A queue of a port: the port and the queue's place in it.
 pub(crate) type QueueId = (PortNo, usize);
@@ -65,6 +66,12 @@ impl Parked {
     /// Tells whether a queue has to wait with new frames.
     pub(crate) fn holds(&self, queue: QueueId) -> bool {
         self.rests.contains_key(&queue)
+    }
+
+    /// Tells whether a source has to wait with new frames: some of its ports have old ones.
+    pub(crate) fn holds_of(&self, source: SourceNo) -> bool {
+        let place = source.place();
+        self.rests.keys().any(|(_, other)| *other == place)
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -39,9 +39,10 @@ mod inbox;
 mod polled;
 mod pool;
 mod reader;
+mod sources;
 mod tag;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
@@ -54,12 +55,14 @@ pub use self::error::RingError;
 use self::egress::{RingEgress, RingQueue};
 use self::pool::Pool;
 use self::reader::Reader;
+use self::sources::Polled;
 use crate::backend::{Backend, BatchHandler, Description, Reading, Waker};
 use crate::busy_poll::BusyPoll;
 use crate::coalesce::Coalescer;
 use crate::parked::Parked;
 use crate::port_table::PortTable;
 use crate::queue::PortQueue;
+use crate::source::{FrameSource, SourceNo};
 use crate::sys::arena::Mapping;
 use crate::sys::ring::{Completion, File, Ring};
 use crate::transmit::Transmitter;
@@ -97,6 +100,7 @@ pub struct UringBackend {
     ended: VecDeque<u32>,
     /// Readers that are no files and may have a frame, the one that waits longest first.
     ready: VecDeque<u32>,
+    sources: BTreeMap<SourceNo, Polled>,
     /// Completions that were not handled yet.
     inbox: VecDeque<Completion>,
     transmitter: Transmitter,
@@ -145,6 +149,7 @@ impl UringBackend {
             file_count: 0,
             ended: VecDeque::new(),
             ready: VecDeque::new(),
+            sources: BTreeMap::new(),
             inbox: VecDeque::new(),
             transmitter: Transmitter::default(),
             coalescer: Coalescer::new(),
@@ -163,14 +168,17 @@ impl UringBackend {
         handler: &mut dyn BatchHandler,
     ) -> io::Result<()> {
         self.prepare()?;
+        self.poll_sources()?;
         self.wait(timeout)?;
         self.handle_inbox(handler)?;
         self.read_ready(handler)?;
+        self.read_sources(handler)?;
         self.handle_inbox(handler)
     }
 
     fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        let has_work = !(self.parked.is_empty() && self.ready.is_empty() && self.inbox.is_empty());
+        let has_work = !(self.parked.is_empty() && self.ready.is_empty() && self.inbox.is_empty())
+            || self.has_ready_source();
         let timeout = if has_work {
             Some(Duration::ZERO)
         } else {
@@ -216,6 +224,7 @@ impl Drop for UringBackend {
                 return;
             }
         }
+        self.end_sources();
     }
 }
 
@@ -283,6 +292,15 @@ impl Backend for UringBackend {
                 self.free_files.push(place);
             }
         }
+    }
+
+    fn add_source(&mut self, number: SourceNo, source: Box<dyn FrameSource>) -> io::Result<()> {
+        self.sources.insert(number, Polled::new(source));
+        Ok(())
+    }
+
+    fn remove_source(&mut self, number: SourceNo) -> Option<Box<dyn FrameSource>> {
+        self.end_source(number)
     }
 
     fn turn(

@@ -12,4 +12,5 @@ pub(crate) mod packet;
 pub(crate) mod provided;
 pub(crate) mod ring;
 pub(crate) mod tun;
+pub(crate) mod udp;
 pub(crate) mod unshare;

@@ -39,6 +39,7 @@ impl UringBackend {
                     }
                     self.handle_read(number, completion, &mut batch, handler);
                 }
+                Tag::Source(number) => self.source_is_ready(number),
                 Tag::Waker => {
                     self.waker.clear();
                     self.waker_polled = false;

@@ -2,6 +2,8 @@
 
 use tapweave_net::PortNo;
 
+use crate::source::SourceNo;
+
 /// The meaning of a request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Tag {
@@ -16,6 +18,8 @@ pub(super) enum Tag {
     },
     /// A reader of this number is read, or its readiness waited for.
     Reader(u32),
+    /// The readiness of a source is waited for.
+    Source(SourceNo),
     /// The waker was used.
     Waker,
     /// A request was to be ended.
@@ -23,6 +27,8 @@ pub(super) enum Tag {
 }
 
 const KIND_SHIFT: u32 = 62;
+/// Tells a source from a reader.
+const SOURCE_BIT: u64 = 1 << u32::BITS;
 const BUFFER_SHIFT: u32 = 49;
 const LEN_BITS: u64 = (1 << (BUFFER_SHIFT - u32::BITS)) - 1;
 const BUFFER_BITS: u64 = (1 << (KIND_SHIFT - BUFFER_SHIFT)) - 1;
@@ -40,6 +46,7 @@ impl Tag {
                     | u64::from(port.to_u32())
             }
             Self::Reader(number) => 1 << KIND_SHIFT | u64::from(number),
+            Self::Source(number) => 1 << KIND_SHIFT | SOURCE_BIT | u64::from(number.0),
             Self::Waker => 2 << KIND_SHIFT,
             Self::Cancel => 3 << KIND_SHIFT,
         }
@@ -56,6 +63,7 @@ impl Tag {
                 frame_len: (data >> u32::BITS & LEN_BITS) as u32,
                 buffer: (data >> BUFFER_SHIFT & BUFFER_BITS) as u16,
             },
+            1 if data & SOURCE_BIT != 0 => Self::Source(SourceNo(data as u32)),
             1 => Self::Reader(data as u32),
             2 => Self::Waker,
             _ => Self::Cancel,
@@ -82,6 +90,8 @@ mod tests {
             },
             Tag::Reader(0),
             Tag::Reader(u32::MAX),
+            Tag::Source(SourceNo(0)),
+            Tag::Source(SourceNo(u32::MAX)),
             Tag::Waker,
             Tag::Cancel,
         ] {

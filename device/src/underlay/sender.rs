@@ -1,0 +1,294 @@
+//! Runs of datagrams to peers.
+
+use std::io::{self, IoSlice};
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::io::Errno;
+use thiserror::Error;
+use tracing::warn;
+
+use super::socket::{self, Sharing, SocketBuffer};
+use crate::sys::udp::{self, IntOption};
+
+/// Source ports that flows are spread over, a power of two. Each is a socket; what 16 of them give
+/// (the way with the fewest flows of 16 gets 60 % of its share at 100 flows) is enough for the few paths
+/// and queues that an underlay has.
+pub const PORT_COUNT: usize = 16;
+
+/// The dynamic ports begin here (RFC 6335 §6).
+const FIRST_DYNAMIC_PORT: u16 = 49_152;
+
+/// Bytes that may wait in the kernel for the device.
+const SEND_BUFFER_LEN: usize = 4 << 20;
+
+/// Why datagrams were not sent.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum TransmitError {
+    /// The path to the peer takes only smaller ones.
+    #[error("the datagram is larger than the path takes")]
+    TooBig,
+    /// The socket or the device takes no more at the moment.
+    #[error("the socket's buffer is full")]
+    Full,
+    /// There is no way to the peer, or the device is down.
+    #[error("the peer cannot be reached")]
+    Unreachable(#[source] io::Error),
+    /// Something else.
+    #[error("the socket failed")]
+    Failed(#[source] io::Error),
+}
+
+/// Sends from one address. Shared by all workers.
+#[derive(Debug)]
+pub struct UnderlaySender {
+    local: IpAddr,
+    sockets: Vec<OwnedFd>,
+    send_buffer: SocketBuffer,
+    /// Whether one message may be several datagrams.
+    segments: AtomicBool,
+}
+
+impl UnderlaySender {
+    /// Makes the sockets. `hop_limit` is the TTL or Hop Limit of all datagrams.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel said: most often that `local` is no address of this host.
+    pub fn new(local: IpAddr, hop_limit: u8) -> io::Result<Self> {
+        let mut sockets = Vec::with_capacity(PORT_COUNT);
+        let mut send_buffer = SocketBuffer {
+            asked_len: SEND_BUFFER_LEN,
+            granted_len: SEND_BUFFER_LEN,
+        };
+        let mut ports = FIRST_DYNAMIC_PORT..=u16::MAX;
+        while sockets.len() < PORT_COUNT {
+            let port = ports.next().ok_or(Errno::ADDRINUSE)?;
+            let socket = match socket::open(SocketAddr::new(local, port), Sharing::Exclusive) {
+                Ok(socket) => socket,
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => continue,
+                Err(error) => return Err(error),
+            };
+            socket::forbid_fragments(&socket, local)?;
+            let hops = match local {
+                IpAddr::V4(_) => IntOption::TTL,
+                IpAddr::V6(_) => IntOption::HOP_LIMIT,
+            };
+            hops.set(socket.as_fd(), hop_limit.into())?;
+            // Nobody reads from it. The kernel makes it as small as it can be.
+            IntOption::RECEIVE_BUFFER.set(socket.as_fd(), 0)?;
+            send_buffer = socket::size(
+                &socket,
+                IntOption::SEND_BUFFER_FORCE,
+                IntOption::SEND_BUFFER,
+                SEND_BUFFER_LEN,
+            )?;
+            sockets.push(socket);
+        }
+        // Setting it to nothing changes nothing, and fails before Linux 4.18.
+        let segments = sockets
+            .first()
+            .is_some_and(|socket| IntOption::SEGMENT.set(socket.as_fd(), 0).is_ok());
+        Ok(Self {
+            local,
+            sockets,
+            send_buffer,
+            segments: AtomicBool::new(segments),
+        })
+    }
+
+    /// Returns the address that datagrams come from.
+    pub const fn local(&self) -> IpAddr {
+        self.local
+    }
+
+    /// Returns the size of each socket's send buffer.
+    pub const fn send_buffer(&self) -> SocketBuffer {
+        self.send_buffer
+    }
+
+    /// Tells whether the kernel cuts messages into datagrams for us.
+    pub fn has_segmentation(&self) -> bool {
+        self.segments.load(Ordering::Relaxed)
+    }
+
+    /// Returns the largest IP packet that the path to `peer` takes, as far as the kernel knows. Takes
+    /// some system calls.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel said, such as that there is no route.
+    pub fn path_mtu(&self, peer: SocketAddr) -> io::Result<u16> {
+        socket::path_mtu(self.local, peer)
+    }
+
+    /// Sends one datagram, which is `parts` one after the other. `flow` chooses the source port, `class` is
+    /// the TOS or Traffic Class.
+    ///
+    /// # Errors
+    ///
+    /// See [`TransmitError`].
+    pub fn send(
+        &self,
+        flow: u16,
+        to: SocketAddr,
+        class: u8,
+        parts: &[IoSlice<'_>],
+    ) -> Result<(), TransmitError> {
+        let sent = udp::send(self.socket(flow)?, to, class, None, parts);
+        sent.map_err(transmit_error)
+    }
+
+    /// Sends several datagrams of which each is two of `parts`. All but the last are `segment_len` bytes
+    /// long, which is not zero; there are at most 64, together at most 65,507 bytes.
+    ///
+    /// # Errors
+    ///
+    /// See [`TransmitError`]. If they had to be sent one by one, the error is that of the first.
+    pub fn send_run(
+        &self,
+        flow: u16,
+        to: SocketAddr,
+        class: u8,
+        segment_len: u16,
+        parts: &[IoSlice<'_>],
+    ) -> Result<(), TransmitError> {
+        let socket = self.socket(flow)?;
+        if self.has_segmentation() {
+            match udp::send(socket, to, class, Some(segment_len), parts) {
+                Err(error) if is_refusal_to_cut(&error) => {
+                    if self.is_beyond_path(to, segment_len) {
+                        return Err(TransmitError::TooBig);
+                    }
+                    if self.segments.swap(false, Ordering::Relaxed) {
+                        warn!(local = %self.local, %error, "the underlay cannot cut messages into datagrams: each is sent by itself");
+                    }
+                }
+                outcome => return outcome.map_err(transmit_error),
+            }
+        }
+        let mut datagrams = parts.chunks(2);
+        let first = datagrams.next().unwrap_or_default();
+        udp::send(socket, to, class, None, first).map_err(transmit_error)?;
+        for datagram in datagrams {
+            // Lost as on a wire: who needs it asks again.
+            let _lost = udp::send(socket, to, class, None, datagram);
+        }
+        Ok(())
+    }
+
+    /// Tells whether datagrams of `len` bytes are larger than the path takes, so that nothing is wrong
+    /// with the device.
+    #[cold]
+    fn is_beyond_path(&self, to: SocketAddr, len: u16) -> bool {
+        let headers_len = match to {
+            SocketAddr::V4(_) => 20 + 8,
+            SocketAddr::V6(_) => 40 + 8,
+        };
+        self.path_mtu(to)
+            .is_ok_and(|mtu| mtu < len.saturating_add(headers_len))
+    }
+
+    fn socket(&self, flow: u16) -> Result<std::os::fd::BorrowedFd<'_>, TransmitError> {
+        let socket = self.sockets.get(usize::from(flow) % PORT_COUNT);
+        socket
+            .map(AsFd::as_fd)
+            .ok_or_else(|| TransmitError::Failed(io::ErrorKind::NotFound.into()))
+    }
+}
+
+/// What `udp_send_skb` answers when it cannot cut: without checksum offload `EIO`, below some devices
+/// `EINVAL`, and that also, before Linux 6.13, for segments larger than the path takes.
+fn is_refusal_to_cut(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::IO | Errno::INVAL | Errno::OPNOTSUPP)
+    )
+}
+
+fn transmit_error(error: io::Error) -> TransmitError {
+    match Errno::from_io_error(&error) {
+        Some(Errno::MSGSIZE) => TransmitError::TooBig,
+        Some(Errno::AGAIN | Errno::NOBUFS | Errno::NOMEM | Errno::INTR) => TransmitError::Full,
+        Some(
+            Errno::NETUNREACH
+            | Errno::HOSTUNREACH
+            | Errno::NETDOWN
+            | Errno::HOSTDOWN
+            | Errno::NODEV
+            | Errno::CONNREFUSED
+            | Errno::ADDRNOTAVAIL
+            | Errno::PERM
+            | Errno::ACCESS
+            // The address that the socket is bound to is gone.
+            | Errno::INVAL,
+        ) => TransmitError::Unreachable(error),
+        _ => TransmitError::Failed(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+
+    use super::*;
+
+    const LOCAL: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    fn receiver() -> (UdpSocket, SocketAddr) {
+        let socket = UdpSocket::bind((LOCAL, 0)).unwrap();
+        let addr = socket.local_addr().unwrap();
+        (socket, addr)
+    }
+
+    #[test]
+    fn a_run_arrives_as_the_datagrams_that_it_was_cut_into() {
+        for segments in [true, false] {
+            let sender = UnderlaySender::new(LOCAL, 64).unwrap();
+            sender.segments.store(segments, Ordering::Relaxed);
+            let (socket, addr) = receiver();
+            let parts: Vec<_> = [&b"head1"[..], b"one.", b"head2", b"two.", b"head3", b"3"]
+                .into_iter()
+                .map(IoSlice::new)
+                .collect();
+            sender.send_run(5, addr, 0, 9, &parts).unwrap();
+            let mut buf = [0; 100];
+            for want in [&b"head1one."[..], b"head2two.", b"head33"] {
+                let (len, from) = socket.recv_from(&mut buf).unwrap();
+                assert_eq!(&buf[..len], want);
+                assert!(from.port() >= FIRST_DYNAMIC_PORT);
+            }
+        }
+    }
+
+    #[test]
+    fn a_flow_keeps_its_source_port_and_flows_have_several() {
+        let sender = UnderlaySender::new(LOCAL, 64).unwrap();
+        let (socket, addr) = receiver();
+        let mut ports = std::collections::BTreeSet::new();
+        let mut buf = [0; 10];
+        for flow in 0..64_u16 {
+            let mut seen = std::collections::BTreeSet::new();
+            for _ in 0..2 {
+                sender.send(flow, addr, 0, &[IoSlice::new(b"x")]).unwrap();
+                seen.insert(socket.recv_from(&mut buf).unwrap().1.port());
+            }
+            assert_eq!(seen.len(), 1);
+            ports.extend(seen);
+        }
+        assert_eq!(ports.len(), PORT_COUNT);
+    }
+
+    #[test]
+    fn what_is_larger_than_the_path_is_told_apart_from_a_device_that_cannot_cut() {
+        let sender = UnderlaySender::new(LOCAL, 64).unwrap();
+        let (_socket, addr) = receiver();
+        assert_eq!(sender.path_mtu(addr).unwrap(), u16::MAX);
+        let big = vec![0; 65_508];
+        let refused = sender.send(0, addr, 0, &[IoSlice::new(&big)]);
+        assert!(matches!(refused, Err(TransmitError::TooBig)));
+        assert!(sender.has_segmentation());
+    }
+}
