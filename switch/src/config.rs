@@ -42,7 +42,7 @@ pub struct NetworkConfig {
 /// How a port is made.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PortConfig {
-    /// Whether the port is kept from other isolated ports.
+    /// Whether the port is kept from other ports that are not open.
     pub isolation: Isolation,
     /// How the port takes part in VLANs.
     pub vlans: PortVlans,
@@ -69,13 +69,17 @@ impl PortConfig {
     };
 }
 
-/// Whether a port may exchange frames with other isolated ports of its network.
+/// Whether a port may exchange frames with other ports of its network that are not open.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Isolation {
     /// With every port.
     Open,
     /// Only with ports that are open, such as the gateway's.
     Isolated,
+    /// Only with ports that are open: the port is the way to a host of the same network. What came from
+    /// one host has been sent to the others by it (split horizon), and whether a station over there is
+    /// isolated is not known here.
+    Tunnel,
 }
 
 /// Which stations may send from a port, and what becomes of what they teach.
@@ -93,6 +97,6 @@ pub enum Stations {
 impl Isolation {
     /// Tells whether frames may pass between a port of this kind and one of `other`.
     pub const fn permits(self, other: Self) -> bool {
-        !matches!((self, other), (Self::Isolated, Self::Isolated))
+        matches!(self, Self::Open) || matches!(other, Self::Open)
     }
 }

@@ -57,6 +57,8 @@ pub enum DropReason {
     SamePort,
     /// Ingress: the destination is on another isolated port.
     Isolated,
+    /// Ingress: the frame came from one host of the overlay and its destination is on another.
+    SplitHorizon,
     /// Ingress: nobody listens to the group.
     NoListeners,
     /// Ingress: a query who listens to groups, where the switch alone may ask.
@@ -80,6 +82,10 @@ pub enum DropReason {
     NotSegmentable,
     /// Egress: the VLAN tag that the port wants could not be put in or taken out.
     TagFailed,
+    /// Egress: the frame has a VLAN tag, and the tunnel lets none through.
+    TunnelTagged,
+    /// Egress: the packet is larger than the path to the other host takes. Its sender was told.
+    TunnelTooBig,
     /// Gateway: neither ARP nor a packet that can be read to its L4 header.
     GatewayMalformed,
     /// Gateway: no way leads to the destination.
@@ -88,7 +94,7 @@ pub enum DropReason {
 
 impl DropReason {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 40] = [
         Self::Runt,
         Self::Oversize,
         Self::BadOffload,
@@ -113,6 +119,7 @@ impl DropReason {
         Self::ReservedDestination,
         Self::SamePort,
         Self::Isolated,
+        Self::SplitHorizon,
         Self::NoListeners,
         Self::QueryRefused,
         Self::StormBroadcast,
@@ -124,6 +131,8 @@ impl DropReason {
         Self::DeviceError,
         Self::NotSegmentable,
         Self::TagFailed,
+        Self::TunnelTagged,
+        Self::TunnelTooBig,
         Self::GatewayMalformed,
         Self::GatewayNoRoute,
     ];
@@ -184,6 +193,7 @@ impl DropReason {
             Self::ReservedDestination => "reserved_destination",
             Self::SamePort => "same_port",
             Self::Isolated => "isolated",
+            Self::SplitHorizon => "split_horizon",
             Self::NoListeners => "no_listeners",
             Self::QueryRefused => "query_refused",
             Self::StormBroadcast => "storm_broadcast",
@@ -195,6 +205,8 @@ impl DropReason {
             Self::DeviceError => "device_error",
             Self::NotSegmentable => "not_segmentable",
             Self::TagFailed => "tag_failed",
+            Self::TunnelTagged => "tunnel_tagged",
+            Self::TunnelTooBig => "tunnel_too_big",
             Self::GatewayMalformed => "gateway_malformed",
             Self::GatewayNoRoute => "gateway_no_route",
         }

@@ -277,10 +277,11 @@ impl fmt::Display for Destination {
             Self::Unknown => f.write_str("unknown"),
             Self::Port { port, isolation } => {
                 write!(f, "on port {port}")?;
-                if *isolation == Isolation::Isolated {
-                    f.write_str(", which is isolated")?;
+                match isolation {
+                    Isolation::Open => Ok(()),
+                    Isolation::Isolated => f.write_str(", which is isolated"),
+                    Isolation::Tunnel => f.write_str(", which leads to another host"),
                 }
-                Ok(())
             }
         }
     }

@@ -309,8 +309,9 @@ impl Harness {
         let Some(network) = program.pick(&self.networks) else {
             return;
         };
-        let isolation = match program.byte() % 3 {
+        let isolation = match program.byte() % 4 {
             0 => Isolation::Isolated,
+            1 => Isolation::Tunnel,
             _ => Isolation::Open,
         };
         let config = PortConfig {

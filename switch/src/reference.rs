@@ -171,9 +171,9 @@ impl Reference {
             return Vec::new();
         };
         let others = self.ports.iter().filter(|(no, port)| {
-            let both_isolated =
-                from.isolation == Isolation::Isolated && port.isolation == Isolation::Isolated;
-            **no != ingress && port.network == from.network && !both_isolated
+            let neither_open =
+                from.isolation != Isolation::Open && port.isolation != Isolation::Open;
+            **no != ingress && port.network == from.network && !neither_open
         });
         others
             .filter_map(|(no, port)| Some((*no, port.form_of(vid)?.shape(data))))
@@ -262,7 +262,15 @@ impl Reference {
             return Ok(Outcome::Flood(reachable));
         };
         let found = reachable.into_iter().find(|(no, _)| *no == egress);
-        let (_, bytes) = found.ok_or(DropReason::Isolated)?;
+        let (_, bytes) = found.ok_or_else(|| {
+            let isolation = |no| self.ports.get(&no).map(|port| port.isolation);
+            let ends = [ingress, egress].map(isolation);
+            if ends == [Some(Isolation::Tunnel); 2] {
+                DropReason::SplitHorizon
+            } else {
+                DropReason::Isolated
+            }
+        })?;
         Ok(Outcome::Forward(egress, bytes))
     }
 }

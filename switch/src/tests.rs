@@ -140,6 +140,44 @@ fn isolated_ports_reach_open_ports_only() {
 }
 
 #[test]
+fn what_came_out_of_a_tunnel_goes_into_none() {
+    let switch = switch();
+    let network = switch.add_network(NETWORK);
+    let tunnel = PortConfig {
+        isolation: Isolation::Tunnel,
+        ..OPEN
+    };
+    let local = switch.add_port(network, OPEN).unwrap();
+    let isolated = switch.add_port(network, ISOLATED).unwrap();
+    let [a, b] = [(); 2].map(|()| switch.add_port(network, tunnel.clone()).unwrap());
+    let mut pipeline = switch.pipeline(0);
+    for (port, station) in [(local, 9), (a, 1), (b, 2), (isolated, 3)] {
+        send(&mut pipeline, NOW, port, MacAddr::BROADCAST, mac(station));
+    }
+    for (ingress, egress) in [
+        (a, vec![local]),
+        (isolated, vec![local]),
+        (local, vec![isolated, a, b]),
+    ] {
+        let egress = egress.into_iter().map(EgressPort::unchanged);
+        assert!(pipeline.flood_set(ingress, FrameVlan::NONE).eq(egress));
+    }
+    let between = send(&mut pipeline, NOW, a, mac(2), mac(1));
+    assert_eq!(between, Verdict::Drop(DropReason::SplitHorizon));
+    let isolated_to_far = send(&mut pipeline, NOW, isolated, mac(2), mac(3));
+    assert_eq!(isolated_to_far, Verdict::Drop(DropReason::Isolated));
+    let inwards = send(&mut pipeline, NOW, a, mac(9), mac(1));
+    assert_eq!(inwards, Verdict::Forward(EgressPort::unchanged(local)));
+    // A station moves from one host to the other, and back home.
+    send(&mut pipeline, NOW, b, MacAddr::BROADCAST, mac(1));
+    let moved = send(&mut pipeline, NOW, local, mac(1), mac(9));
+    assert_eq!(moved, Verdict::Forward(EgressPort::unchanged(b)));
+    send(&mut pipeline, NOW, isolated, MacAddr::BROADCAST, mac(1));
+    let home = send(&mut pipeline, NOW, local, mac(1), mac(9));
+    assert_eq!(home, Verdict::Forward(EgressPort::unchanged(isolated)));
+}
+
+#[test]
 fn a_frame_to_a_reserved_address_is_dropped_but_learned_from() {
     let switch = switch();
     let network = switch.add_network(NETWORK);

@@ -2,7 +2,7 @@
 
 use super::destination::Target;
 use crate::snapshot::Port;
-use crate::{DropReason, EgressPort, FrameVlan, Verdict};
+use crate::{DropReason, EgressPort, FrameVlan, Isolation, Verdict};
 
 #[inline]
 pub(super) fn permit(ingress: &Port, vlan: FrameVlan, target: Target<'_>) -> Verdict {
@@ -13,7 +13,10 @@ pub(super) fn permit(ingress: &Port, vlan: FrameVlan, target: Target<'_>) -> Ver
         Target::Group | Target::Unknown => Verdict::Flood(vlan),
         Target::Port(port) if port.no == ingress.no => Verdict::Drop(DropReason::SamePort),
         Target::Port(port) if !ingress.isolation.permits(port.isolation) => {
-            Verdict::Drop(DropReason::Isolated)
+            Verdict::Drop(match (ingress.isolation, port.isolation) {
+                (Isolation::Tunnel, Isolation::Tunnel) => DropReason::SplitHorizon,
+                _ => DropReason::Isolated,
+            })
         }
         Target::Port(port) => Verdict::Forward(EgressPort {
             port: port.no,
