@@ -242,4 +242,4 @@ fn permit_extensions(l3: &[u8]) -> Result<(), Unreadable> {
 
 #[cfg(test)]
 #[cfg(not(loom))]
-mod tests;
+pub(crate) mod tests;

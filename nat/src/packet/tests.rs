@@ -1,6 +1,6 @@
 //! Packets before and after translation, each built from scratch with every checksum computed.
 
-mod build;
+pub(crate) mod build;
 mod errors;
 mod flows;
 mod fragments;

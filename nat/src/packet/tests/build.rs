@@ -247,6 +247,34 @@ pub(crate) fn link(packet: &[u8]) -> Vec<u8> {
     .concat()
 }
 
+/// Cuts the packet of `spec` into parts whose payloads begin at these places.
+pub(crate) fn cut(spec: &Spec, starts: &[usize]) -> Vec<Vec<u8>> {
+    let payload = spec.l4();
+    let mut parts = Vec::new();
+    for (index, &start) in starts.iter().enumerate() {
+        let stop = starts.get(index + 1).copied().unwrap_or(payload.len());
+        let is_last = stop == payload.len();
+        parts.push(part(spec, start, &payload[start..stop], is_last));
+    }
+    parts
+}
+
+/// A part of the packet of `spec` with this payload.
+pub(crate) fn part(spec: &Spec, start: usize, payload: &[u8], is_last: bool) -> Vec<u8> {
+    let addresses = (spec.ends.src.ip(), spec.ends.dst.ip());
+    let start = u16::try_from(start).unwrap();
+    if spec.is_v6() {
+        let [high, low] = (start | u16::from(!is_last)).to_be_bytes();
+        let header = [spec.protocol(), 0, high, low, 0xde, 0xad, 0xbe, 0xef];
+        return link(&ip_packet(addresses, 44, spec.ttl, &header, payload));
+    }
+    let mut packet = ip_packet(addresses, spec.protocol(), spec.ttl, &[], payload);
+    let field = (start / 8) | (u16::from(!is_last) << 13);
+    packet[6..8].copy_from_slice(&field.to_be_bytes());
+    fill_header_checksum(&mut packet[..20]);
+    link(&packet)
+}
+
 /// Reads a frame and hands it to `then` with what it is.
 pub(crate) fn with_packet<T>(
     bytes: &mut [u8],
