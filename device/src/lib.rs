@@ -11,6 +11,9 @@
 //! - *Namespaces*: [`NetNamespace`] is one that was named by a path or a process, [`NamespaceWatcher`]
 //!   tells when that name has ended, [`Attacher`] makes interfaces in it,
 //!   [`Capabilities`] says beforehand what of this will not work.
+//! - *Uplinks*: [`Tun`] is an interface that the host routes to, [`PacketSocket`] stands on one of the
+//!   host's interfaces. What the host is like tell [`HostLink`], [`HostWatch`], [`listening_ports`] and
+//!   the functions beside them.
 
 mod attach;
 mod backend;
@@ -23,7 +26,7 @@ mod fault;
 mod file_queue;
 mod framing;
 mod fresh_namespace;
-mod host_prefixes;
+mod host;
 mod memory;
 mod namespace;
 mod packet;
@@ -52,7 +55,10 @@ pub use fault::{Faults, FaultyPort, Probability};
 pub use file_queue::FileQueue;
 pub use framing::Framing;
 pub use fresh_namespace::enter_fresh_namespace;
-pub use host_prefixes::prefixes_in_use;
+pub use host::{
+    DefaultRoutes, HostLink, HostWatch, ListeningPort, PortTable, forwards, has_ipv6, holders,
+    host_addresses, listening_ports, prefixes_in_use,
+};
 pub use memory::MemoryPort;
 pub use namespace::{NamespaceError, NamespaceId, NetNamespace};
 pub use packet::{PacketError, PacketSocket, PacketView, take_overflow_count};

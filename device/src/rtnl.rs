@@ -1,4 +1,4 @@
-//! The few rtnetlink requests that configure an interface (`man 7 rtnetlink`).
+//! The few rtnetlink requests that list and configure interfaces (`man 7 rtnetlink`).
 //!
 //! Synchronous: the kernel has acted and answered when a request returns.
 
@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage,
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage,
     NetlinkPayload,
 };
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
@@ -135,6 +135,42 @@ impl RouteSocket {
                     Some(_) => Err(error.to_io()),
                 };
             }
+        }
+    }
+}
+
+/// Has the kernel list something, and hands over each entry.
+pub(crate) fn dump(
+    request: RouteNetlinkMessage,
+    mut each: impl FnMut(RouteNetlinkMessage),
+) -> io::Result<()> {
+    let mut socket = Socket::new(NETLINK_ROUTE)?;
+    socket.bind_auto()?;
+    socket.connect(&SocketAddr::new(0, 0))?;
+    let mut header = NetlinkHeader::default();
+    header.flags = NLM_F_REQUEST | NLM_F_DUMP;
+    let mut message = NetlinkMessage::new(header, NetlinkPayload::from(request));
+    message.finalize();
+    let mut bytes = vec![0; message.buffer_len()];
+    message.serialize(&mut bytes);
+    socket.send(&bytes, 0)?;
+    loop {
+        // One datagram holds many messages, each with its length in front.
+        let (datagram, _) = socket.recv_from_full()?;
+        let mut rest = &datagram[..];
+        while !rest.is_empty() {
+            let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest)
+                .map_err(io::Error::other)?;
+            // Messages begin at multiples of four bytes (`NLMSG_ALIGN`).
+            let len = (message.header.length as usize).next_multiple_of(4);
+            match message.payload {
+                NetlinkPayload::Done(_) => return Ok(()),
+                NetlinkPayload::Error(error) => return Err(error.to_io()),
+                NetlinkPayload::InnerMessage(answer) => each(answer),
+                NetlinkPayload::Noop => {}
+                NetlinkPayload::Overrun(_) | _ => return Err(io::ErrorKind::InvalidData.into()),
+            }
+            rest = rest.get(len.max(1)..).unwrap_or_default();
         }
     }
 }

@@ -10,8 +10,12 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::thread;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
-use tapweave_device::{FileQueue, Framing, PacketSocket, PacketView, Tun, TunSpec};
+use tapweave_device::{
+    DefaultRoutes, FileQueue, Framing, HostLink, HostWatch, PacketSocket, PacketView, Tun, TunSpec,
+    forwards, host_addresses,
+};
 use tapweave_net::{MacAddr, OffloadSet};
 
 use crate::harness::{Place, Test};
@@ -35,11 +39,57 @@ pub(crate) const TESTS: &[Test] = &[
         run: a_tun_goes_with_its_queues_and_the_next_one_finds_a_name,
     },
     Test {
+        name: "an_interface_of_the_host_is_found_and_its_news_heard",
+        place: Place::OwnNamespaces,
+        run: an_interface_of_the_host_is_found_and_its_news_heard,
+    },
+    Test {
         name: "a_station_on_a_lan_sees_no_tagged_frame_and_nothing_for_others",
         place: Place::OwnNamespaces,
         run: a_station_on_a_lan_sees_no_tagged_frame_and_nothing_for_others,
     },
 ];
+
+fn an_interface_of_the_host_is_found_and_its_news_heard() {
+    let host = Sandbox::with_net_namespace();
+    let (_peer, index) = lan(&host);
+    let watch = within(&host, || HostWatch::new().unwrap());
+    let link = || within(&host, || HostLink::by_name("lan0").unwrap());
+    let before = link().unwrap();
+    assert_eq!((before.index, before.mtu), (index, 1500));
+    assert!(within_a_second(|| link().unwrap().is_running));
+    within(&host, || {
+        assert_eq!(HostLink::by_name("lan1").unwrap(), None);
+        assert_eq!(HostLink::by_name("lo").unwrap(), None);
+        let address = (index, "10.9.0.1/24".parse().unwrap());
+        assert!(host_addresses().unwrap().contains(&address));
+        assert_eq!(DefaultRoutes::read().unwrap(), DefaultRoutes::default());
+        assert!(!forwards("0.0.0.0".parse().unwrap()));
+    });
+    watch.drain().unwrap();
+    host.ip("route add default via 10.9.0.3");
+    host.ip("link set lan0 down");
+    assert!(is_readable(&watch));
+    watch.drain().unwrap();
+    assert!(!link().unwrap().is_running);
+    host.ip("link set lan0 up");
+    host.ip("route add default via 10.9.0.3");
+    let routes = within(&host, || DefaultRoutes::read().unwrap());
+    assert_eq!((routes.v4, routes.v6), (true, false));
+    watch.drain().unwrap();
+    host.ip("link delete lan0");
+    assert!(is_readable(&watch));
+    assert_eq!(link(), None);
+}
+
+fn is_readable(watch: &HostWatch) -> bool {
+    let mut fds = [PollFd::new(watch, PollFlags::IN)];
+    let second = Timespec {
+        tv_sec: 1,
+        tv_nsec: 0,
+    };
+    poll(&mut fds, Some(&second)).unwrap() == 1
+}
 
 /// Does something in the network namespace of a sandbox.
 fn within<T: Send>(sandbox: &Sandbox, work: impl FnOnce() -> T + Send) -> T {
