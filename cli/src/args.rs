@@ -9,6 +9,7 @@ use crate::daemon::DaemonArgs;
 use crate::demo::DemoArgs;
 use crate::fdb::FdbCommand;
 use crate::mdb::MdbCommand;
+use crate::nat::NatCommand;
 use crate::network::NetworkCommand;
 use crate::port::PortCommand;
 use crate::sandbox::SandboxCommand;
@@ -82,6 +83,9 @@ pub(crate) enum Request {
     /// Multicast databases: which port listens to which group, and where routers are
     #[command(subcommand)]
     Mdb(MdbCommand),
-    /// Figures of the whole daemon: workers, tables, drops
+    /// Flows that the gateways translate between sandboxes and the world
+    #[command(subcommand)]
+    Nat(NatCommand),
+    /// Figures of the whole daemon: workers, uplink, tables, drops
     Stats,
 }

@@ -1,12 +1,12 @@
 //! `tapweave stats`
 
 use tapweave_control::api::Stats;
-use tapweave_control::datapath::WorkerStats;
+use tapweave_control::datapath::{NatStats, UplinkState, WorkerStats};
 
 use crate::context::Context;
 use crate::output::Form;
 use crate::port;
-use crate::table::Table;
+use crate::table::{Table, optional};
 
 pub(crate) async fn run(context: &mut Context<'_>) -> anyhow::Result<()> {
     let stats = context.client.stats().await?;
@@ -15,8 +15,10 @@ pub(crate) async fn run(context: &mut Context<'_>) -> anyhow::Result<()> {
         Form::Json => output.json(&stats)?,
         Form::Text | Form::Quiet => write!(
             output.writer(),
-            "{}\n{}\n{}",
+            "{}\n{}\n{}\n{}\n{}",
             totals(&stats),
+            uplink(&stats.uplink),
+            nat(&stats.nat),
             workers(&stats),
             tables(&stats)
         )?,
@@ -31,6 +33,35 @@ fn totals(stats: &Stats) -> Table {
     fact("sandboxes", stats.sandboxes);
     fact("ports", stats.ports);
     port::counters(&stats.total, &mut table);
+    table
+}
+
+fn uplink(uplink: &UplinkState) -> Table {
+    let mut table = Table::new(&["UPLINK", &uplink.kind.to_string()]);
+    let mut fact = |name: &str, value: String| table.row([name.to_owned(), value]);
+    fact("interface", optional(uplink.ifname.as_deref()));
+    for address in &uplink.addresses {
+        fact("address", address.to_string());
+    }
+    fact("why", uplink.reason.clone());
+    for step in &uplink.missing {
+        fact("missing", step.clone());
+    }
+    table
+}
+
+fn nat(nat: &NatStats) -> Table {
+    let mut table = Table::new(&["NAT", ""]);
+    let mut fact = |name: &str, value: String| table.row([name.to_owned(), value]);
+    fact("entries", nat.entries.to_string());
+    fact("limit", nat.limit.to_string());
+    for (name, count) in &nat.counters {
+        fact(name, count.to_string());
+    }
+    fact("drops", nat.drops.values().sum::<u64>().to_string());
+    for (reason, count) in &nat.drops {
+        fact(&format!("  {reason}"), count.to_string());
+    }
     table
 }
 

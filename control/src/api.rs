@@ -6,6 +6,7 @@
 mod endpoint;
 mod fdb;
 mod mdb;
+mod nat;
 mod network;
 mod port;
 mod port_mapping;
@@ -16,6 +17,7 @@ mod stats;
 pub use endpoint::{Connect, Disconnect, Endpoint};
 pub use fdb::{FdbAdd, FdbEntryView, FdbFlush, FdbFlushed, FdbKind};
 pub use mdb::{MdbEntryView, MdbKindView};
+pub use nat::{NatFlowView, NatFlush, NatFlushed};
 pub use network::{
     ConfigFrom, ContainerInspect, CreateNetwork, IpamConfig, IpamInspect, NetworkInspect,
     SubnetRequest,

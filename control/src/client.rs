@@ -20,7 +20,8 @@ use tokio::net::UnixStream;
 
 use crate::api::{
     Connect, CreateNetwork, Disconnect, Endpoint, FdbAdd, FdbEntryView, FdbFlush, FdbFlushed,
-    MdbEntryView, NetworkInspect, Port, Problem, Sandbox, Stats, Version,
+    MdbEntryView, NatFlowView, NatFlush, NatFlushed, NetworkInspect, Port, Problem, Sandbox, Stats,
+    Version,
 };
 
 #[cfg(test)]
@@ -259,6 +260,34 @@ impl Client {
     /// See [`ClientError`].
     pub async fn fdb_flush(&self, request: &FdbFlush) -> Result<FdbFlushed, ClientError> {
         self.post("/v1/fdb/flush", request).await
+    }
+
+    /// Shows translated flows of one network, or of all: at most `limit`, or 100,000 if none.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn nat(
+        &self,
+        network: Option<&str>,
+        limit: Option<usize>,
+    ) -> Result<Vec<NatFlowView>, ClientError> {
+        let mut path = of_network("/v1/nat", network);
+        if let Some(limit) = limit {
+            let before = if network.is_some() { '&' } else { '?' };
+            // Writing to a string cannot fail.
+            let _written = write!(path, "{before}limit={limit}");
+        }
+        self.fetch(&path).await
+    }
+
+    /// Forgets translated flows.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn nat_flush(&self, request: &NatFlush) -> Result<NatFlushed, ClientError> {
+        self.post("/v1/nat/flush", request).await
     }
 
     /// Shows the multicast database of one network, or those of all.

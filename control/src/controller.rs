@@ -31,6 +31,7 @@ use crate::turns::Turns;
 use crate::{ControlError, Host, Id};
 
 mod endpoints;
+mod nat;
 mod networks;
 mod publishing;
 mod sandboxes;

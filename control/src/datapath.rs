@@ -22,8 +22,8 @@ use tapweave_switch::{
 mod outside;
 
 pub use outside::{
-    ConnectionLimits, FlowTuple, GatewaySettings, NatFlow, NatStats, PublishedPorts, ReservedPort,
-    Transport, UplinkKind, UplinkState, WayOut,
+    ConnectionLimits, FlowCounters, FlowTuple, GatewaySettings, NatFlow, NatStats, PublishedPorts,
+    ReservedPort, Transport, UplinkKind, UplinkState, WayOut,
 };
 
 /// Where a sandbox's network namespace is found.
@@ -286,9 +286,9 @@ pub trait Datapath: Send + Sync + fmt::Debug + 'static {
     /// `Conflict` when the uplink cannot give one of them; then all is as it was.
     fn set_published(&self, ports: &[PublishedPorts]) -> Result<(), DatapathError>;
 
-    /// Returns the translated flows of a network, or of all, in no order. What is asked for is not
-    /// counted to the end while flows come and go.
-    fn nat_flows(&self, network: Option<NetworkNo>) -> Vec<NatFlow>;
+    /// Returns at most `limit` translated flows of a network, or of all, in no order. Those that come or
+    /// go meanwhile may be missing.
+    fn nat_flows(&self, network: Option<NetworkNo>, limit: usize) -> Vec<NatFlow>;
 
     /// Forgets the translated flows of a network, or of all, and returns how many there were.
     fn nat_flush(&self, network: Option<NetworkNo>) -> usize;

@@ -346,9 +346,10 @@ impl Datapath for MemoryDatapath {
         Ok(())
     }
 
-    fn nat_flows(&self, network: Option<NetworkNo>) -> Vec<NatFlow> {
+    fn nat_flows(&self, network: Option<NetworkNo>, limit: usize) -> Vec<NatFlow> {
         let mut flows = self.state().flows.clone();
         flows.retain(|flow| network.is_none_or(|network| flow.network == network));
+        flows.truncate(limit);
         flows
     }
 

@@ -43,7 +43,7 @@ pub async fn serve(
 }
 
 fn router(controller: Arc<Controller>) -> Router {
-    use routes::{endpoints, networks, sandboxes, tables};
+    use routes::{endpoints, nat, networks, sandboxes, tables};
     Router::new()
         .route("/v1/networks", get(networks::list).post(networks::create))
         .route(
@@ -74,6 +74,8 @@ fn router(controller: Arc<Controller>) -> Router {
             "/v1/fdb/{network}/{mac}",
             axum::routing::delete(tables::fdb_del),
         )
+        .route("/v1/nat", get(nat::list))
+        .route("/v1/nat/flush", post(nat::flush))
         .route("/v1/stats", get(tables::stats))
         .route("/v1/version", get(routes::version))
         .fallback(routes::unknown_path)

@@ -258,7 +258,7 @@ impl Datapath for SwitchDatapath {
         ))
     }
 
-    fn nat_flows(&self, _network: Option<NetworkNo>) -> Vec<NatFlow> {
+    fn nat_flows(&self, _network: Option<NetworkNo>, _limit: usize) -> Vec<NatFlow> {
         Vec::new()
     }
 

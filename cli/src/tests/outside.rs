@@ -78,3 +78,33 @@ fn connection_limits_are_shown() {
     assert!(shown.contains("connection limit  100\n"), "{shown}");
     assert!(shown.contains("connection rate   10/s\n"), "{shown}");
 }
+
+#[test]
+fn translated_flows_are_listed_and_flushed() {
+    let rig = Rig::start();
+    rig.ok("network create net");
+    assert_eq!(
+        rig.ok("nat ls net"),
+        "PROTO  KIND  NETWORK  PORT  ORIGINAL  REPLY  STATE  EXPIRES  PACKETS  BYTES\n"
+    );
+    assert_eq!(rig.json("nat ls --limit 5"), json!([]));
+    assert_eq!(rig.json("nat ls net --limit 5"), json!([]));
+    assert_eq!(rig.refusal("nat ls nine"), "there is no network \"nine\"");
+    assert_eq!(rig.ok("nat flush net"), "0\n");
+    assert_eq!(rig.json("nat flush"), json!({"flushed": 0}));
+    assert_eq!(
+        rig.refusal("nat flush nine"),
+        "there is no network \"nine\""
+    );
+}
+
+#[test]
+fn stats_show_uplink_and_translation() {
+    let rig = Rig::start();
+    let text = rig.ok("stats");
+    assert!(text.contains("UPLINK     tun\n"), "{text}");
+    assert!(text.contains("address    192.0.2.1/32\n"), "{text}");
+    let stats = rig.json("stats");
+    assert_eq!(stats["uplink"]["kind"], "tun");
+    assert_eq!(stats["nat"]["entries"], 0);
+}

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::PortCounters;
 use crate::Name;
-use crate::datapath::WorkerStats;
+use crate::datapath::{NatStats, UplinkState, WorkerStats};
 
 /// Which daemon this is.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -26,6 +26,10 @@ pub struct Stats {
     pub ports: usize,
     /// The forwarding tables, in order of their networks' names.
     pub fdb: Vec<FdbStats>,
+    /// How the networks reach the world.
+    pub uplink: UplinkState,
+    /// What the gateways translate.
+    pub nat: NatStats,
     /// The worker threads.
     pub workers: Vec<WorkerStats>,
     /// The counters of all ports that exist, added up.

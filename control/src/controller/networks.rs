@@ -159,7 +159,6 @@ fn gateway(addresses: &NetworkAddresses, way_out: WayOut) -> Option<GatewaySetti
         mac: derived_mac(subnets.first()?.gateway()),
         addresses: subnets.iter().map(gateway_address).collect(),
         way_out,
-        advertises: true,
     })
 }
 

@@ -199,6 +199,8 @@ impl Controller {
             sandboxes,
             ports: endpoints.len(),
             fdb,
+            uplink: self.datapath.uplink(),
+            nat: self.datapath.nat_stats(),
             workers: self.datapath.worker_stats(),
             total,
         }

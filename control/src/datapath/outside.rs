@@ -24,8 +24,6 @@ pub struct GatewaySettings {
     pub addresses: Vec<IpNet>,
     /// Where it routes to.
     pub way_out: WayOut,
-    /// Whether it announces itself as a router of the IPv6 subnets (RFC 4861 §6.2).
-    pub advertises: bool,
 }
 
 /// Where the gateway of a network routes to.
@@ -158,9 +156,11 @@ pub struct ReservedPort {
 /// A flow that the gateway translates.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NatFlow {
-    /// The network of its inner side.
+    /// How it came to be: `masqueraded`, `published`, `hairpin`.
+    pub kind: &'static str,
+    /// The network of its inner side; of the one who opened it, if it has two.
     pub network: NetworkNo,
-    /// The sandbox's address.
+    /// The address of the sandbox there.
     pub inner: IpAddr,
     /// The protocol: `tcp`, `udp`, `icmp`, `icmpv6`.
     pub protocol: &'static str,
@@ -172,10 +172,19 @@ pub struct NatFlow {
     pub state: &'static str,
     /// When it is forgotten if nothing comes.
     pub expires: Duration,
-    /// Packets in the direction of `original` and of `reply`.
-    pub packets: [u64; 2],
-    /// Bytes of those.
-    pub bytes: [u64; 2],
+    /// What went in the direction of `original`.
+    pub sent: FlowCounters,
+    /// What went in the direction of `reply`.
+    pub received: FlowCounters,
+}
+
+/// What a flow carried in one direction.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct FlowCounters {
+    /// Packets.
+    pub packets: u64,
+    /// Bytes of those, from the IP header on.
+    pub bytes: u64,
 }
 
 /// The addresses of a flow in one direction, before anything is translated.

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::{BindError, ControlSocket, serve};
-use crate::api::{Connect, CreateNetwork, Disconnect, FdbAdd, FdbFlush};
+use crate::api::{Connect, CreateNetwork, Disconnect, FdbAdd, FdbFlush, NatFlush};
 use crate::client::{Client, ClientError};
 use crate::datapath::NamespaceRef;
 use crate::memory::{MemoryDatapath, MemoryHost};
@@ -144,6 +144,10 @@ async fn every_request_of_the_client_reaches_the_controller() {
     );
     client.fdb_del("net", mac, None).await.unwrap_err();
     client.fdb_del("net", mac, add.vlan).await.unwrap();
+    assert_eq!(client.nat(Some("net"), Some(9)).await.unwrap(), []);
+    assert_eq!(client.nat(None, Some(9)).await.unwrap(), []);
+    let flushed = client.nat_flush(&NatFlush::default()).await.unwrap();
+    assert_eq!(flushed.flushed, 0);
     assert_eq!(client.stats().await.unwrap().ports, 1);
     assert_eq!(client.version().await.unwrap().api, "v1");
     let disconnect = Disconnect {

@@ -15,7 +15,6 @@ fn a_gateway_has_an_address_of_each_subnet_and_a_mac_that_can_be_foreseen() {
             "fd00::1/64".parse().unwrap(),
         ],
         way_out: WayOut::Masquerade,
-        advertises: true,
     };
     assert_eq!(rig.datapath.networks()[0].gateway, Some(expected));
     let like_the_gateway = Connect {
