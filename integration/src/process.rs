@@ -108,9 +108,18 @@ impl Background {
     ///
     /// When the process ends or [`wait::SOON`] passes without such a line.
     pub fn line(&mut self, text: &str) -> Result<String> {
+        self.line_within(text, wait::SOON)
+    }
+
+    /// As [`Background::line`] with another time, in which each line has to come.
+    ///
+    /// # Errors
+    ///
+    /// As [`Background::line`].
+    pub fn line_within(&mut self, text: &str, limit: Duration) -> Result<String> {
         let mut said = String::new();
         loop {
-            match self.lines.recv_timeout(wait::SOON) {
+            match self.lines.recv_timeout(limit) {
                 Ok(line) if line.contains(text) => return Ok(line),
                 Ok(line) => {
                     said.push_str(&line);

@@ -159,6 +159,21 @@ pub fn tcp(lab: &Lab, from: &Sandbox, to: &Sandbox, to_ip: IpAddr, len: usize) -
     Stream::start(lab, from, to, to_ip, len)?.finish()
 }
 
+/// As [`tcp`], to an address other than that on which the server listens.
+///
+/// # Errors
+///
+/// As [`tcp`].
+pub fn tcp_by(
+    lab: &Lab,
+    from: &Sandbox,
+    to: &Sandbox,
+    [own_ip, to_ip]: [IpAddr; 2],
+    len: usize,
+) -> Result<()> {
+    Stream::start_by(lab, from, to, [own_ip, to_ip], len)?.finish()
+}
+
 /// A TCP connection that is being used.
 #[derive(Debug)]
 pub struct Stream {
@@ -179,9 +194,19 @@ impl Stream {
         to_ip: IpAddr,
         len: usize,
     ) -> Result<Self> {
+        Self::start_by(lab, from, to, [to_ip; 2], len)
+    }
+
+    fn start_by(
+        lab: &Lab,
+        from: &Sandbox,
+        to: &Sandbox,
+        [own_ip, to_ip]: [IpAddr; 2],
+        len: usize,
+    ) -> Result<Self> {
         let (from_name, to_name) = (from.name(), to.name());
         let mut server = python(to, TCP);
-        server.args(["serve", &to_ip.to_string(), L4_PORT]);
+        server.args(["serve", &own_ip.to_string(), L4_PORT]);
         let log = lab.file(format!("tcp-{from_name}-{to_name}.server.log"));
         let mut server = Background::start(&mut server, &log)?;
         server.line("ready")?;

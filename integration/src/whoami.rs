@@ -67,7 +67,7 @@ pub fn ask(
     to: SocketAddr,
     source_port: u16,
 ) -> Result<SocketAddr> {
-    let mut command = question(from, transport, to, source_port);
+    let mut command = question(from, transport, to, source_port, "2");
     let answer = expect_success(&mut command, "")
         .with_context(|| format!("{} asks {to} by {}", from.name(), transport.name()))?;
     let parts = answer.trim().split_once(' ');
@@ -79,9 +79,9 @@ pub fn ask(
 ///
 /// # Errors
 ///
-/// When it answers.
+/// When it answers within a short time.
 pub fn no_answer(from: &Sandbox, transport: Transport, to: SocketAddr) -> Result<()> {
-    let output = run(&mut question(from, transport, to, 0), "")?;
+    let output = run(&mut question(from, transport, to, 0, "0.3"), "")?;
     ensure!(
         !output.status.success(),
         "{} was answered by {to} over {}",
@@ -96,12 +96,14 @@ fn question(
     transport: Transport,
     to: SocketAddr,
     source_port: u16,
+    patience: &str,
 ) -> std::process::Command {
     let mut command = python(from, WHOAMI);
     command.args(["ask", transport.name()]).args([
         to.ip().to_string(),
         to.port().to_string(),
         source_port.to_string(),
+        patience.to_owned(),
     ]);
     command
 }

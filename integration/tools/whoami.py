@@ -1,5 +1,5 @@
 """Tells clients which address they have. `serve IP[,IP…] PORT[-END]` answers every line (TCP) and every
-datagram (UDP) with the client's address and port; `ask tcp|udp IP PORT [SOURCE_PORT]` prints the answer."""
+datagram (UDP) with the client's address and port; `ask tcp|udp IP PORT SOURCE_PORT SECONDS` prints the answer."""
 import selectors
 import socket
 import sys
@@ -53,10 +53,10 @@ def serve(ips, ports):
             key.data(key.fileobj)
 
 
-def ask(protocol, ip, port, source_port):
+def ask(protocol, ip, port, source_port, patience):
     kind = socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM
     with bound(kind, "::" if ":" in ip else "0.0.0.0", source_port) as here:
-        here.settimeout(2)
+        here.settimeout(patience)
         here.connect((ip, port))
         here.sendall(b"who am I?\n")
         print(here.recv(4096).decode().strip())
@@ -71,4 +71,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "serve":
         serve(sys.argv[2].split(","), ports(sys.argv[3]))
     else:
-        ask(sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5]) if len(sys.argv) > 5 else 0)
+        ask(sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5]), float(sys.argv[6]))
