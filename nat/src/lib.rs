@@ -7,6 +7,9 @@
 #![forbid(unsafe_code)]
 
 pub mod fragments;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod packet;
 pub mod table;
 

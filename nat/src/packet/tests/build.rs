@@ -247,6 +247,49 @@ pub(crate) fn link(packet: &[u8]) -> Vec<u8> {
     .concat()
 }
 
+/// An ICMP error of this type from `src`, to the source of `quoted`, with these octets after it.
+pub(crate) fn error_frame(
+    kind: u8,
+    src: IpAddr,
+    quoted: &Spec,
+    len: usize,
+    extension: &[u8],
+) -> Vec<u8> {
+    let packet = quoted.packet();
+    let quote = packet.get(..len).unwrap_or(&packet);
+    error_about(
+        kind,
+        src,
+        quoted.ends.src.ip(),
+        &[quote, extension].concat(),
+    )
+}
+
+pub(crate) fn error_about(kind: u8, src: IpAddr, dst: IpAddr, quote: &[u8]) -> Vec<u8> {
+    let mut message = [&[kind, 1, 0, 0, 0, 0, 0x05, 0xdc], quote].concat();
+    let protocol = if src.is_ipv6() { 58 } else { 1 };
+    let pseudo = match (src, dst) {
+        (IpAddr::V6(src), IpAddr::V6(dst)) => {
+            let len = u32::try_from(message.len()).unwrap().to_be_bytes();
+            [&src.octets()[..], &dst.octets(), &len, &[0, 0, 0, 58]].concat()
+        }
+        _ => Vec::new(),
+    };
+    let checksum = !sum(&[&pseudo, &message]);
+    message[2..4].copy_from_slice(&checksum.to_be_bytes());
+    link(&ip_packet((src, dst), protocol, 64, &[], &message))
+}
+
+/// The types of ICMP errors that are translated.
+pub(crate) const fn error_types(is_v6: bool) -> &'static [u8] {
+    if is_v6 { &[1, 2, 3, 4] } else { &[3, 11, 12] }
+}
+
+/// Bytes of the IP header without options or extension headers.
+pub(crate) fn header_len(spec: &Spec) -> usize {
+    if spec.is_v6() { 40 } else { 20 }
+}
+
 /// Cuts the packet of `spec` into parts whose payloads begin at these places.
 pub(crate) fn cut(spec: &Spec, starts: &[usize]) -> Vec<Vec<u8>> {
     let payload = spec.l4();

@@ -6,37 +6,10 @@ use proptest::prelude::*;
 use tapweave_net::{IpProtocol, Offload};
 
 use super::build::{
-    Kind, LINK_LEN, Spec, any_ends, any_translation, end, ends, fill_header_checksum, ip_packet,
-    link, read, sum, with_packet,
+    Kind, LINK_LEN, Spec, any_ends, any_translation, end, ends, error_about, error_frame,
+    error_types, fill_header_checksum, header_len, read, with_packet,
 };
 use crate::packet::{Ends, ErrorEnds, Packet, QueryKind, Unreadable, rewrite_error};
-
-/// An ICMP error of this type from `src`, to the source of `quoted`, with these octets after it.
-fn error_frame(kind: u8, src: IpAddr, quoted: &Spec, len: usize, extension: &[u8]) -> Vec<u8> {
-    let packet = quoted.packet();
-    let quote = packet.get(..len).unwrap_or(&packet);
-    error_about(
-        kind,
-        src,
-        quoted.ends.src.ip(),
-        &[quote, extension].concat(),
-    )
-}
-
-fn error_about(kind: u8, src: IpAddr, dst: IpAddr, quote: &[u8]) -> Vec<u8> {
-    let mut message = [&[kind, 1, 0, 0, 0, 0, 0x05, 0xdc], quote].concat();
-    let protocol = if src.is_ipv6() { 58 } else { 1 };
-    let pseudo = match (src, dst) {
-        (IpAddr::V6(src), IpAddr::V6(dst)) => {
-            let len = u32::try_from(message.len()).unwrap().to_be_bytes();
-            [&src.octets()[..], &dst.octets(), &len, &[0, 0, 0, 58]].concat()
-        }
-        _ => Vec::new(),
-    };
-    let checksum = !sum(&[&pseudo, &message]);
-    message[2..4].copy_from_slice(&checksum.to_be_bytes());
-    link(&ip_packet((src, dst), protocol, 64, &[], &message))
-}
 
 fn translated(mut bytes: Vec<u8>, quoted: &Spec, to: &ErrorEnds) -> Vec<u8> {
     with_packet(&mut bytes, Offload::NONE, |frame, parsed, packet| {
@@ -50,10 +23,6 @@ fn translated(mut bytes: Vec<u8>, quoted: &Spec, to: &ErrorEnds) -> Vec<u8> {
     })
     .unwrap();
     bytes
-}
-
-const fn error_types(is_v6: bool) -> &'static [u8] {
-    if is_v6 { &[1, 2, 3, 4] } else { &[3, 11, 12] }
 }
 
 proptest! {
@@ -73,7 +42,7 @@ proptest! {
         } else {
             router.to_be_bytes().into()
         };
-        let header_len = if quoted.is_v6() { 40 } else { 20 };
+        let header_len = header_len(&quoted);
         let whole = quoted.packet().len();
         let len = header_len + 8 + cut.index(whole - header_len - 7);
         // Half a checksum cannot follow.
@@ -283,7 +252,7 @@ fn no_quotation_is_read_beyond_its_end() {
                         Packet::Flow(_) | Packet::Later(_) => false,
                     },
                 );
-            let header_len = if sent.is_v6() { 40 } else { 20 };
+            let header_len = header_len(&sent);
             assert_eq!(outcome.is_ok(), len >= header_len + 8, "{len}");
             assert!(bytes.ends_with(&[0xa5; 9]));
             assert!(bytes.len() > LINK_LEN);
