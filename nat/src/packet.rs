@@ -22,7 +22,7 @@
 //! - TCP, UDP and ICMP for IPv6 cover the addresses (pseudo-header) and the ports or the identifier.
 //!   ICMP for IPv4 has no pseudo-header.
 //! - A UDP checksum of zero says that there is none and stays zero; one that comes out as zero is
-//!   written as 0xffff (RFC 768).
+//!   written as 0xffff (RFC 768). So is one of ICMP for IPv4, since a whole echo reply may be zero.
 //! - A [partial](tapweave_net::ChecksumOffload::Partial) checksum, which a sandbox left to a device,
 //!   holds the sum of the pseudo-header only, not inverted: it follows the addresses and not the ports.
 //!   So a super-frame is translated once for all of its segments, and nothing of its payload is read.

@@ -72,7 +72,12 @@ impl L4Checksum {
                 change.addresses.and(change.header).apply(old)
             }
             (Self::Complete, Transport::Udp) => change.addresses.and(change.header).apply_udp(old),
-            (Self::Complete, Transport::Icmpv4) => change.header.apply(old),
+            // An echo reply may be all zero, and its checksum is 0xffff then, as nothing but the sum
+            // of nothing is zero. Over other data both mean the same number.
+            (Self::Complete, Transport::Icmpv4) => match change.header.apply(old) {
+                0 => 0xffff,
+                checksum => checksum,
+            },
             (Self::Partial, Transport::Icmpv4) => old,
             (Self::Partial, Transport::Tcp | Transport::Udp | Transport::Icmpv6) => {
                 change.addresses.apply_partial(old)

@@ -65,6 +65,11 @@ pub(crate) fn sum(parts: &[&[u8]]) -> u16 {
     u16::try_from(sum).unwrap()
 }
 
+/// The same number, never written as zero.
+const fn nonzero(checksum: u16) -> u16 {
+    if checksum == 0 { 0xffff } else { checksum }
+}
+
 fn octets(address: IpAddr) -> Vec<u8> {
     match address {
         IpAddr::V4(address) => address.octets().to_vec(),
@@ -151,11 +156,9 @@ impl Spec {
         let checksum = match (self.state, self.kind) {
             (_, Kind::UdpWithoutChecksum) => 0,
             (State::Partial, _) => sum(&[&pseudo]),
-            (State::Complete, Kind::Udp) => match !sum(&[&pseudo, &l4]) {
-                0 => 0xffff,
-                checksum => checksum,
-            },
-            (State::Complete, _) => !sum(&[&pseudo, &l4]),
+            (State::Complete, Kind::Tcp) => !sum(&[&pseudo, &l4]),
+            (State::Complete, Kind::Query(_)) if self.is_v6() => !sum(&[&pseudo, &l4]),
+            (State::Complete, Kind::Udp | Kind::Query(_)) => nonzero(!sum(&[&pseudo, &l4])),
         };
         let at = self.checksum_at();
         l4[at..at + 2].copy_from_slice(&checksum.to_be_bytes());
@@ -275,7 +278,10 @@ pub(crate) fn error_about(kind: u8, src: IpAddr, dst: IpAddr, quote: &[u8]) -> V
         }
         _ => Vec::new(),
     };
-    let checksum = !sum(&[&pseudo, &message]);
+    let checksum = match !sum(&[&pseudo, &message]) {
+        checksum if src.is_ipv4() => nonzero(checksum),
+        checksum => checksum,
+    };
     message[2..4].copy_from_slice(&checksum.to_be_bytes());
     link(&ip_packet((src, dst), protocol, 64, &[], &message))
 }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use tapweave_net::{IpProtocol, Offload, ParsedFrame, Splitter, TcpFlags, checksum};
 
-use super::build::{Kind, LINK_LEN, Spec, State, any_translation, ends, read, with_packet};
+use super::build::{Kind, LINK_LEN, Spec, State, any_translation, ends, read, sum, with_packet};
 use crate::packet::{Ends, Hop, L4, Packet, QueryKind, RewriteError, rewrite, take_hop};
 
 fn translated(spec: &Spec, to: &Ends) -> Vec<u8> {
@@ -171,6 +171,37 @@ fn rfc_5508_req_1_queries_are_told_apart_by_their_identifier() {
             }
         }
     }
+}
+
+#[test]
+fn the_checksum_of_an_echo_reply_that_becomes_all_zero_is_not_zero() {
+    let reply = ends("192.0.2.1:0", "198.51.100.7:1024");
+    let mut spec = Spec::new(Kind::Query(QueryKind::Reply), reply, &[0; 8]);
+    let zero_sequence = |spec: &Spec| {
+        let mut bytes = spec.frame();
+        let icmp = &mut bytes[LINK_LEN + 20..];
+        icmp[2..4].fill(0);
+        icmp[7] = 0;
+        let checksum = match !sum(&[icmp]) {
+            0 => 0xffff,
+            checksum => checksum,
+        };
+        icmp[2..4].copy_from_slice(&checksum.to_be_bytes());
+        bytes
+    };
+    let mut bytes = zero_sequence(&spec);
+    spec.ends = ends("192.0.2.1:0", "10.0.0.2:0");
+    with_packet(&mut bytes, Offload::NONE, |frame, parsed, packet| {
+        let Packet::Flow(flow) = packet else {
+            panic!("no flow")
+        };
+        rewrite(frame, parsed, &flow, &spec.ends).unwrap();
+    })
+    .unwrap();
+    assert_eq!(bytes, zero_sequence(&spec));
+    let parsed = ParsedFrame::parse(&bytes).unwrap();
+    let verdict = checksum::verify_transport(&bytes, &parsed);
+    assert_eq!(verdict, checksum::Verification::Right);
 }
 
 #[test]
