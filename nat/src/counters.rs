@@ -14,6 +14,9 @@ pub struct NatStats {
     pub translated: u64,
     /// Mappings that were made: each claimed an external port or ICMP identifier.
     pub mappings_added: u64,
+    /// Mappings that lost their port to new ones, because no port was free and none of their flows was
+    /// established.
+    pub mappings_yielded: u64,
     /// Flows that were made.
     pub flows_added: u64,
     /// Flows that gave way to others because the table was full.
@@ -45,6 +48,7 @@ pub(crate) struct Counters {
 pub(crate) struct Shard {
     pub(crate) translated: Counter,
     pub(crate) mappings_added: Counter,
+    pub(crate) mappings_yielded: Counter,
     pub(crate) flows_added: Counter,
     pub(crate) flows_evicted: Counter,
     pub(crate) tcp_out_of_window: Counter,
@@ -94,6 +98,7 @@ impl Counters {
         for shard in &self.shards {
             total.translated += shard.translated.value();
             total.mappings_added += shard.mappings_added.value();
+            total.mappings_yielded += shard.mappings_yielded.value();
             total.flows_added += shard.flows_added.value();
             total.flows_evicted += shard.flows_evicted.value();
             total.tcp_out_of_window += shard.tcp_out_of_window.value();

@@ -16,11 +16,25 @@ pub mod table;
 mod config;
 mod counters;
 mod drop;
+mod expiry;
+mod flow;
+mod host;
+mod keyed;
+mod label;
 mod listing;
+mod mapping;
 mod nat;
+mod new_flow;
+mod ports;
 mod rules;
+mod share;
+mod tcp;
 mod tcp_state;
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests;
 mod timeouts;
+mod translate;
 mod verdict;
 
 pub use config::{Limits, NatConfig};

@@ -19,6 +19,26 @@ pub struct FlowFilter {
     pub address: Option<IpAddr>,
 }
 
+impl FlowFilter {
+    /// Tells whether `flow` is meant.
+    pub fn fits(&self, flow: &FlowEntry) -> bool {
+        let ends = [
+            flow.original.src,
+            flow.original.dst,
+            flow.reply.src,
+            flow.reply.dst,
+        ];
+        self.network
+            .is_none_or(|network| [flow.opened_in, flow.answered_in].contains(&Some(network)))
+            && self
+                .protocol
+                .is_none_or(|protocol| flow.protocol == protocol)
+            && self
+                .address
+                .is_none_or(|address| ends.iter().any(|end| end.ip() == address))
+    }
+}
+
 /// Where a packet comes from and goes to. The port of an ICMP query is its identifier, on the side of
 /// the one who asks.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -46,7 +66,7 @@ pub struct FlowEntry {
     pub reply: Endpoints,
     /// What is known of its state.
     pub state: FlowState,
-    /// After which time without packets it ends.
+    /// After which time without packets it ends. Zero for a mapping, which lives as long as its flows.
     pub expires_in: Duration,
     /// Packets in the original direction.
     pub original_packets: u64,
@@ -68,6 +88,8 @@ pub enum FlowKind {
     Masqueraded,
     /// A flow to a published port, opened from the outside.
     Published,
+    /// A TCP connection to a mapping, opened from the outside.
+    Admitted,
     /// A flow from a sandbox to a sandbox by an external address.
     Hairpin,
 }
@@ -90,6 +112,7 @@ impl FlowKind {
             Self::Mapping => "mapping",
             Self::Masqueraded => "masqueraded",
             Self::Published => "published",
+            Self::Admitted => "admitted",
             Self::Hairpin => "hairpin",
         }
     }

@@ -1,9 +1,13 @@
 //! The translation, as the gateway calls it.
 
+use core::fmt;
+
 use tapweave_net::{Frame, NetworkNo, ParsedFrame, Timestamp};
 
 use crate::counters::Counters;
-use crate::{FlowEntry, FlowFilter, In, Masquerade, NatConfig, NatDrop, NatRules, NatStats, Out};
+use crate::mapping::Pressure;
+use crate::table::{Entry, Insert, PairTable};
+use crate::{In, NatConfig, NatDrop, NatRules, NatStats, Out};
 
 /// What every packet of a batch has in common.
 #[derive(Clone, Copy, Debug)]
@@ -21,10 +25,11 @@ pub struct Pass<'a> {
 ///
 /// All methods take `&self`: any number of workers translate at the same time, and the control side
 /// lists and flushes meanwhile. Nothing but the listing allocates, and nothing waits.
-#[derive(Debug)]
 pub struct Nat {
-    config: NatConfig,
-    counters: Counters,
+    pub(crate) config: NatConfig,
+    pub(crate) table: PairTable,
+    pub(crate) counters: Counters,
+    pub(crate) pressure: Pressure,
 }
 
 impl Nat {
@@ -32,13 +37,26 @@ impl Nat {
     pub fn new(config: NatConfig) -> Self {
         Self {
             config,
+            table: PairTable::new(config.flow_limit, config.seed),
             counters: Counters::new(config.worker_count),
+            pressure: Pressure::default(),
         }
     }
 
     /// Returns how it was made.
     pub const fn config(&self) -> &NatConfig {
         &self.config
+    }
+
+    /// Returns how many records the table holds: flows, mappings, and one for each sandbox that has
+    /// limits. Expired ones count until they are swept.
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Tells whether there is no record at all.
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
     }
 
     /// Translates a packet that a sandbox of `network` sent and that leaves the network, in place.
@@ -49,6 +67,7 @@ impl Nat {
     /// # Errors
     ///
     /// Why the packet must be dropped. The drop is counted here, and the frame is unchanged.
+    #[inline]
     pub fn translate_out(
         &self,
         pass: &Pass<'_>,
@@ -57,11 +76,14 @@ impl Nat {
         parsed: &ParsedFrame,
         emit: &mut dyn FnMut(&mut Frame<'_>, Out),
     ) -> Result<Out, NatDrop> {
-        let _ = (frame, parsed, emit);
-        match pass.rules.masquerade(network) {
-            Some(Masquerade::No) => Ok(Out::Untranslated),
-            Some(Masquerade::Yes) | None => Err(self.drop(pass, NatDrop::NoExternalAddress)),
+        let verdict = self.out(pass, network, frame, parsed, emit);
+        let counters = self.counters.shard(pass.worker);
+        match verdict {
+            Ok(Out::ToUplink | Out::Hairpin { .. }) => counters.translated.add_one(),
+            Ok(Out::Untranslated | Out::Local | Out::Held) => {}
+            Err(drop) => counters.count_drop(drop),
         }
+        verdict
     }
 
     /// Translates a packet that came from an uplink, in place.
@@ -72,6 +94,7 @@ impl Nat {
     /// # Errors
     ///
     /// Why the packet must be dropped. The drop is counted here, and the frame is unchanged.
+    #[inline]
     pub fn translate_in(
         &self,
         pass: &Pass<'_>,
@@ -79,36 +102,14 @@ impl Nat {
         parsed: &ParsedFrame,
         emit: &mut dyn FnMut(&mut Frame<'_>, In),
     ) -> Result<In, NatDrop> {
-        let _ = (frame, parsed, emit);
-        Err(self.drop(pass, NatDrop::NoMapping))
-    }
-
-    /// Removes up to `budget` records whose time is over; tells how many. To be called about once a
-    /// second; expired flows are not found in between either.
-    pub fn poll_expiry(&self, now: Timestamp, budget: usize) -> usize {
-        let _ = (now, budget);
-        0
-    }
-
-    /// Returns the flows and mappings that fit `filter`, in no particular order.
-    pub fn flows(&self, now: Timestamp, filter: &FlowFilter) -> Vec<FlowEntry> {
-        let _ = (now, filter);
-        Vec::new()
-    }
-
-    /// Removes the flows that fit `filter`, and the mappings that nothing uses then; tells how many
-    /// flows it were.
-    pub fn flush(&self, filter: &FlowFilter) -> usize {
-        let _ = filter;
-        0
-    }
-
-    /// Removes what `rules` would not make any more: flows and mappings of an external address that is
-    /// gone, mappings of ports that are published or reserved now, flows of published ports that lead
-    /// elsewhere now. To be called after the rules were changed; tells how many flows it were.
-    pub fn retire(&self, rules: &NatRules) -> usize {
-        let _ = rules;
-        0
+        let verdict = self.inward(pass, frame, parsed, emit);
+        let counters = self.counters.shard(pass.worker);
+        match verdict {
+            Ok(In::To { .. }) => counters.translated.add_one(),
+            Ok(In::Untranslated | In::Local | In::Held) => {}
+            Err(drop) => counters.count_drop(drop),
+        }
+        verdict
     }
 
     /// Returns what was counted, summed over the workers.
@@ -116,8 +117,23 @@ impl Nat {
         self.counters.total()
     }
 
-    fn drop(&self, pass: &Pass<'_>, reason: NatDrop) -> NatDrop {
-        self.counters.shard(pass.worker).count_drop(reason);
-        reason
+    /// Inserts a record, and gives back what those had a share in that are removed for it.
+    pub(crate) fn insert(&self, pass: &Pass<'_>, entry: &Entry) -> Insert<'_> {
+        self.table.insert(pass.now, entry, |gone| {
+            if gone.expires > pass.now {
+                self.counters.shard(pass.worker).flows_evicted.add_one();
+            }
+            self.forget(gone);
+        })
+    }
+}
+
+impl fmt::Debug for Nat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Nat")
+            .field("config", &self.config)
+            .field("table", &self.table)
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
     }
 }

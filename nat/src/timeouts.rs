@@ -21,11 +21,12 @@ pub struct Timeouts {
     /// TCP after a RST that was in window: 4 min, and other packets of the connection do not prolong it
     /// (RFC 7857 §2.2).
     pub tcp_reset: Duration,
-    /// UDP: at least 2 min, 5 min recommended (RFC 4787 REQ-5).
+    /// UDP in use: at least 2 min, 5 min recommended (RFC 4787 REQ-5). In use is what the opener has sent to
+    /// again after an answer.
     pub udp: Duration,
-    /// UDP to ports 0 to 1023 that was never answered, such as a lost query for a name. RFC 4787 REQ-5
-    /// (a) allows less than two minutes for well-known ports only.
-    pub udp_well_known: Duration,
+    /// UDP that went back and forth at most once, such as a query for a name: at least 2 min (RFC 4787
+    /// REQ-5).
+    pub udp_brief: Duration,
     /// ICMP queries: at least 60 s (RFC 5508 REQ-2).
     pub icmp_query: Duration,
 }
@@ -43,7 +44,7 @@ impl Default for Timeouts {
             tcp_syn: Duration::from_mins(4),
             tcp_reset: Duration::from_mins(4),
             udp: Duration::from_mins(5),
-            udp_well_known: Duration::from_secs(30),
+            udp_brief: Duration::from_mins(2),
             icmp_query: Duration::from_mins(1),
         }
     }

@@ -44,6 +44,12 @@ impl TcpSegment {
         }
     }
 
+    /// Tells whether this is the first segment that an end sends to open a connection.
+    #[inline]
+    pub fn is_opening(&self) -> bool {
+        self.flags.contains(TcpFlags::SYN) && !self.flags.contains(TcpFlags::ACK)
+    }
+
     /// Returns the sequence numbers that the segment takes: its payload, one for SYN and one for FIN
     /// (RFC 9293 §3.4).
     #[inline]

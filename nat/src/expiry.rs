@@ -1,0 +1,179 @@
+//! How flows end: by their time, by request, because the rules changed; and how they outlive a restart.
+
+use tapweave_net::{NetworkNo, Timestamp};
+
+use crate::flow::{host_of, opener_ends, server_ends, state_of};
+use crate::label::{Kind, Label};
+use crate::nat::Nat;
+use crate::table::{Endpoint, Entry, Insert, Snapshot, Tuple};
+use crate::{Endpoints, FlowEntry, FlowFilter, FlowKind, NatRules};
+
+impl Nat {
+    /// Looks at up to `budget` records and removes those whose time is over; tells how many. To be called
+    /// often enough that a full round takes a few seconds. In between, expired flows are not found, but
+    /// their mappings are.
+    pub fn poll_expiry(&self, now: Timestamp, budget: usize) -> usize {
+        let budget = u32::try_from(budget).unwrap_or(u32::MAX);
+        let sweep = self.table.sweep(now, budget, |gone| self.forget(gone));
+        sweep.removed
+    }
+
+    /// Returns the flows and mappings that fit `filter`, in no particular order.
+    pub fn flows(&self, now: Timestamp, filter: &FlowFilter) -> Vec<FlowEntry> {
+        self.table
+            .entries(now)
+            .filter_map(|(_, entry)| FlowEntry::of(&entry, now))
+            .filter(|flow| filter.fits(flow))
+            .collect()
+    }
+
+    /// Removes the flows that fit `filter`, and with them the mappings that nothing uses any longer; tells
+    /// how many flows it were.
+    pub fn flush(&self, filter: &FlowFilter) -> usize {
+        self.remove_flows(|entry| {
+            FlowEntry::of(entry, Timestamp::ZERO).is_some_and(|flow| filter.fits(&flow))
+        })
+    }
+
+    /// Removes what `rules` would not make any more: flows by an external address that is gone, by the
+    /// mapping of a port that is published or reserved now, or by a published port that leads elsewhere
+    /// now, and the mappings that nothing uses any longer. To be called after the rules were changed;
+    /// tells how many flows it were.
+    pub fn retire(&self, rules: &NatRules) -> usize {
+        self.remove_flows(|entry| is_stale(entry, rules))
+    }
+
+    /// Returns all flows as plain values, for a restart.
+    pub fn snapshot(&self, now: Timestamp) -> Snapshot {
+        let mut snapshot = self.table.snapshot(now);
+        snapshot
+            .entries
+            .retain(|(_, entry)| Label::from_u32(entry.label).is_flow());
+        snapshot
+    }
+
+    /// Takes in the flows of a snapshot with as much time left as they had, and tells how many came in.
+    /// `renumber` returns the present number of a network, `None` when it is gone. Mappings and the
+    /// counts of sandboxes follow from the flows; limits are not asked.
+    pub fn restore(
+        &self,
+        snapshot: &Snapshot,
+        now: Timestamp,
+        mut renumber: impl FnMut(NetworkNo) -> Option<NetworkNo>,
+    ) -> usize {
+        let mut renumbered = |tuple: &mut Tuple| match tuple.realm.network() {
+            None => true,
+            Some(old) => renumber(old).is_some_and(|new| {
+                tuple.realm = crate::table::Realm::of(new);
+                true
+            }),
+        };
+        let mut count = 0;
+        for (_, entry) in &snapshot.entries {
+            let mut entry = *entry;
+            entry.expires = now + entry.expires.since(snapshot.taken);
+            let is_known = renumbered(&mut entry.original) && renumbered(&mut entry.reply);
+            if is_known && Label::from_u32(entry.label).is_flow() && self.restore_one(now, &entry) {
+                count += 1;
+            }
+        }
+        count
+    }
+
+    fn restore_one(&self, now: Timestamp, entry: &Entry) -> bool {
+        let label = Label::from_u32(entry.label);
+        let has = |holds: bool, (internal, external)| {
+            holds && self.restore_share(now, &internal, external)
+        };
+        let held = label
+            .without_shares()
+            .with_opener_mapping(has(label.holds_opener_mapping(), opener_ends(entry)))
+            .with_server_mapping(has(label.holds_server_mapping(), server_ends(entry)))
+            .with_counted(label.is_counted() && self.restore_count(now, &host_of(&entry.original)));
+        let is_inserted = held == label
+            && matches!(
+                self.table.insert(now, entry, |gone| self.forget(gone)),
+                Insert::Added(_)
+            );
+        if !is_inserted {
+            self.forget(&Entry {
+                label: held.to_u32(),
+                ..*entry
+            });
+        }
+        is_inserted
+    }
+
+    fn remove_flows(&self, mut goes: impl FnMut(&Entry) -> bool) -> usize {
+        let gone = self.table.records().filter_map(|record| {
+            let entry = record.entry()?;
+            if !Label::from_u32(entry.label).is_flow() || !goes(&entry) {
+                return None;
+            }
+            record.remove()
+        });
+        gone.inspect(|entry| self.forget(entry)).count()
+    }
+}
+
+/// Tells whether rules would not make a flow as it is.
+fn is_stale(entry: &Entry, rules: &NatRules) -> bool {
+    let (original, reply) = (&entry.original, &entry.reply);
+    let label = Label::from_u32(entry.label);
+    let opener = || is_stale_end(rules, original, reply.dst, label.holds_opener_mapping());
+    let server = || is_stale_end(rules, reply, original.dst, label.holds_server_mapping());
+    match label.kind() {
+        Kind::Flow(FlowKind::Masqueraded) => opener(),
+        Kind::Flow(FlowKind::Published | FlowKind::Admitted) => server(),
+        Kind::Flow(FlowKind::Hairpin) => opener() || server(),
+        Kind::Flow(FlowKind::Mapping) | Kind::Host => false,
+    }
+}
+
+/// Tells whether the external end of a sandbox's port is not what rules say. `inside` is a key of packets
+/// that come from there.
+fn is_stale_end(rules: &NatRules, inside: &Tuple, external: Endpoint, is_mapped: bool) -> bool {
+    let Some(network) = inside.realm.network() else {
+        return true;
+    };
+    let (protocol, address) = (inside.protocol, inside.src.ip());
+    if !rules.is_external(external.ip()) || rules.masquerade(network).is_none() {
+        return true;
+    }
+    if is_mapped {
+        return !rules.may_map(protocol, external.port());
+    }
+    let target = (network, address, inside.src.port());
+    rules.published_at(protocol, external.ip(), external.port()) != Some(target)
+}
+
+impl FlowEntry {
+    /// Returns a record as users see it, unless they do not.
+    fn of(entry: &Entry, now: Timestamp) -> Option<Self> {
+        let Kind::Flow(kind) = Label::from_u32(entry.label).kind() else {
+            return None;
+        };
+        Some(Self {
+            kind,
+            protocol: entry.original.protocol,
+            opened_in: entry.original.realm.network(),
+            answered_in: entry.reply.realm.network(),
+            original: endpoints(&entry.original),
+            reply: endpoints(&entry.reply),
+            state: state_of(entry),
+            expires_in: entry.expires.since(now),
+            original_packets: entry.packets[0],
+            original_bytes: entry.bytes[0],
+            reply_packets: entry.packets[1],
+            reply_bytes: entry.bytes[1],
+        })
+    }
+}
+
+fn endpoints(tuple: &Tuple) -> Endpoints {
+    let socket = |end: Endpoint| core::net::SocketAddr::new(end.ip(), end.port());
+    Endpoints {
+        src: socket(tuple.src),
+        dst: socket(tuple.dst),
+    }
+}

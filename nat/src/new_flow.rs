@@ -1,0 +1,315 @@
+//! How a flow comes into being: out of a sandbox, from outside, or from a sandbox to a sandbox.
+//!
+//! Each kind is made the same way: find both ends on both sides, take what shares that needs, and insert
+//! one record. Whatever fails gives the shares back. If another worker inserts the same flow first, this
+//! one gives its shares back too and follows the other's record.
+//!
+//! A datagram of a stranger to a mapping makes no flow: it is translated by the mapping alone. The
+//! sandbox's answer makes one, if it answers. So strangers, who can forge any number of addresses, can
+//! neither fill the table nor keep a mapping alive (RFC 4787 §4.3). A SYN of a stranger does make one, since
+//! the connection has to be followed; it does not stand in the way of others before it is answered.
+
+use tapweave_net::IpProtocol;
+
+use crate::flow::{Beginning, host_of};
+use crate::label::Label;
+use crate::mapping::{External, Internal};
+use crate::nat::{Nat, Pass};
+use crate::packet::{FlowPacket, L4, QueryKind};
+use crate::table::{Direction, Endpoint, Entry, Insert, Realm, Tuple};
+use crate::{FlowKind, NatDrop};
+
+/// The first packet of a flow.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FirstPacket<'a> {
+    /// Its key.
+    pub(crate) tuple: Tuple,
+    pub(crate) packet: &'a FlowPacket,
+    /// Bytes from the IP header on.
+    pub(crate) len: u64,
+}
+
+/// What becomes of the first packet of a flow.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Begun {
+    /// It belongs to a flow whose key in the other direction this is.
+    Flow(Tuple),
+    /// It is for the external address itself.
+    Local,
+}
+
+impl Begun {
+    /// Returns what becomes of a packet from `remote` to a sandbox's end, of which nothing is remembered.
+    const fn without_flow(internal: &Internal, remote: Endpoint) -> Self {
+        Self::Flow(Tuple {
+            realm: internal.realm,
+            protocol: internal.protocol,
+            src: internal.endpoint,
+            dst: remote,
+        })
+    }
+}
+
+/// The sandbox's end that an external endpoint leads to.
+#[derive(Clone, Copy, Debug)]
+struct Server {
+    internal: Internal,
+    /// Whether there is a share in a mapping to give back.
+    has_share: bool,
+}
+
+impl Nat {
+    /// Makes the flow of a packet that a sandbox sent to the outside.
+    #[cold]
+    pub(crate) fn begin_outward(
+        &self,
+        pass: &Pass<'_>,
+        first: &FirstPacket<'_>,
+    ) -> Result<Begun, NatDrop> {
+        let beginning = self.beginning(first)?;
+        let original = first.tuple;
+        let inserted = self.with_opener(pass, first, |external, label| {
+            let reply = Tuple {
+                realm: Realm::OUTSIDE,
+                protocol: original.protocol,
+                src: original.dst,
+                dst: external,
+            };
+            let label = Label::of(FlowKind::Masqueraded).and(label);
+            self.insert_flow(pass, first, &beginning, label, reply)
+        });
+        Ok(Begun::Flow(inserted?.reply))
+    }
+
+    /// Makes the flow of a packet that a sandbox sent to an external address (RFC 4787 REQ-9).
+    #[cold]
+    pub(crate) fn begin_hairpin(
+        &self,
+        pass: &Pass<'_>,
+        first: &FirstPacket<'_>,
+    ) -> Result<Begun, NatDrop> {
+        if first.is_query() {
+            return Ok(Begun::Local);
+        }
+        let beginning = self.beginning(first)?;
+        let original = first.tuple;
+        let (protocol, external) = (original.protocol, original.dst);
+        let server = published_at(pass, protocol, external)
+            .or_else(|| self.mapped_at(pass, protocol, external))
+            .ok_or(NatDrop::NoMapping)?;
+        let inserted = self.with_opener(pass, first, |external, label| {
+            let reply = Tuple {
+                realm: server.internal.realm,
+                protocol: original.protocol,
+                src: server.internal.endpoint,
+                dst: external,
+            };
+            if reply == original {
+                // A sandbox that sends to its own external end from behind it: both directions are
+                // one, there is nothing to remember, and nothing holds the shares.
+                return Ok(Inserted {
+                    reply,
+                    holds_shares: false,
+                });
+            }
+            let label = Label::of(FlowKind::Hairpin)
+                .and(label)
+                .with_server_mapping(server.has_share);
+            self.insert_flow(pass, first, &beginning, label, reply)
+        });
+        self.settle(&server, external, inserted)
+    }
+
+    /// Makes the flow of a packet that came from outside, to a published port or to a mapping; `None`
+    /// when nothing is there that would take it.
+    #[cold]
+    pub(crate) fn begin_inward(
+        &self,
+        pass: &Pass<'_>,
+        first: &FirstPacket<'_>,
+    ) -> Result<Option<Begun>, NatDrop> {
+        if first.is_query() {
+            return Ok(None);
+        }
+        let original = first.tuple;
+        let (protocol, external) = (original.protocol, original.dst);
+        let published = published_at(pass, protocol, external);
+        if published.is_none() && first.packet.l4 == L4::Udp {
+            let internal = self.pass_stranger(pass.now, protocol, external, first.len);
+            return Ok(internal.map(|internal| Begun::without_flow(&internal, original.src)));
+        }
+        let Some(server) = published.or_else(|| self.mapped_at(pass, protocol, external)) else {
+            return Ok(None);
+        };
+        let kind = if server.has_share {
+            FlowKind::Admitted
+        } else {
+            FlowKind::Published
+        };
+        let beginning = match first.packet.l4 {
+            // To a mapping, what is no SYN has to belong to a flow that is known, or that the sandbox's
+            // next segment makes known.
+            L4::Tcp(segment) if server.has_share && !segment.is_opening() => {
+                Err(NatDrop::TcpNoFlow)
+            }
+            L4::Tcp(_) | L4::Udp | L4::Query(_) => self.beginning(first),
+        };
+        let reply = Tuple {
+            realm: server.internal.realm,
+            protocol,
+            src: server.internal.endpoint,
+            dst: original.src,
+        };
+        let label = Label::of(kind).with_server_mapping(server.has_share);
+        let inserted =
+            beginning.and_then(|beginning| self.insert_flow(pass, first, &beginning, label, reply));
+        self.settle(&server, external, inserted).map(Some)
+    }
+
+    fn beginning(&self, first: &FirstPacket<'_>) -> Result<Beginning, NatDrop> {
+        if let L4::Query(QueryKind::Reply) = first.packet.l4 {
+            return Err(NatDrop::NoMapping);
+        }
+        Beginning::of(&first.packet.l4, &self.config.timeouts)
+    }
+
+    /// Counts the flow with its sandbox and takes the external end of its source, lets `insert` make the
+    /// record, and gives both back unless the record holds them.
+    fn with_opener(
+        &self,
+        pass: &Pass<'_>,
+        first: &FirstPacket<'_>,
+        insert: impl FnOnce(Endpoint, Label) -> Result<Inserted, NatDrop>,
+    ) -> Result<Inserted, NatDrop> {
+        let original = first.tuple;
+        let host = host_of(&original);
+        let is_counted = self.count_flow(pass, &host)?;
+        let internal = Internal::source_of(&original);
+        let external = self.take_external(pass, &internal);
+        let label = |external: External| {
+            Label::of(FlowKind::Mapping)
+                .with_opener_mapping(external.has_share)
+                .with_counted(is_counted)
+        };
+        let inserted = external.and_then(|external| insert(external.endpoint, label(external)));
+        if !inserted.is_ok_and(|inserted| inserted.holds_shares) {
+            if let Ok(External {
+                endpoint,
+                has_share: true,
+            }) = external
+            {
+                self.give_back_mapping(&internal, endpoint);
+            }
+            if is_counted {
+                self.uncount_flow(&host);
+            }
+        }
+        inserted
+    }
+
+    /// Returns what a mapping leads to, with a share in it.
+    fn mapped_at(
+        &self,
+        pass: &Pass<'_>,
+        protocol: IpProtocol,
+        external: Endpoint,
+    ) -> Option<Server> {
+        let internal = self.take_internal(pass.now, protocol, external)?;
+        Some(Server {
+            internal,
+            has_share: true,
+        })
+    }
+
+    /// Gives the server's share back unless a record holds it.
+    fn settle(
+        &self,
+        server: &Server,
+        external: Endpoint,
+        inserted: Result<Inserted, NatDrop>,
+    ) -> Result<Begun, NatDrop> {
+        if server.has_share && !inserted.is_ok_and(|inserted| inserted.holds_shares) {
+            self.give_back_mapping(&server.internal, external);
+        }
+        Ok(Begun::Flow(inserted?.reply))
+    }
+
+    /// Inserts the record of a flow, or follows that of another worker.
+    fn insert_flow(
+        &self,
+        pass: &Pass<'_>,
+        first: &FirstPacket<'_>,
+        beginning: &Beginning,
+        label: Label,
+        reply: Tuple,
+    ) -> Result<Inserted, NatDrop> {
+        let entry = beginning.entry(pass.now, label, [first.tuple, reply], first.len);
+        let mut inserted = self.insert(pass, &entry);
+        if matches!(inserted, Insert::ReplyTaken) && self.clear_orphan(pass, &reply) {
+            inserted = self.insert(pass, &entry);
+        }
+        match inserted {
+            Insert::Added(_) => {
+                self.counters.shard(pass.worker).flows_added.add_one();
+                Ok(Inserted {
+                    reply,
+                    holds_shares: true,
+                })
+            }
+            Insert::Exists(record, direction) => self
+                .follow(pass, record, direction, first.packet, first.len)?
+                .map(|reply| Inserted {
+                    reply,
+                    holds_shares: false,
+                })
+                .ok_or(NatDrop::Contended),
+            Insert::ReplyTaken | Insert::Busy => Err(NatDrop::Contended),
+            Insert::Full => Err(NatDrop::TableFull),
+        }
+    }
+
+    /// Removes a flow that has the key `reply` from a mapping that had to give way, and was left behind;
+    /// tells whether it did.
+    fn clear_orphan(&self, pass: &Pass<'_>, reply: &Tuple) -> bool {
+        let Some((record, Direction::Reply)) = self.table.find(reply, pass.now) else {
+            return false;
+        };
+        let Some(gone) = record.remove_if(|state| state & Entry::ASSURED == 0) else {
+            return false;
+        };
+        self.forget(&gone);
+        true
+    }
+}
+
+/// A record that was inserted, or that another worker had inserted.
+#[derive(Clone, Copy, Debug)]
+struct Inserted {
+    /// The flow's key in the other direction.
+    reply: Tuple,
+    /// Whether the record holds the shares that were taken for it.
+    holds_shares: bool,
+}
+
+/// Returns what a published port leads to.
+fn published_at(pass: &Pass<'_>, protocol: IpProtocol, external: Endpoint) -> Option<Server> {
+    let (network, address, port) =
+        pass.rules
+            .published_at(protocol, external.ip(), external.port())?;
+    let internal = Internal {
+        realm: Realm::of(network),
+        protocol,
+        endpoint: Endpoint::new(address, port),
+    };
+    Some(Server {
+        internal,
+        has_share: false,
+    })
+}
+
+impl FirstPacket<'_> {
+    /// Tells whether it is a query of ICMP, or an answer to one.
+    const fn is_query(&self) -> bool {
+        matches!(self.packet.l4, L4::Query(_))
+    }
+}

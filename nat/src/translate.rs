@@ -1,0 +1,109 @@
+//! What becomes of a packet: which flow it belongs to, or may begin, and what that makes of it.
+//!
+//! A packet whose flow is known is translated by it, whatever the rules say now; that is the path that
+//! has to be fast. What has no flow is asked about in this order:
+//!
+//! - *Out of a network*: to an external address, it is a hairpin (RFC 4787 REQ-9); else the network's
+//!   rules decide whether it is masqueraded or goes on as it is.
+//! - *From an uplink*: to a published port or a mapping, it begins a flow; to an external address
+//!   otherwise, it is for the gateway itself (echo requests) or dropped; to any other address it goes on
+//!   as it is, for the gateway to route or refuse.
+//!
+//! A SYN from outside that nothing takes is dropped without an answer, at once and not after the six
+//! seconds of RFC 5382 REQ-4: were a sandbox to send its own SYN in that time, the other end's next SYN
+//! would find the flow, so there is nothing to be gained by keeping the first one. Nor is an ICMP error
+//! sent for it, which REQ-4 leaves to the policy: it would tell strangers which ports are used.
+//!
+//! An ICMP error is translated by the flow that the packet it quotes belongs to (RFC 5508 REQ-4, REQ-5,
+//! REQ-7), or by the mapping alone, of a packet that belongs to no flow. It changes nothing of either.
+//!
+//! What a network that is not masqueraded sends to other addresses than external ones needs no
+//! translation, so nothing of it is refused: protocols without ports and fragments pass as they are.
+
+mod error;
+mod inward;
+mod out;
+
+use tapweave_net::{FlowKey, ParsedFrame};
+
+use crate::NatDrop;
+use crate::nat::{Nat, Pass};
+use crate::packet::{Ends, FlowPacket, RewriteError, Unreadable};
+use crate::table::{Realm, Tuple};
+
+impl Nat {
+    /// Follows the flow that has a key, and returns its other key.
+    #[inline]
+    fn follow_tuple(
+        &self,
+        pass: &Pass<'_>,
+        tuple: &Tuple,
+        packet: &FlowPacket,
+        len: u64,
+    ) -> Result<Option<Tuple>, NatDrop> {
+        match self.table.find(tuple, pass.now) {
+            Some((record, direction)) => self.follow(pass, record, direction, packet, len),
+            None => Ok(None),
+        }
+    }
+}
+
+#[inline]
+const fn tuple_of(realm: Realm, packet: &FlowPacket) -> Tuple {
+    Tuple {
+        realm,
+        protocol: packet.protocol,
+        src: packet.ends.src,
+        dst: packet.ends.dst,
+    }
+}
+
+/// Returns the ends of a packet that goes against the direction of `other`.
+#[inline]
+const fn ends_against(other: &Tuple) -> Ends {
+    Ends {
+        src: other.dst,
+        dst: other.src,
+    }
+}
+
+/// Returns the bytes of the IP packet.
+#[inline]
+const fn ip_len(parsed: &ParsedFrame) -> u64 {
+    parsed.l3_end().saturating_sub(parsed.l3_offset()) as u64
+}
+
+/// Tells whether the packet's destination is an external address.
+fn is_for_external(pass: &Pass<'_>, parsed: &ParsedFrame) -> bool {
+    match *parsed.flow() {
+        FlowKey::V4 { dst, .. } => pass.rules.is_external(dst.into()),
+        FlowKey::V6 { dst, .. } => pass.rules.is_external(dst.into()),
+        FlowKey::Link { .. } => false,
+    }
+}
+
+impl From<Unreadable> for NatDrop {
+    fn from(reason: Unreadable) -> Self {
+        match reason {
+            Unreadable::NotIp | Unreadable::Protocol(_) => Self::Protocol,
+            Unreadable::IcmpType(_) => Self::IcmpType,
+            Unreadable::QuotedProtocol(_) | Unreadable::QuotedFragment => Self::IcmpUnmatched,
+            Unreadable::FragmentLength => Self::Fragment,
+            Unreadable::SourceRoute
+            | Unreadable::Header(_)
+            | Unreadable::Mismatch
+            | Unreadable::MappedAddress
+            | Unreadable::PartialChecksum
+            | Unreadable::ErrorChecksum
+            | Unreadable::Quote
+            | Unreadable::QuotedChecksum
+            | Unreadable::QuotedSource => Self::Malformed,
+        }
+    }
+}
+
+impl From<RewriteError> for NatDrop {
+    fn from(_: RewriteError) -> Self {
+        Self::Malformed
+    }
+}

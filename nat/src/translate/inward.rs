@@ -1,0 +1,84 @@
+//! Packets that come from an uplink.
+
+use tapweave_net::{Frame, ParsedFrame};
+
+use super::error::translate_error;
+use super::{ends_against, ip_len, is_for_external, tuple_of};
+use crate::nat::{Nat, Pass};
+use crate::new_flow::{Begun, FirstPacket};
+use crate::packet::{L4, Packet, QueryKind, rewrite};
+use crate::table::{Realm, Tuple};
+use crate::{In, NatDrop};
+
+impl Nat {
+    #[inline]
+    pub(crate) fn inward(
+        &self,
+        pass: &Pass<'_>,
+        frame: &mut Frame<'_>,
+        parsed: &ParsedFrame,
+        _emit: &mut dyn FnMut(&mut Frame<'_>, In),
+    ) -> Result<In, NatDrop> {
+        let packet = match Packet::read(frame, parsed) {
+            Ok(packet) => packet,
+            Err(unreadable) => return refuse_or_pass(pass, parsed, unreadable.into()),
+        };
+        let realm = Realm::OUTSIDE;
+        match &packet {
+            Packet::Flow(packet) => {
+                let (tuple, len) = (tuple_of(realm, packet), ip_len(parsed));
+                let other = if let Some(other) = self.follow_tuple(pass, &tuple, packet, len)? {
+                    other
+                } else {
+                    let first = FirstPacket { tuple, packet, len };
+                    match self.begin_inward(pass, &first)? {
+                        Some(Begun::Flow(other)) => other,
+                        Some(Begun::Local) => return Ok(In::Local),
+                        None if packet.l4 == L4::Query(QueryKind::Request)
+                            && is_for_external(pass, parsed) =>
+                        {
+                            return Ok(In::Local);
+                        }
+                        None => return refuse_or_pass(pass, parsed, NatDrop::NoMapping),
+                    }
+                };
+                rewrite(frame, parsed, packet, &ends_against(&other))?;
+                way_to(&other)
+            }
+            Packet::Error(error) => {
+                let Some(other) = self.flow_of_error(pass, realm, error) else {
+                    return refuse_or_pass(pass, parsed, NatDrop::IcmpUnmatched);
+                };
+                // A router on the way stays what it is; the other end is who the sandbox takes it for.
+                let src = if error.is_from_end() {
+                    other.dst.ip()
+                } else {
+                    error.src
+                };
+                translate_error(frame, parsed, error, src, &other)?;
+                way_to(&other)
+            }
+            Packet::Later(_) => refuse_or_pass(pass, parsed, NatDrop::Fragment),
+        }
+    }
+}
+
+/// Decides on a packet that cannot be translated: it passes if it is not for an external address.
+#[cold]
+fn refuse_or_pass(pass: &Pass<'_>, parsed: &ParsedFrame, reason: NatDrop) -> Result<In, NatDrop> {
+    if is_for_external(pass, parsed) {
+        Err(reason)
+    } else {
+        Ok(In::Untranslated)
+    }
+}
+
+/// Returns where a packet goes that goes against the direction of `other`.
+#[inline]
+fn way_to(other: &Tuple) -> Result<In, NatDrop> {
+    let network = other.realm.network().ok_or(NatDrop::NoMapping)?;
+    Ok(In::To {
+        network,
+        dst: other.src.ip(),
+    })
+}

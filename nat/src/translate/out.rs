@@ -1,0 +1,108 @@
+//! Packets that leave a network.
+
+use tapweave_net::{Frame, NetworkNo, ParsedFrame};
+
+use super::error::translate_error;
+use super::{ends_against, ip_len, is_for_external, tuple_of};
+use crate::nat::{Nat, Pass};
+use crate::new_flow::{Begun, FirstPacket};
+use crate::packet::{Packet, rewrite};
+use crate::table::{Realm, Tuple};
+use crate::{Masquerade, NatDrop, Out};
+
+impl Nat {
+    #[inline]
+    pub(crate) fn out(
+        &self,
+        pass: &Pass<'_>,
+        network: NetworkNo,
+        frame: &mut Frame<'_>,
+        parsed: &ParsedFrame,
+        _emit: &mut dyn FnMut(&mut Frame<'_>, Out),
+    ) -> Result<Out, NatDrop> {
+        let packet = match Packet::read(frame, parsed) {
+            Ok(packet) => packet,
+            Err(unreadable) => return refuse_or_pass(pass, network, parsed, unreadable.into()),
+        };
+        let realm = Realm::of(network);
+        match &packet {
+            Packet::Flow(packet) => {
+                let (tuple, len) = (tuple_of(realm, packet), ip_len(parsed));
+                let other = if let Some(other) = self.follow_tuple(pass, &tuple, packet, len)? {
+                    other
+                } else {
+                    let first = FirstPacket { tuple, packet, len };
+                    match self.begin_out(pass, network, &first)? {
+                        Ok(other) => other,
+                        Err(without) => return Ok(without),
+                    }
+                };
+                rewrite(frame, parsed, packet, &ends_against(&other))?;
+                Ok(way_to(&other))
+            }
+            Packet::Error(error) => {
+                let Some(other) = self.flow_of_error(pass, realm, error) else {
+                    return refuse_or_pass(pass, network, parsed, NatDrop::IcmpUnmatched);
+                };
+                // Whoever tells of the error inside is the flow's external end outside (REQ-5 c).
+                translate_error(frame, parsed, error, other.dst.ip(), &other)?;
+                Ok(way_to(&other))
+            }
+            Packet::Later(_) => refuse_or_pass(pass, network, parsed, NatDrop::Fragment),
+        }
+    }
+
+    /// Makes the flow of a packet and returns its other key, or what becomes of the packet without one.
+    #[cold]
+    fn begin_out(
+        &self,
+        pass: &Pass<'_>,
+        network: NetworkNo,
+        first: &FirstPacket<'_>,
+    ) -> Result<Result<Tuple, Out>, NatDrop> {
+        let begun = if pass.rules.is_external(first.tuple.dst.ip()) {
+            self.begin_hairpin(pass, first)?
+        } else {
+            match masquerade(pass, network)? {
+                Masquerade::Yes => self.begin_outward(pass, first)?,
+                Masquerade::No => return Ok(Err(Out::Untranslated)),
+            }
+        };
+        Ok(match begun {
+            Begun::Flow(other) => Ok(other),
+            Begun::Local => Err(Out::Local),
+        })
+    }
+}
+
+fn masquerade(pass: &Pass<'_>, network: NetworkNo) -> Result<Masquerade, NatDrop> {
+    pass.rules
+        .masquerade(network)
+        .ok_or(NatDrop::NoExternalAddress)
+}
+
+/// Decides on a packet that cannot be translated: it passes if it need not be.
+#[cold]
+fn refuse_or_pass(
+    pass: &Pass<'_>,
+    network: NetworkNo,
+    parsed: &ParsedFrame,
+    reason: NatDrop,
+) -> Result<Out, NatDrop> {
+    match masquerade(pass, network)? {
+        Masquerade::No if !is_for_external(pass, parsed) => Ok(Out::Untranslated),
+        Masquerade::No | Masquerade::Yes => Err(reason),
+    }
+}
+
+/// Returns where a packet goes that goes against the direction of `other`.
+#[inline]
+fn way_to(other: &Tuple) -> Out {
+    match other.realm.network() {
+        None => Out::ToUplink,
+        Some(network) => Out::Hairpin {
+            network,
+            dst: other.src.ip(),
+        },
+    }
+}
