@@ -21,6 +21,7 @@ pub mod bridge;
 pub mod capture;
 pub mod checker;
 pub mod cli;
+pub mod conformance;
 pub mod crowd;
 pub mod daemon;
 pub mod datagrams;

@@ -1,0 +1,13 @@
+# Runs every check for both families; prints `pass FAMILY NAME` or `fail FAMILY NAME: REASON` for each.
+
+stations = {name: Station(**place) for name, place in json.loads(sys.argv[1])["stations"].items()}
+views = [View(stations, family) for family in ("v4", "v6")]
+for function in checks:
+    for view in views:
+        view.forget()
+        try:
+            function(view)
+        except Failed as reason:
+            print(f"fail {view.family} {function.__name__}: {reason}", flush=True)
+        else:
+            print(f"pass {view.family} {function.__name__}", flush=True)
