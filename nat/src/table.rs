@@ -40,10 +40,16 @@ mod hash;
 mod index;
 mod insertion;
 mod life;
+#[cfg(test)]
+#[cfg(loom)]
+mod loom_tests;
 mod record;
 mod slot;
 mod snapshot;
 mod spare;
+#[cfg(test)]
+#[cfg(not(loom))]
+mod stress_tests;
 mod sweep;
 #[cfg(test)]
 #[cfg(not(loom))]

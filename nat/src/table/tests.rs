@@ -311,3 +311,13 @@ fn finding_and_inserting_do_not_allocate() {
     });
     assert_eq!(allocations.count_total, 0);
 }
+
+#[test]
+fn a_record_takes_less_than_200_bytes_all_in_all() {
+    const RECORDS: u32 = 100_000;
+    let mut table = None;
+    let allocations = allocation_counter::measure(|| table = Some(PairTable::new(RECORDS, 1)));
+    let bytes = allocations.bytes_max / u64::from(RECORDS);
+    assert!(bytes <= 187, "{bytes}");
+    assert_eq!(table.unwrap().capacity(), RECORDS as usize);
+}
