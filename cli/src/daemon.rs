@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use tapweave_daemon::{BackendChoice, Options};
+use tapweave_daemon::{BackendChoice, Options, UplinkChoice, UplinkOptions};
 
 use crate::args::Global;
 use crate::output::Output;
@@ -25,6 +25,18 @@ pub(crate) struct DaemonArgs {
     #[arg(long, value_name = "USECS", default_value = "0",
           value_parser = clap::value_parser!(u64).range(0..=50))]
     pub(crate) busy_poll: u64,
+    /// How networks reach the world: `tun` is an interface that the host routes to, `nic` a place of
+    /// tapweave's own on the LAN of an interface; `auto` takes `tun` where the daemon may, else `none`
+    #[arg(
+        long,
+        value_name = "auto|tun[:CIDR]|nic:IFNAME|none",
+        default_value = "auto"
+    )]
+    pub(crate) uplink: UplinkChoice,
+    /// Longest packet to the world, 1280 to 65535 bytes
+    #[arg(long, value_name = "BYTES", default_value_t = UplinkOptions::DEFAULT_MTU,
+          value_parser = clap::value_parser!(u16).range(1280..))]
+    pub(crate) uplink_mtu: u16,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -63,6 +75,10 @@ pub(crate) fn run(
             BackendKind::Epoll => BackendChoice::Epoll,
         },
         busy_poll: Duration::from_micros(args.busy_poll),
+        uplink: UplinkOptions {
+            choice: args.uplink.clone(),
+            mtu: args.uplink_mtu,
+        },
     };
     tapweave_daemon::run(&options, || {
         output.line("ready")?;

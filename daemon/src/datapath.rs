@@ -9,6 +9,8 @@
 //! The last descriptor of an interface is never closed by a worker: the kernel then removes the
 //! interface, which takes 5 to 30 ms during which a worker would carry no frame.
 
+mod outside;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -23,6 +25,7 @@ use tapweave_switch::{
     FdbEntry, Guard, MdbEntry, NetworkConfig, PortConfig, PortStats, Stations, Switch,
 };
 
+use self::outside::Outside;
 use crate::clock::Clock;
 use crate::sandboxes::{AddError, Sandboxes};
 use crate::workers::{Readers, Workers};
@@ -36,6 +39,7 @@ pub(crate) struct SwitchDatapath {
     sandboxes: Arc<Sandboxes>,
     attacher: Attacher,
     ports: Mutex<BTreeMap<PortNo, Port>>,
+    outside: Mutex<Outside>,
 }
 
 /// A port that the workers know.
@@ -62,6 +66,7 @@ impl SwitchDatapath {
             sandboxes,
             attacher,
             ports,
+            outside: Mutex::new(Outside::new()),
         }
     }
 
@@ -271,11 +276,11 @@ impl Datapath for SwitchDatapath {
     }
 
     fn uplink(&self) -> UplinkState {
-        UplinkState::none("this version has none")
+        self.uplink_state()
     }
 
     fn reserved_ports(&self) -> Vec<ReservedPort> {
-        Vec::new()
+        self.ports_in_use()
     }
 
     fn worker_stats(&self) -> Vec<WorkerStats> {

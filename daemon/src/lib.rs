@@ -18,12 +18,17 @@ mod datapath;
 mod event;
 mod forward;
 mod host;
+mod machine_id;
 mod notify;
 mod refusals;
 mod run;
 mod sandboxes;
+mod uplink;
 mod worker;
 mod workers;
 
 pub use clock::Clock;
 pub use run::{BackendChoice, Options, run};
+pub use uplink::{
+    NicAddress, NicChoice, TunChoice, UplinkChoice, UplinkChoiceError, UplinkOptions,
+};

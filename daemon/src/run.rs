@@ -31,6 +31,7 @@ use crate::host::Machine;
 use crate::notify::notify;
 use crate::refusals;
 use crate::sandboxes::Sandboxes;
+use crate::uplink::{Uplink, UplinkOptions};
 use crate::workers::Workers;
 
 /// How often old FDB entries are cleared away. An entry past its age is no longer used from that
@@ -64,6 +65,8 @@ pub struct Options {
     pub backend: BackendChoice,
     /// How long workers look for frames before they sleep; zero: not at all.
     pub busy_poll: Duration,
+    /// How networks reach the world.
+    pub uplink: UplinkOptions,
 }
 
 /// How workers wait, read and write.
@@ -125,7 +128,8 @@ async fn run_until_stopped(
     let mut hangup = signal(SignalKind::hangup()).context("cannot handle SIGHUP")?;
     let socket = ControlSocket::bind(&options.socket, geteuid().as_raw())?;
     raise_descriptor_limit();
-    for limit in Capabilities::detect().limits() {
+    let capabilities = Capabilities::detect();
+    for limit in capabilities.limits() {
         warn!("{limit}");
     }
 
@@ -149,6 +153,7 @@ async fn run_until_stopped(
         Arc::clone(&sandboxes),
         Attacher::new(PathBuf::from("/proc/self/exe")),
     ));
+    let uplink = Uplink::open(&options.uplink, &capabilities, &datapath)?;
     let controller = Arc::new(Controller::new(
         Arc::clone(&datapath) as Arc<dyn Datapath>,
         Arc::new(Machine),
@@ -202,9 +207,12 @@ async fn run_until_stopped(
     sweep.abort();
     tend.abort();
     refusals.abort();
-    spawn_blocking(move || datapath.shut_down())
-        .await
-        .context("cannot take the ports down")?;
+    spawn_blocking(move || {
+        drop(uplink);
+        datapath.shut_down();
+    })
+    .await
+    .context("cannot take the ports down")?;
     outcome
 }
 

@@ -9,7 +9,7 @@ mod routing;
 mod watch;
 
 pub use addresses::host_addresses;
-pub use link::HostLink;
+pub use link::{HostLink, interface_index};
 pub use ports::{ListeningPort, PortTable, holders, listening_ports};
 pub use prefixes::prefixes_in_use;
 pub use routing::{DefaultRoutes, forwards, has_ipv6};

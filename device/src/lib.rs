@@ -57,7 +57,7 @@ pub use framing::Framing;
 pub use fresh_namespace::enter_fresh_namespace;
 pub use host::{
     DefaultRoutes, HostLink, HostWatch, ListeningPort, PortTable, forwards, has_ipv6, holders,
-    host_addresses, listening_ports, prefixes_in_use,
+    host_addresses, interface_index, listening_ports, prefixes_in_use,
 };
 pub use memory::MemoryPort;
 pub use namespace::{NamespaceError, NamespaceId, NetNamespace};

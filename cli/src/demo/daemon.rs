@@ -16,7 +16,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Signal, getpid, kill_process};
 use tapweave_control::SocketPath;
-use tapweave_daemon::{BackendChoice, Options};
+use tapweave_daemon::{BackendChoice, Options, UplinkChoice, UplinkOptions};
 
 /// The argument that makes this program the demo's daemon.
 const ARGUMENT: &str = "__tapweave-demo-daemon";
@@ -113,6 +113,10 @@ fn run() -> Result<()> {
         worker_count: 1,
         backend: BackendChoice::Auto,
         busy_poll: Duration::ZERO,
+        uplink: UplinkOptions {
+            choice: UplinkChoice::None,
+            ..UplinkOptions::default()
+        },
     };
     tapweave_daemon::run(&options, || {
         // From here on the daemon handles the signal.

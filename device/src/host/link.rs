@@ -4,6 +4,7 @@ use std::io;
 
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMessage};
+use rustix::net::{AddressFamily, SocketType, netdevice, socket};
 use tapweave_net::MacAddr;
 
 use crate::rtnl::dump;
@@ -59,4 +60,10 @@ impl HostLink {
             is_running: link.header.flags.contains(running),
         })
     }
+}
+
+/// Returns the index of the interface of this name, of whatever kind; none when there is none.
+pub fn interface_index(name: &str) -> Option<u32> {
+    let socket = socket(AddressFamily::UNIX, SocketType::DGRAM, None).ok()?;
+    netdevice::name_to_index(socket, name).ok()
 }

@@ -1,0 +1,125 @@
+//! What the packet path knows of the outside: the uplink, and the ports that programs of the host
+//! listen on.
+
+use std::net::IpAddr;
+use std::sync::{Arc, MutexGuard, PoisonError};
+
+use tapweave_control::datapath::{
+    DatapathError, DatapathErrorKind as Kind, ReservedPort, Transport, UplinkState,
+};
+use tapweave_device::{ListeningPort, PortQueue, PortTable, holders};
+use tapweave_net::PortNo;
+use tapweave_switch::UplinkConfig;
+
+use super::{Port, SwitchDatapath};
+
+/// The present state.
+#[derive(Debug)]
+pub(super) struct Outside {
+    uplink: UplinkState,
+    listening: Vec<ListeningPort>,
+}
+
+impl Outside {
+    pub(super) fn new() -> Self {
+        Self {
+            uplink: UplinkState::none("the daemon has not opened it yet"),
+            listening: Vec::new(),
+        }
+    }
+}
+
+impl SwitchDatapath {
+    /// Makes a port that leads out, which every worker may write to and one reads.
+    ///
+    /// # Errors
+    ///
+    /// When there is no port number or a worker cannot add a queue; then nothing is left of it.
+    pub(crate) fn open_uplink(
+        &self,
+        config: UplinkConfig,
+        queues: Vec<Arc<dyn PortQueue>>,
+    ) -> Result<PortNo, DatapathError> {
+        let port = self
+            .switch
+            .add_uplink(config)
+            .map_err(|error| DatapathError::new(Kind::Exhausted, error))?;
+        match self.workers.add_port(port, &queues) {
+            Ok(readers) => {
+                self.ports().insert(port, Port { readers, queues });
+                Ok(port)
+            }
+            Err(error) => {
+                // It is known: it was added above. No worker knows it.
+                let _ignored = self.switch.remove_uplink(port);
+                self.switch.purge_port(port);
+                Err(DatapathError::new(Kind::Internal, error))
+            }
+        }
+    }
+
+    /// Closes the uplink of this port. Its device goes when the caller's queues are gone too.
+    pub(crate) fn close_uplink(&self, port: PortNo) {
+        let Some(Port { readers, queues }) = self.ports().remove(&port) else {
+            return;
+        };
+        // It is known: whoever takes it out of `ports` first is the only one to come here.
+        let _ignored = self.switch.remove_uplink(port);
+        self.workers.remove_port(port, &readers);
+        self.switch.purge_port(port);
+        drop(queues);
+    }
+
+    /// Takes note of how the networks reach the world now.
+    pub(crate) fn set_uplink_state(&self, state: UplinkState) {
+        self.outside().uplink = state;
+    }
+
+    /// Takes note of the ports that programs of the host listen on.
+    pub(crate) fn set_listening_ports(&self, ports: Vec<ListeningPort>) {
+        self.outside().listening = ports;
+    }
+
+    pub(super) fn uplink_state(&self) -> UplinkState {
+        self.outside().uplink.clone()
+    }
+
+    /// Returns what listens on an address of the uplink itself. What listens on every address of the
+    /// host is not in the way: the uplink's addresses are not the host's.
+    pub(super) fn ports_in_use(&self) -> Vec<ReservedPort> {
+        let found: Vec<ListeningPort> = {
+            let outside = self.outside();
+            let is_ours = |ip: IpAddr| {
+                let mut addresses = outside.uplink.addresses.iter();
+                addresses.any(|own| own.addr() == ip.to_canonical())
+            };
+            let ports = outside.listening.iter();
+            ports
+                .filter(|port| is_ours(port.address.ip()))
+                .copied()
+                .collect()
+        };
+        if found.is_empty() {
+            return Vec::new();
+        }
+        let inodes: Vec<u64> = found.iter().map(|port| port.inode).collect();
+        let holders = holders(&inodes);
+        let reserved = |port: &ListeningPort| ReservedPort {
+            transport: transport(port.table),
+            address: port.address,
+            holder: holders.get(&port.inode).cloned(),
+        };
+        found.iter().map(reserved).collect()
+    }
+
+    fn outside(&self) -> MutexGuard<'_, Outside> {
+        self.outside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+const fn transport(table: PortTable) -> Transport {
+    match table {
+        PortTable::Tcp => Transport::Tcp,
+        PortTable::Udp => Transport::Udp,
+    }
+}

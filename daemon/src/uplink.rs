@@ -1,0 +1,115 @@
+//! How the networks reach the world: chooses the uplink, opens it, keeps it open, and says what it is.
+//!
+//! # Theory of operation
+//!
+//! An uplink is a [`Line`]: something with queues that is a port of the switch. One thread, the keeper,
+//! owns it. The keeper sleeps until the host's interfaces or addresses change, until the line itself
+//! has something to do, or for some seconds; then it looks at everything anew. What it finds missing it
+//! opens again, so an interface that goes and comes back needs nobody's help; what changed it tells the
+//! packet path, the log, and whoever asks for the state.
+//!
+//! The packet path never waits for the keeper: frames that find no uplink are dropped and counted.
+//!
+//! An uplink of sockets, for hosts without privileges, would be one more [`Line`].
+
+mod choice;
+mod keeper;
+mod prefixes;
+mod steps;
+mod tun;
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use tapweave_control::datapath::UplinkState;
+use tapweave_device::{Capabilities, OwnNamespaces, TunDevice};
+use tracing::warn;
+
+pub use self::choice::{NicAddress, NicChoice, TunChoice, UplinkChoice, UplinkChoiceError};
+use self::keeper::Keeper;
+use self::tun::TunLine;
+use crate::datapath::SwitchDatapath;
+
+/// What the daemon is told of its uplink.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UplinkOptions {
+    /// Which.
+    pub choice: UplinkChoice,
+    /// Bytes of the longest packet; 1,280 to 65,535. Of an interface of the host at most what that has.
+    pub mtu: u16,
+}
+
+impl UplinkOptions {
+    /// The MTU of most of the world.
+    pub const DEFAULT_MTU: u16 = 1500;
+}
+
+impl Default for UplinkOptions {
+    fn default() -> Self {
+        Self {
+            choice: UplinkChoice::Auto,
+            mtu: Self::DEFAULT_MTU,
+        }
+    }
+}
+
+/// An uplink that is kept open until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Uplink {
+    /// None where there is nothing to keep.
+    _keeper: Option<Keeper>,
+}
+
+impl Uplink {
+    /// Opens the uplink that is wanted and starts to keep it.
+    ///
+    /// # Errors
+    ///
+    /// When an uplink that was named cannot be opened. With `auto` there is none then.
+    pub(crate) fn open(
+        options: &UplinkOptions,
+        capabilities: &Capabilities,
+        datapath: &Arc<SwitchDatapath>,
+    ) -> Result<Self> {
+        let keep = |line| Keeper::start(line, Arc::clone(datapath));
+        let none = |reason: &str| {
+            datapath.set_uplink_state(UplinkState::none(reason));
+            Self { _keeper: None }
+        };
+        let keeper = match &options.choice {
+            UplinkChoice::None => return Ok(none("--uplink none")),
+            UplinkChoice::Tun(choice) => {
+                let line = TunLine::new(choice, options.mtu, "--uplink tun");
+                keep(line.context("cannot open the uplink")?)?
+            }
+            UplinkChoice::Nic(_) => return Ok(none("--uplink nic")),
+            UplinkChoice::Auto => match auto(options, capabilities).and_then(keep) {
+                Ok(keeper) => keeper,
+                Err(error) => {
+                    let reason = format!("{error:#}");
+                    warn!("networks have no way out: {reason}");
+                    return Ok(none(&reason));
+                }
+            },
+        };
+        Ok(Self {
+            _keeper: Some(keeper),
+        })
+    }
+}
+
+/// Returns what suits this process best.
+fn auto(options: &UplinkOptions, capabilities: &Capabilities) -> Result<TunLine> {
+    anyhow::ensure!(
+        capabilities.own_namespaces == OwnNamespaces::Administered,
+        "an uplink needs CAP_NET_ADMIN in the daemon's network namespace: run the daemon as root, or \
+         in `unshare -Urn`"
+    );
+    anyhow::ensure!(
+        matches!(capabilities.tun, TunDevice::Usable),
+        "{}",
+        capabilities.tun
+    );
+    let reason = "the daemon may administer its network namespace";
+    TunLine::new(&TunChoice::default(), options.mtu, reason)
+}

@@ -1,0 +1,181 @@
+//! The uplink by a TUN interface in the daemon's own network namespace.
+//!
+//! The host has the first address of each prefix, we have the others: what the host sends or forwards
+//! to them comes to us, and what we send is the host's to route, to filter and, if the administrator
+//! wants, to masquerade. So the host's own addresses and ports are never ours, and ports are published
+//! on our addresses only.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use ipnet::IpNet;
+use tapweave_control::datapath::{UplinkKind as Kind, UplinkState};
+use tapweave_device::{PortQueue, Tun, TunSpec, has_ipv6, interface_index, prefixes_in_use};
+use tapweave_net::PortNo;
+use tapweave_switch::{UplinkConfig, UplinkKind};
+use tracing::warn;
+
+use super::choice::TunChoice;
+use super::keeper::Line;
+use super::prefixes::{Shares, free_v4, free_v6};
+use super::steps::HostRouting;
+use crate::datapath::SwitchDatapath;
+use crate::machine_id::Digest;
+
+/// How long to wait before a TUN that could not be made again is tried once more.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A TUN and how to make it again.
+#[derive(Debug)]
+pub(super) struct TunLine {
+    spec: TunSpec,
+    own: Vec<IpNet>,
+    reason: String,
+    /// Made and not yet a port.
+    made: Option<Tun>,
+    open: Option<Open>,
+}
+
+/// A TUN that is a port.
+#[derive(Debug)]
+struct Open {
+    ifname: String,
+    ifindex: u32,
+    port: PortNo,
+}
+
+impl TunLine {
+    /// Chooses the prefixes and makes the interface. `reason` says why there is a TUN.
+    pub(super) fn new(choice: &TunChoice, mtu: u16, reason: &str) -> Result<Self> {
+        let prefixes = prefixes(choice)?;
+        let mut own = Vec::new();
+        let mut addresses = Vec::new();
+        for prefix in prefixes {
+            let shares = Shares::of(prefix)?;
+            addresses.push(shares.host);
+            own.extend(shares.own);
+        }
+        let spec = TunSpec {
+            addresses,
+            mtu,
+            queue_count: 1,
+        };
+        let made = Tun::create(&spec)?;
+        Ok(Self {
+            spec,
+            own,
+            reason: reason.to_owned(),
+            made: Some(made),
+            open: None,
+        })
+    }
+
+    fn config(&self) -> UplinkConfig {
+        UplinkConfig {
+            kind: UplinkKind::PointToPoint,
+            addresses: self.own.clone(),
+            mtu: self.spec.mtu,
+            metric: 0,
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        self.open
+            .as_ref()
+            .is_some_and(|open| interface_index(&open.ifname) == Some(open.ifindex))
+    }
+
+    fn try_open(&mut self, datapath: &SwitchDatapath) -> Result<Open> {
+        let tun = match self.made.take() {
+            Some(tun) => tun,
+            None => Tun::create(&self.spec)?,
+        };
+        let queues = tun.queues.into_iter();
+        let queues = queues.map(|queue| Arc::new(queue) as Arc<dyn PortQueue>);
+        let port = datapath.open_uplink(self.config(), queues.collect())?;
+        Ok(Open {
+            ifname: tun.ifname,
+            ifindex: tun.ifindex,
+            port,
+        })
+    }
+
+    fn state(&self, missing: Vec<String>) -> UplinkState {
+        UplinkState {
+            kind: Kind::Tun,
+            ifname: self.open.as_ref().map(|open| open.ifname.clone()),
+            addresses: self.own.clone(),
+            reason: self.reason.clone(),
+            missing,
+        }
+    }
+}
+
+impl Line for TunLine {
+    fn tend(&mut self, datapath: &SwitchDatapath) -> (UplinkState, Option<Duration>) {
+        if !self.is_open() {
+            if let Some(open) = &self.open {
+                warn!(
+                    interface = open.ifname,
+                    "the uplink's interface is gone and is made anew"
+                );
+            }
+            self.close(datapath);
+            match self.try_open(datapath) {
+                Ok(open) => self.open = Some(open),
+                Err(error) => {
+                    let state = self.state(vec![format!("{error:#}")]);
+                    return (state, Some(RETRY_INTERVAL));
+                }
+            }
+        }
+        let prefixes: Vec<IpNet> = self.spec.addresses.iter().map(IpNet::trunc).collect();
+        (
+            self.state(HostRouting::read().missing_steps(&prefixes)),
+            None,
+        )
+    }
+
+    fn readiness(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
+        None
+    }
+
+    fn close(&mut self, datapath: &SwitchDatapath) {
+        if let Some(open) = self.open.take() {
+            datapath.close_uplink(open.port);
+        }
+    }
+}
+
+/// Returns the prefixes that were chosen, or free ones of the families that the host has.
+fn prefixes(choice: &TunChoice) -> Result<Vec<IpNet>> {
+    let in_use = prefixes_in_use()?;
+    let chosen: Vec<IpNet> = (choice.v4.map(IpNet::V4).into_iter())
+        .chain(choice.v6.map(IpNet::V6))
+        .collect();
+    for prefix in &chosen {
+        if let Some(other) = overlapping(*prefix, &in_use) {
+            bail!("{prefix} overlaps {other}, which the host uses already");
+        }
+        if matches!(prefix.addr(), IpAddr::V6(_)) && !has_ipv6() {
+            bail!("{prefix} cannot be had: IPv6 is switched off (net.ipv6.conf.all.disable_ipv6)");
+        }
+    }
+    if !chosen.is_empty() {
+        return Ok(chosen);
+    }
+    let mut free = vec![IpNet::V4(free_v4(&in_use)?)];
+    if has_ipv6() {
+        let machine = Digest::of_this_machine("tun")?;
+        free.extend(free_v6(&machine, &in_use).map(IpNet::V6));
+    }
+    Ok(free)
+}
+
+/// Returns what of the host's prefixes has addresses of `prefix`. A route of which it is a part is none:
+/// the more specific one is taken, as for any other link.
+fn overlapping(prefix: IpNet, in_use: &[IpNet]) -> Option<IpNet> {
+    in_use.iter().copied().find(|other| prefix.contains(other))
+}
