@@ -15,19 +15,18 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tapweave_control::datapath::{
-    AttachedPort, Datapath, DatapathError, DatapathErrorKind as Kind, InterfaceSettings, Isolation,
-    NamespaceId, NamespaceRef, NatFlow, NatStats, NetworkSettings, Offloading, PublishedPorts,
-    ReservedPort, SandboxNo, UplinkState, WorkerStats,
+    AttachedPort, Datapath, DatapathError, DatapathErrorKind as Kind, InterfaceSettings,
+    NamespaceId, NamespaceRef, NatFlow, NatStats, NetworkSettings, PublishedPorts, ReservedPort,
+    SandboxNo, UplinkState, WorkerStats,
 };
-use tapweave_device::{AttachError, Attacher, HEADROOM, InterfaceSpec, NamespaceError, PortQueue};
+use tapweave_device::{AttachError, Attacher, HEADROOM, NamespaceError, PortQueue};
 use tapweave_net::{Frame, MacAddr, NetworkNo, Offload, PortNo, Vid};
-use tapweave_switch::{
-    FdbEntry, Guard, MdbEntry, NetworkConfig, PortConfig, PortStats, Stations, Switch,
-};
+use tapweave_switch::{FdbEntry, MdbEntry, PortStats, Stations, Switch};
 
 use self::outside::Outside;
 use crate::clock::Clock;
 use crate::sandboxes::{AddError, Sandboxes};
+use crate::settings::{interface_spec, network_config, port_config};
 use crate::workers::{Readers, Workers};
 
 /// Joins switch, workers and sandboxes.
@@ -128,14 +127,7 @@ impl SwitchDatapath {
 
 impl Datapath for SwitchDatapath {
     fn add_network(&self, settings: &NetworkSettings) -> NetworkNo {
-        self.switch.add_network(NetworkConfig {
-            mtu: settings.mtu,
-            ageing: settings.ageing,
-            fdb_limit: settings.fdb_limit,
-            snooping: settings.snooping,
-            storm: settings.storm,
-            gateway: None,
-        })
+        self.switch.add_network(network_config(settings))
     }
 
     fn remove_network(&self, network: NetworkNo) -> Result<(), DatapathError> {
@@ -175,7 +167,7 @@ impl Datapath for SwitchDatapath {
             .ok_or_else(|| DatapathError::new(Kind::Invalid, "the sandbox has ended"))?;
         let made = self
             .attacher
-            .attach(&namespace, &spec(interface))
+            .attach(&namespace, &interface_spec(interface))
             .map_err(attach_error)?;
         let port = self
             .switch
@@ -285,40 +277,6 @@ impl Datapath for SwitchDatapath {
 
     fn worker_stats(&self) -> Vec<WorkerStats> {
         self.workers.stats()
-    }
-}
-
-fn port_config(interface: &InterfaceSettings) -> PortConfig {
-    let guard = |addresses: &Vec<_>| Guard::new(interface.mac, addresses.iter().copied());
-    PortConfig {
-        isolation: match interface.isolation {
-            Isolation::Open => tapweave_switch::Isolation::Open,
-            Isolation::Isolated => tapweave_switch::Isolation::Isolated,
-        },
-        vlans: interface.vlans.clone(),
-        guard: interface
-            .guarded_addresses
-            .as_ref()
-            .map(guard)
-            .map(Arc::new),
-        stations: interface.stations,
-        mac_limit: interface.mac_limit,
-        addresses: None,
-    }
-}
-
-fn spec(interface: &InterfaceSettings) -> InterfaceSpec {
-    InterfaceSpec {
-        ifname: interface.ifname.clone(),
-        mac: interface.mac,
-        mtu: interface.mtu,
-        addresses: interface.addresses.clone(),
-        default_gateways: interface.default_gateways.clone(),
-        queue_count: interface.queue_count,
-        offloading: match interface.offload {
-            Offloading::On => tapweave_device::Offloading::On,
-            Offloading::Off => tapweave_device::Offloading::Off,
-        },
     }
 }
 

@@ -23,6 +23,7 @@ mod notify;
 mod refusals;
 mod run;
 mod sandboxes;
+mod settings;
 mod uplink;
 mod worker;
 mod workers;

@@ -1,6 +1,6 @@
 //! An endpoint: planned, then seated at a port.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
 
 use ipnet::IpNet;
@@ -70,6 +70,8 @@ pub(crate) struct EndpointRecord {
     pub(crate) mac: MacAddr,
     /// Its addresses.
     pub(crate) addresses: Vec<IpNet>,
+    /// The gateways of the network, if they lead out.
+    pub(crate) default_gateways: Vec<IpAddr>,
     /// Further names.
     pub(crate) aliases: Vec<Name>,
     /// MTU of the interface.
@@ -114,16 +116,13 @@ impl EndpointRecord {
     }
 
     /// Returns what the packet path needs to make its port.
-    ///
-    /// There are no default routes: no network has a gateway that answers yet. Its address is kept
-    /// free for it all the same.
     pub(crate) fn interface(&self) -> InterfaceSettings {
         InterfaceSettings {
             ifname: self.ifname.as_ref().map(ToString::to_string),
             mac: self.mac,
             mtu: self.mtu,
             addresses: self.addresses.clone(),
-            default_gateways: Vec::new(),
+            default_gateways: self.default_gateways.clone(),
             queue_count: self.queue_count,
             offload: self.offload,
             isolation: self.isolation,

@@ -10,7 +10,7 @@ use tapweave_net::{MacAddr, NetworkNo};
 use crate::api::{
     ConfigFrom, ContainerInspect, IpamConfig, IpamInspect, NetworkInspect, docker_ports,
 };
-use crate::datapath::{Isolation, NetworkSettings, PublishedPorts};
+use crate::datapath::{Isolation, NetworkSettings, PublishedPorts, WayOut};
 use crate::model::publishing::{self, Holding, Publish, PublishError, Target};
 use crate::model::{EndpointPlan, EndpointRecord, Model, Place};
 use crate::{ControlError, Id, Name};
@@ -98,6 +98,7 @@ impl NetworkRecord {
             sandbox_name,
             ifname: plan.ifname,
             mac,
+            default_gateways: self.default_gateways(&addresses),
             addresses,
             aliases: plan.aliases,
             mtu: self.settings.mtu,
@@ -186,6 +187,18 @@ impl NetworkRecord {
             options: self.options.clone(),
             labels: self.labels.clone(),
         }
+    }
+
+    /// Returns the gateway of each family that an endpoint with `addresses` has, if it leads out.
+    fn default_gateways(&self, addresses: &[IpNet]) -> Vec<IpAddr> {
+        let leading_out = self.settings.gateway.iter();
+        let leading_out = leading_out.filter(|gateway| gateway.way_out != WayOut::None);
+        let gateways = leading_out.flat_map(|gateway| &gateway.addresses);
+        let serves = |gateway: &&IpNet| {
+            let on_link = |address: &IpNet| address.contains(&gateway.addr());
+            addresses.iter().any(on_link)
+        };
+        gateways.filter(serves).map(IpNet::addr).collect()
     }
 
     /// Leases what is wanted, else the next address if the network has any of `family`.

@@ -143,9 +143,11 @@ fn configure(spec: &InterfaceSpec, made: &mut TunQueues) -> Result<(), Failure> 
     }
     netlink.bring_up(index).map_err(Step::BringUp.failed())?;
     for &gateway in &spec.default_gateways {
-        netlink
-            .add_default_route(index, gateway)
-            .map_err(Step::AddRoute(gateway).failed())?;
+        match netlink.add_default_route(index, gateway) {
+            // Somebody else's way out, or that of the network that was joined first.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            added => added.map_err(Step::AddRoute(gateway).failed())?,
+        }
     }
     netlink
         .bring_up(LOOPBACK_INDEX)

@@ -22,7 +22,8 @@ pub struct InterfaceSpec {
     /// Its addresses with the lengths of their prefixes. IPv6 addresses are usable at once: the
     /// switch sees to it that they are unique (no RFC 4862 §5.4 detection).
     pub addresses: Vec<IpNet>,
-    /// Next hops of the default routes, at most one per family, each within an address's prefix.
+    /// Next hops of the default routes, at most one per family, each within an address's prefix. Where the
+    /// namespace has a default route already, that one stays and no other is made.
     pub default_gateways: Vec<IpAddr>,
     /// Queues, 1 to 64. More than one needs a reader for each.
     pub queue_count: u16,

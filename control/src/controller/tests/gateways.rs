@@ -49,6 +49,13 @@ fn the_options_of_a_network_reach_its_gateway() {
         masquerade: Some(false),
         ..network("routed")
     });
+    rig.controller
+        .connect("internal", with_pid("a", 1))
+        .unwrap();
+    rig.controller.connect("routed", with_pid("b", 2)).unwrap();
+    let interfaces = rig.datapath.interfaces();
+    assert!(interfaces[0].default_gateways.is_empty());
+    assert_eq!(interfaces[1].default_gateways.len(), 1);
     let networks = rig.datapath.networks();
     let way_out = |n: usize| networks[n].gateway.as_ref().unwrap().way_out;
     assert_eq!(

@@ -1,0 +1,85 @@
+//! What the control plane asks for, in the words of switch and devices. Decides nothing.
+
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use tapweave_control::datapath::{
+    GatewaySettings, InterfaceSettings, Isolation, NetworkSettings, Offloading, WayOut,
+};
+use tapweave_device::InterfaceSpec;
+use tapweave_switch::{
+    Advertising, GatewayConfig, Guard, NetworkConfig, Outside, PortAddresses, PortConfig,
+};
+
+/// Returns how the network is made in the switch.
+pub(crate) fn network_config(settings: &NetworkSettings) -> NetworkConfig {
+    NetworkConfig {
+        mtu: settings.mtu,
+        ageing: settings.ageing,
+        fdb_limit: settings.fdb_limit,
+        snooping: settings.snooping,
+        storm: settings.storm,
+        gateway: settings.gateway.as_ref().map(gateway_config),
+    }
+}
+
+/// Returns how the port is made in the switch.
+pub(crate) fn port_config(interface: &InterfaceSettings) -> PortConfig {
+    let guard = |addresses: &Vec<_>| Guard::new(interface.mac, addresses.iter().copied());
+    PortConfig {
+        isolation: match interface.isolation {
+            Isolation::Open => tapweave_switch::Isolation::Open,
+            Isolation::Isolated => tapweave_switch::Isolation::Isolated,
+        },
+        vlans: interface.vlans.clone(),
+        guard: interface
+            .guarded_addresses
+            .as_ref()
+            .map(guard)
+            .map(Arc::new),
+        stations: interface.stations,
+        mac_limit: interface.mac_limit,
+        addresses: port_addresses(interface),
+    }
+}
+
+/// Returns how the interface is made in the sandbox.
+pub(crate) fn interface_spec(interface: &InterfaceSettings) -> InterfaceSpec {
+    InterfaceSpec {
+        ifname: interface.ifname.clone(),
+        mac: interface.mac,
+        mtu: interface.mtu,
+        addresses: interface.addresses.clone(),
+        default_gateways: interface.default_gateways.clone(),
+        queue_count: interface.queue_count,
+        offloading: match interface.offload {
+            Offloading::On => tapweave_device::Offloading::On,
+            Offloading::Off => tapweave_device::Offloading::Off,
+        },
+    }
+}
+
+fn gateway_config(gateway: &GatewaySettings) -> GatewayConfig {
+    GatewayConfig {
+        mac: gateway.mac,
+        addresses: gateway.addresses.clone(),
+        outside: match gateway.way_out {
+            WayOut::Masquerade => Outside::Masqueraded,
+            WayOut::Routed => Outside::Routed,
+            WayOut::None => Outside::Closed,
+        },
+        // Every endpoint of a subnet gets an address from us.
+        advertising: Advertising::Assigned,
+    }
+}
+
+/// Returns the addresses that the gateway need not ask for.
+fn port_addresses(interface: &InterfaceSettings) -> Option<Arc<PortAddresses>> {
+    let addresses: Vec<_> = interface.addresses.iter().map(IpNet::addr).collect();
+    (!addresses.is_empty()).then(|| {
+        Arc::new(PortAddresses {
+            mac: interface.mac,
+            addresses,
+        })
+    })
+}
