@@ -55,6 +55,20 @@ impl<'a> Frame<'a> {
         self.offload = offload;
     }
 
+    /// Replaces the frame by `bytes`, which have nothing left to do, and tells whether they fit: they may be
+    /// longer than the frame by as much as there is headroom. They end where the frame ended.
+    pub fn replace(&mut self, bytes: &[u8]) -> bool {
+        let Some(start) = self.buf.len().checked_sub(bytes.len()) else {
+            return false;
+        };
+        if let Some(place) = self.buf.get_mut(start..) {
+            place.copy_from_slice(bytes);
+        }
+        self.start = start;
+        self.offload = Offload::NONE;
+        true
+    }
+
     /// Writes `header` into the headroom right before the frame and returns header and frame as one
     /// slice; the frame itself stays what it was. `None` when the headroom is too short.
     pub fn with_header<const N: usize>(&mut self, header: [u8; N]) -> Option<&[u8]> {
@@ -90,6 +104,18 @@ mod tests {
         assert_eq!(frame.data(), [7; 6]);
         assert_eq!(frame.with_header([0; 5]), None);
         assert_eq!(buf, [0xa5, 0xa5, 1, 2, 7, 7, 7, 7, 7, 7]);
+    }
+
+    #[test]
+    fn a_frame_is_replaced_by_one_that_is_longer_by_the_headroom_at_most() {
+        let mut buf = [0xa5; 8];
+        let mut frame = Frame::new(&mut buf, 4, Offload::NONE);
+        assert!(frame.replace(&[1, 2]));
+        assert_eq!((frame.data(), frame.headroom_len()), (&[1, 2][..], 6));
+        assert!(frame.replace(&[3; 8]));
+        assert_eq!(frame.data(), [3; 8]);
+        assert!(!frame.replace(&[4; 9]));
+        assert_eq!(frame.data(), [3; 8]);
     }
 
     #[test]

@@ -50,6 +50,14 @@ pub enum IcmpErrorKind {
     /// There is no route to the destination: "net unreachable" (RFC 792), "no route to destination"
     /// (RFC 4443 §3.1).
     NoRoute,
+    /// The destination does not answer on its link: "host unreachable" (RFC 792), "address unreachable"
+    /// (RFC 4443 §3.1).
+    HostUnreachable,
+    /// Nobody listens at the destination: "port unreachable" (RFC 792, RFC 4443 §3.1).
+    PortUnreachable,
+    /// A rule forbids it: "communication administratively prohibited" (RFC 1812 §5.2.7.1, RFC 4443
+    /// §3.1).
+    Prohibited,
 }
 
 /// Why no ICMP error is written.
@@ -200,6 +208,9 @@ impl IcmpError {
             ),
             IcmpErrorKind::HopLimitExceeded => (Icmpv4Type::TIME_EXCEEDED, 0, 0),
             IcmpErrorKind::NoRoute => (Icmpv4Type::DESTINATION_UNREACHABLE, 0, 0),
+            IcmpErrorKind::HostUnreachable => (Icmpv4Type::DESTINATION_UNREACHABLE, 1, 0),
+            IcmpErrorKind::PortUnreachable => (Icmpv4Type::DESTINATION_UNREACHABLE, 3, 0),
+            IcmpErrorKind::Prohibited => (Icmpv4Type::DESTINATION_UNREACHABLE, 13, 0),
         };
         let mut icmp = [0; Icmpv4View::LEN];
         put::<0, 2, _>(&mut icmp, [kind.0, code]);
@@ -218,13 +229,16 @@ impl IcmpError {
         put::<8, 16, _>(&mut header, src.octets());
         put::<24, 16, _>(&mut header, dst.octets());
 
-        let (kind, mtu) = match self.kind {
-            IcmpErrorKind::TooBig { mtu } => (Icmpv6Type::PACKET_TOO_BIG, mtu),
-            IcmpErrorKind::HopLimitExceeded => (Icmpv6Type::TIME_EXCEEDED, 0),
-            IcmpErrorKind::NoRoute => (Icmpv6Type::DESTINATION_UNREACHABLE, 0),
+        let (kind, code, mtu) = match self.kind {
+            IcmpErrorKind::TooBig { mtu } => (Icmpv6Type::PACKET_TOO_BIG, 0, mtu),
+            IcmpErrorKind::HopLimitExceeded => (Icmpv6Type::TIME_EXCEEDED, 0, 0),
+            IcmpErrorKind::NoRoute => (Icmpv6Type::DESTINATION_UNREACHABLE, 0, 0),
+            IcmpErrorKind::HostUnreachable => (Icmpv6Type::DESTINATION_UNREACHABLE, 3, 0),
+            IcmpErrorKind::PortUnreachable => (Icmpv6Type::DESTINATION_UNREACHABLE, 4, 0),
+            IcmpErrorKind::Prohibited => (Icmpv6Type::DESTINATION_UNREACHABLE, 1, 0),
         };
         let mut icmp = [0; Icmpv6View::LEN];
-        put::<0, 1, _>(&mut icmp, [kind.0]);
+        put::<0, 2, _>(&mut icmp, [kind.0, code]);
         put::<4, 4, _>(&mut icmp, u32::from(mtu).to_be_bytes());
         let pseudo = Sum::pseudo_v6(src, dst, IpProtocol::ICMPV6, payload_len.into());
         let checksum = pseudo.and_bytes(&icmp).and_bytes(quoted).checksum();

@@ -79,6 +79,9 @@ fn the_other_kinds_have_their_types_and_codes() {
     for (kind, want_v4, want_v6) in [
         (IcmpErrorKind::HopLimitExceeded, [11, 0], [3, 0]),
         (IcmpErrorKind::NoRoute, [3, 0], [1, 0]),
+        (IcmpErrorKind::HostUnreachable, [3, 1], [1, 3]),
+        (IcmpErrorKind::PortUnreachable, [3, 3], [1, 4]),
+        (IcmpErrorKind::Prohibited, [3, 13], [1, 1]),
     ] {
         let message = tell(kind, &v4(&V4)).unwrap();
         assert_eq!(message[34..36], want_v4);
