@@ -5,7 +5,8 @@
 //!
 //! Probes of duplicate address detection (RFC 5227 §2.1.1, RFC 4862 §5.4) and announcements are no
 //! questions: the address that is known may be that of the prober itself, and an answer would keep
-//! it from using its own. They travel to everybody.
+//! it from using its own. They travel to everybody. Only who has the address itself answers probes
+//! ([`NeighborQuestion::read_or_probe`]).
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -13,7 +14,8 @@ use crate::checksum::{Sum, Verification, verify_transport};
 use crate::field::put;
 use crate::{
     ArpOperation, ArpPacket, ChecksumOffload, EtherType, EthernetMut, Fragment, Icmpv6Type,
-    Icmpv6View, IpProtocol, Ipv6View, MacAddr, NdMessage, Network, ParsedFrame, Transport,
+    Icmpv6View, IpProtocol, Ipv6View, MacAddr, NdMessage, NdOption, Network, ParsedFrame,
+    Transport,
 };
 
 /// Who has this address?
@@ -21,7 +23,7 @@ use crate::{
 pub struct NeighborQuestion {
     /// The address that is asked for.
     pub target: IpAddr,
-    /// The address of who asks, of the same family.
+    /// The address of who asks, of the same family; unspecified in a probe.
     pub asker: IpAddr,
     /// The MAC address of who asks, from which the frame came.
     pub asker_mac: MacAddr,
@@ -38,9 +40,13 @@ pub struct NeighborAnswer {
 
 /// The Hop Limit of Neighbor Discovery: a packet that was forwarded has less (RFC 4861 §7.1).
 const ND_HOP_LIMIT: u8 = 255;
-/// Solicited and Override (RFC 4861 §4.4).
-const ANSWERED: u8 = 0x60;
+/// Flags (RFC 4861 §4.4).
 const ROUTER: u8 = 0x80;
+const SOLICITED: u8 = 0x40;
+const OVERRIDE: u8 = 0x20;
+/// All nodes on the link (RFC 4291 §2.7.1), and their MAC address (RFC 2464 §7).
+const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+const ALL_NODES_MAC: MacAddr = MacAddr::new([0x33, 0x33, 0, 0, 0, 1]);
 /// The option Target Link-Layer Address, one unit of eight octets (RFC 4861 §4.6.1).
 const TARGET_LINK_LAYER_ADDRESS: [u8; 2] = [2, 1];
 
@@ -57,6 +63,17 @@ impl NeighborQuestion {
     /// Reads the question in `frame`, which was parsed as `parsed`; `None` when there is none. A
     /// neighbor solicitation that must be discarded is none (RFC 4861 §7.1.1).
     pub fn read(frame: &[u8], parsed: &ParsedFrame, checksum: ChecksumOffload) -> Option<Self> {
+        Self::read_or_probe(frame, parsed, checksum)
+            .filter(|question| !question.asker.is_unspecified())
+    }
+
+    /// As [`NeighborQuestion::read`], probes included. The answer to one over IPv6 is for all nodes (RFC
+    /// 4861 §7.2.4).
+    pub fn read_or_probe(
+        frame: &[u8],
+        parsed: &ParsedFrame,
+        checksum: ChecksumOffload,
+    ) -> Option<Self> {
         let (target, asker) = match parsed.network() {
             Network::Other if parsed.ethertype() == EtherType::ARP => {
                 arp_question(frame.get(parsed.l3_offset()..)?)?
@@ -98,7 +115,12 @@ impl NeighborQuestion {
         out_link.copy_from_slice(link);
         out_payload.copy_from_slice(payload);
         let mut ethernet = EthernetMut::parse(out_link).ok()?;
-        ethernet.set_dst(self.asker_mac);
+        let is_for_all = matches!(self.asker, IpAddr::V6(asker) if asker.is_unspecified());
+        ethernet.set_dst(if is_for_all {
+            ALL_NODES_MAC
+        } else {
+            self.asker_mac
+        });
         ethernet.set_src(answer.mac);
         Some(len)
     }
@@ -138,7 +160,6 @@ impl Payload {
 fn arp_question(packet: &[u8]) -> Option<(IpAddr, IpAddr)> {
     let arp = ArpPacket::parse(packet).ok()?;
     let is_question = arp.operation == ArpOperation::Request
-        && !arp.is_probe()
         && !arp.is_announcement()
         && !arp.target_ip.is_unspecified();
     is_question.then_some((arp.target_ip.into(), arp.sender_ip.into()))
@@ -161,13 +182,22 @@ fn solicitation(
     let NdMessage::NeighborSolicitation { target, options } = NdMessage::parse(&icmp).ok()? else {
         return None;
     };
+    let is_probe = ip.src().is_unspecified();
     let is_question = is_valid
         && !target.is_multicast()
         && !target.is_unspecified()
-        && !ip.src().is_unspecified()
         && !ip.src().is_multicast()
-        && options.into_iter().all(|option| option.is_ok());
+        && (!is_probe || is_solicited_node(ip.dst()))
+        && options.into_iter().all(|option| match option {
+            Ok(option) => !is_probe || !matches!(option, NdOption::SourceLinkLayer(_)),
+            Err(_) => false,
+        });
     is_question.then_some((target.into(), ip.src().into()))
+}
+
+/// Tells whether an address is `ff02::1:ff00:0/104` (RFC 4291 §2.7.1).
+fn is_solicited_node(address: Ipv6Addr) -> bool {
+    address.to_bits() >> 24 == 0x00ff_0200_0000_0000_0000_0000_01ff
 }
 
 /// Returns the IPv6 packet by which `target` answers `asker` (RFC 4861 §4.4).
@@ -177,11 +207,14 @@ fn advertisement(
     answer: NeighborAnswer,
 ) -> [u8; ADVERTISEMENT_PACKET_LEN] {
     let mut icmp = [0; ADVERTISEMENT_LEN as usize];
-    let flags = if answer.is_router {
-        ANSWERED | ROUTER
+    let (asker, mut flags) = if asker.is_unspecified() {
+        (ALL_NODES, OVERRIDE)
     } else {
-        ANSWERED
+        (asker, SOLICITED | OVERRIDE)
     };
+    if answer.is_router {
+        flags |= ROUTER;
+    }
     put::<0, 1, _>(&mut icmp, [Icmpv6Type::NEIGHBOR_ADVERTISEMENT.0]);
     put::<4, 1, _>(&mut icmp, [flags]);
     put::<8, 16, _>(&mut icmp, target.octets());
@@ -302,6 +335,32 @@ mod tests {
             let parsed = ParsedFrame::parse(&frame).unwrap();
             assert_eq!(verify_transport(&frame, &parsed), Verification::Right);
         }
+    }
+
+    #[test]
+    fn a_probe_is_answered_by_who_has_the_address() {
+        let answer_probe = |frame: &[u8]| {
+            let parsed = ParsedFrame::parse(frame).unwrap();
+            let checksum = ChecksumOffload::Complete;
+            let question = NeighborQuestion::read_or_probe(frame, &parsed, checksum)?;
+            let mut out = [0xa5; NeighborQuestion::MAX_ANSWER_LEN];
+            let len = question.write_answer(frame, &parsed, ANSWER, &mut out)?;
+            Some(out[..len].to_vec())
+        };
+        let reply = answer_probe(&arp([0; 4], [10, 0, 0, 11], 1)).unwrap();
+        assert_eq!(reply[..6], ASKER_MAC.octets());
+        assert_eq!(reply[32..], [10, 0, 0, 11, 2, 0, 0, 0, 0, 0x0a, 0, 0, 0, 0]);
+        // With the option that a probe must not have (RFC 4861 §7.1.1).
+        assert_eq!(answer_probe(&nd(0, &[])), None);
+        let probe = nd(0, &[(78, 14)]);
+        let frame = answer_probe(&probe).unwrap();
+        assert_eq!(frame[..6], [0x33, 0x33, 0, 0, 0, 1]);
+        assert_eq!(frame[38..54], ALL_NODES.octets());
+        assert_eq!((frame[54], frame[58]), (136, 0x20));
+        let parsed = ParsedFrame::parse(&frame).unwrap();
+        assert_eq!(verify_transport(&frame, &parsed), Verification::Right);
+        // To the host instead of its group.
+        assert_eq!(answer_probe(&nd(0, &[(78, 14), (50, 0)])), None);
     }
 
     #[test]

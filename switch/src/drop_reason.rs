@@ -5,6 +5,8 @@
 
 use core::fmt;
 
+use tapweave_nat::NatDrop;
+
 /// Why a frame was dropped.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u8)]
@@ -86,15 +88,61 @@ pub enum DropReason {
     TunnelTagged,
     /// Egress: the packet is larger than the path to the other host takes. Its sender was told.
     TunnelTooBig,
-    /// Gateway: neither ARP nor a packet that can be read to its L4 header.
+    /// Gateway: headers that cannot be read to the L4 header, or a wrong IPv4 header checksum.
     GatewayMalformed,
+    /// Gateway: nothing that the gateway deals with, such as ARP or a group that is not for it.
+    GatewayProtocol,
+    /// Gateway: the source is not a host of the subnets, or one from outside claims to be.
+    GatewaySource,
+    /// Gateway: the packet names its own route (RFC 5095, RFC 7126 §4.3).
+    GatewaySourceRoute,
+    /// Gateway: an address that packets are not forwarded from or to (RFC 1812 §5.3.7).
+    GatewayMartian,
+    /// Gateway: the TTL or Hop Limit has run out.
+    GatewayHopLimit,
+    /// Gateway: the packet is larger than the MTU ahead and may not be cut.
+    GatewayTooBig,
+    /// Gateway: for an address of the gateway, where nobody listens.
+    GatewayPort,
+    /// Gateway: the network is internal.
+    GatewayClosed,
+    /// Gateway: the destination is in another network.
+    GatewayOtherNetwork,
     /// Gateway: no way leads to the destination.
     GatewayNoRoute,
+    /// Gateway: the next hop is being asked for, or does not answer.
+    GatewayNoNeighbor,
+    /// NAT: headers that cannot be followed or rewritten.
+    NatMalformed,
+    /// NAT: neither TCP nor UDP nor ICMP.
+    NatProtocol,
+    /// NAT: an ICMP message that is neither an echo nor an error about a translated packet.
+    NatIcmpType,
+    /// NAT: an ICMP error about a packet of no flow that is known.
+    NatIcmpUnmatched,
+    /// NAT: to an external address, and no mapping or published port takes it.
+    NatNoMapping,
+    /// NAT: there is no external address of this family.
+    NatNoExternalAddress,
+    /// NAT: every port that was tried is taken.
+    NatPortsExhausted,
+    /// NAT: the table is full of flows that may not give way.
+    NatTableFull,
+    /// NAT: the sender has as many flows as it may have.
+    NatFlowLimit,
+    /// NAT: the sender opens flows faster than it may.
+    NatFlowRate,
+    /// NAT: a TCP segment that opens nothing and belongs to no flow.
+    NatTcpNoFlow,
+    /// NAT: a fragment whose packet cannot be translated.
+    NatFragment,
+    /// NAT: another worker changed the same flow again and again.
+    NatContended,
 }
 
 impl DropReason {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 63] = [
         Self::Runt,
         Self::Oversize,
         Self::BadOffload,
@@ -134,7 +182,30 @@ impl DropReason {
         Self::TunnelTagged,
         Self::TunnelTooBig,
         Self::GatewayMalformed,
+        Self::GatewayProtocol,
+        Self::GatewaySource,
+        Self::GatewaySourceRoute,
+        Self::GatewayMartian,
+        Self::GatewayHopLimit,
+        Self::GatewayTooBig,
+        Self::GatewayPort,
+        Self::GatewayClosed,
+        Self::GatewayOtherNetwork,
         Self::GatewayNoRoute,
+        Self::GatewayNoNeighbor,
+        Self::NatMalformed,
+        Self::NatProtocol,
+        Self::NatIcmpType,
+        Self::NatIcmpUnmatched,
+        Self::NatNoMapping,
+        Self::NatNoExternalAddress,
+        Self::NatPortsExhausted,
+        Self::NatTableFull,
+        Self::NatFlowLimit,
+        Self::NatFlowRate,
+        Self::NatTcpNoFlow,
+        Self::NatFragment,
+        Self::NatContended,
     ];
     /// How many reasons there are.
     pub const COUNT: usize = Self::ALL.len();
@@ -208,8 +279,41 @@ impl DropReason {
             Self::TunnelTagged => "tunnel_tagged",
             Self::TunnelTooBig => "tunnel_too_big",
             Self::GatewayMalformed => "gateway_malformed",
+            Self::GatewayProtocol => "gateway_protocol",
+            Self::GatewaySource => "gateway_source",
+            Self::GatewaySourceRoute => "gateway_source_route",
+            Self::GatewayMartian => "gateway_martian",
+            Self::GatewayHopLimit => "gateway_hop_limit",
+            Self::GatewayTooBig => "gateway_too_big",
+            Self::GatewayPort => "gateway_port",
+            Self::GatewayClosed => "gateway_closed",
+            Self::GatewayOtherNetwork => "gateway_other_network",
             Self::GatewayNoRoute => "gateway_no_route",
+            Self::GatewayNoNeighbor => "gateway_no_neighbor",
+            Self::NatMalformed => "nat_malformed",
+            Self::NatProtocol => "nat_protocol",
+            Self::NatIcmpType => "nat_icmp_type",
+            Self::NatIcmpUnmatched => "nat_icmp_unmatched",
+            Self::NatNoMapping => "nat_no_mapping",
+            Self::NatNoExternalAddress => "nat_no_external_address",
+            Self::NatPortsExhausted => "nat_ports_exhausted",
+            Self::NatTableFull => "nat_table_full",
+            Self::NatFlowLimit => "nat_flow_limit",
+            Self::NatFlowRate => "nat_flow_rate",
+            Self::NatTcpNoFlow => "nat_tcp_no_flow",
+            Self::NatFragment => "nat_fragment",
+            Self::NatContended => "nat_contended",
         }
+    }
+}
+
+/// Where the reasons of NAT begin.
+const FIRST_OF_NAT: usize = DropReason::NatMalformed.index();
+const _: () = assert!(DropReason::COUNT == FIRST_OF_NAT + NatDrop::COUNT);
+
+impl From<NatDrop> for DropReason {
+    fn from(reason: NatDrop) -> Self {
+        Self::ALL[FIRST_OF_NAT + reason.index()]
     }
 }
 
@@ -222,6 +326,13 @@ impl fmt::Display for DropReason {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_reasons_of_nat_keep_their_names() {
+        for reason in NatDrop::ALL {
+            assert_eq!(DropReason::from(reason).as_str(), reason.as_str());
+        }
+    }
 
     #[test]
     fn every_reason_has_its_own_number_and_name() {

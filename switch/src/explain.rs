@@ -5,7 +5,9 @@ use core::fmt;
 use tapweave_net::{MacAddr, NetworkNo, PortNo, Vid, VlanTag};
 
 use crate::fdb::Assessment;
-use crate::{DropReason, EgressPort, Isolation, PortVlans, Reach, StormClass, Verdict};
+use crate::{
+    DropReason, EgressPort, GatewayStep, Isolation, PortVlans, Reach, StormClass, Verdict,
+};
 
 /// What would happen to a frame, stage by stage.
 ///
@@ -76,6 +78,11 @@ pub enum Stage {
         mac: MacAddr,
         /// Where that is.
         destination: Destination,
+    },
+    /// What the gateway does with it.
+    Gateway {
+        /// One step of that.
+        step: GatewayStep,
     },
     /// Whether it is one too many of those that are flooded.
     Storm {
@@ -148,6 +155,7 @@ impl Stage {
             Self::Source { .. } => "source",
             Self::Destination { .. } => "destination",
             Self::Group { .. } => "group",
+            Self::Gateway { .. } => "gateway",
             Self::Storm { .. } => "storm",
         }
     }
@@ -243,6 +251,7 @@ impl fmt::Display for Stage {
                     }),
                 }
             }
+            Self::Gateway { step } => write!(f, "{step}"),
             Self::Storm { class, outcome } => {
                 let side = if outcome.is_ok() { "below" } else { "above" };
                 write!(f, "{class}, {side} the limit of the port")

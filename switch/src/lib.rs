@@ -61,6 +61,7 @@ mod gateway;
 mod groups;
 mod guard;
 mod head;
+mod meter;
 mod multicast;
 mod pipeline;
 mod port_pool;
@@ -85,7 +86,10 @@ pub use counters::PortStats;
 pub use drop_reason::DropReason;
 pub use explain::{Destination, Explanation, Learning, Stage};
 pub use fdb::{FdbEntry, FdbOrigin, FdbUsage};
-pub use gateway::{Advertising, GatewayConfig, Outside, PortAddresses, UplinkConfig, UplinkKind};
+pub use gateway::{
+    Advertising, GatewayConfig, GatewayFrame, GatewayStep, Outside, PortAddresses, UplinkConfig,
+    UplinkKind,
+};
 pub use guard::Guard;
 pub use multicast::{
     Family, FastLeave, Group, GroupQuery, MDB_LIMIT_MAX, MdbEntry, MdbKind, MdbUsage, QuerierRole,

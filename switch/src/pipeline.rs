@@ -175,15 +175,12 @@ impl Pipeline {
         Some(counters.shard(self.worker))
     }
 
-    pub(crate) fn snapshot(&self) -> &Snapshot {
-        &self.snapshot
+    pub(crate) const fn worker(&self) -> usize {
+        self.worker
     }
 
-    /// Counts a frame from `ingress` that the gateway dropped.
-    pub(crate) fn count_gateway_drop(&self, ingress: PortNo, reason: DropReason) {
-        if let Some(shard) = self.shard(ingress) {
-            shard.count_drop(reason);
-        }
+    pub(crate) fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
     }
 }
 

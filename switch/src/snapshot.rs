@@ -4,11 +4,12 @@ use core::num::NonZeroU32;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tapweave_net::{MacAddr, NetworkNo, PortNo};
+use tapweave_nat::{Nat, NatRules, Pass};
+use tapweave_net::{MacAddr, NetworkNo, PortNo, Timestamp};
 
 use crate::counters::PortCounters;
 use crate::fdb::Fdb;
-use crate::gateway::{Gateway, Uplink};
+use crate::gateway::{Gateway, Hosts, Ingress, Router, Routes, Uplink};
 use crate::multicast::{PortSet, Snooping};
 use crate::storm::StormMeters;
 use crate::{EgressPort, FrameVlan, Guard, Isolation, PortVlans, Stations};
@@ -20,8 +21,10 @@ pub(crate) struct Snapshot {
     /// By [`PortNo::index`].
     pub(crate) ports: Box<[Option<Port>]>,
     pub(crate) networks: BTreeMap<NetworkNo, Arc<Network>>,
-    /// Few, in order of number.
-    pub(crate) uplinks: Box<[Uplink]>,
+    /// Between networks and uplinks.
+    pub(crate) router: Router,
+    /// None as long as there is no NAT.
+    pub(crate) translator: Option<Translator>,
 }
 
 impl Snapshot {
@@ -31,7 +34,8 @@ impl Snapshot {
             generation: 0,
             ports: Box::default(),
             networks: BTreeMap::new(),
-            uplinks: Box::default(),
+            router: Router::new(Routes::new([]), Vec::new()),
+            translator: None,
         }
     }
 
@@ -44,7 +48,13 @@ impl Snapshot {
 
     /// Returns an uplink.
     pub(crate) fn uplink(&self, no: PortNo) -> Option<&Uplink> {
-        self.uplinks.iter().find(|uplink| uplink.no == no)
+        self.router.uplinks().iter().find(|uplink| uplink.no == no)
+    }
+
+    /// Returns where frames of this number come in.
+    pub(crate) fn ingress(&self, no: PortNo) -> Option<Ingress<'_>> {
+        let port = self.port(no).map(Ingress::Port);
+        port.or_else(|| self.uplink(no).map(Ingress::Uplink))
     }
 
     /// Returns the counters of a port or an uplink.
@@ -52,6 +62,24 @@ impl Snapshot {
         let counters = self.port(no).map(|port| &port.counters);
         let counters = counters.or_else(|| self.uplink(no).map(|uplink| &uplink.counters));
         counters.map(|counters| &**counters)
+    }
+}
+
+/// NAT, and the rules that it goes by now.
+#[derive(Clone)]
+pub(crate) struct Translator {
+    pub(crate) nat: Arc<Nat>,
+    pub(crate) rules: Arc<NatRules>,
+}
+
+impl Translator {
+    /// Returns what one worker's packets have in common.
+    pub(crate) fn pass(&self, now: Timestamp, worker: usize) -> Pass<'_> {
+        Pass {
+            now,
+            worker,
+            rules: &self.rules,
+        }
     }
 }
 
@@ -80,6 +108,8 @@ pub(crate) struct Network {
     pub(crate) gateway: Option<Arc<Gateway>>,
     /// The MAC of the gateway. Without one the broadcast address, which is compared to stations only.
     pub(crate) gateway_mac: MacAddr,
+    /// The endpoints whose addresses are known; empty without a gateway.
+    pub(crate) hosts: Hosts,
     /// In order of number.
     pub(crate) members: Box<[Member]>,
 }

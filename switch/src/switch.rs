@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
+use tapweave_nat::{Nat, NatRules};
 use tapweave_net::{Frame, MacAddr, NetworkNo, PortNo, Timestamp, Vid};
 use thiserror::Error;
 
@@ -19,14 +20,14 @@ use crate::counters::PortCounters;
 use crate::decide::{Prepared, decide};
 use crate::explain::{Explanation, Learning, Stage};
 use crate::fdb::{Fdb, FdbEntry, FdbOrigin, FdbUsage, OwnedCounts, TableFull};
-use crate::gateway::{Gateway, Uplink};
+use crate::gateway::{self, Gateway, Hosts, Ingress, Router, Routes, Uplink};
 use crate::multicast::Snooping;
 use crate::port_pool::PortPool;
-use crate::snapshot::{Member, Network, Port, Snapshot};
+use crate::snapshot::{Member, Network, Port, Snapshot, Translator};
 use crate::storm::StormMeters;
 use crate::{
-    DropReason, FDB_LIMIT_MAX, GroupSlot, NetworkConfig, Pipeline, PortConfig, PortStats,
-    StormLimits, SwitchConfig, UplinkConfig, Verdict,
+    DropReason, EgressPort, FDB_LIMIT_MAX, GroupSlot, NetworkConfig, Pipeline, PortConfig,
+    PortStats, StormLimits, SwitchConfig, UplinkConfig, Verdict,
 };
 
 /// Several networks (bridge domains) with their ports and FDBs. Shared by all threads in an [`Arc`].
@@ -46,7 +47,8 @@ struct Control {
     last_network: u32,
     networks: BTreeMap<NetworkNo, ControlNetwork>,
     ports: BTreeMap<PortNo, ControlPort>,
-    uplinks: BTreeMap<PortNo, ControlUplink>,
+    uplinks: BTreeMap<PortNo, Uplink>,
+    translator: Option<Translator>,
     pool: PortPool,
     /// Removed ports that workers may still know, with the tables of their network.
     retired: BTreeMap<PortNo, Tables>,
@@ -61,11 +63,6 @@ struct ControlNetwork {
     storm: StormLimits,
     gateway: Option<Arc<Gateway>>,
     tables: Tables,
-}
-
-struct ControlUplink {
-    config: Arc<UplinkConfig>,
-    counters: Arc<PortCounters>,
 }
 
 /// What a network has learned.
@@ -166,10 +163,11 @@ impl Switch {
         let seed = self.seed.wrapping_add(u64::from(no.0));
         let fdb = Fdb::new(limit, config.ageing, seed, Arc::clone(&self.owned));
         let snooping = config.snooping.map(|config| Snooping::new(config, seed));
+        let gateway = config.gateway.map(|config| Gateway::new(config, seed));
         let network = ControlNetwork {
             mtu: config.mtu,
             storm: config.storm,
-            gateway: config.gateway.map(Gateway::new).map(Arc::new),
+            gateway: gateway.map(Arc::new),
             tables: Tables {
                 fdb: Arc::new(fdb),
                 snooping: snooping.map(Arc::new),
@@ -250,10 +248,9 @@ impl Switch {
     pub fn add_uplink(&self, config: UplinkConfig) -> Result<PortNo, AddPortError> {
         let mut control = self.control();
         let no = control.pool.take().ok_or(AddPortError::Exhausted)?;
-        let uplink = ControlUplink {
-            config: Arc::new(config),
-            counters: Arc::new(PortCounters::new(self.worker_count)),
-        };
+        let seed = self.seed.wrapping_sub(u64::from(no.to_u32()));
+        let counters = Arc::new(PortCounters::new(self.worker_count));
+        let uplink = Uplink::new(no, config, counters, seed);
         control.uplinks.insert(no, uplink);
         self.publish(&control);
         Ok(no)
@@ -286,6 +283,22 @@ impl Switch {
         control.retired_uplinks.insert(uplink);
         self.publish(&control);
         Ok(())
+    }
+
+    /// Gives the gateways a NAT with its rules, or the NAT that they have other rules. Without one nothing leaves a
+    /// network that is masqueraded.
+    ///
+    /// What the old rules permitted and the new ones do not ends at once, but for what a worker makes by the old ones
+    /// until it has refreshed: [`Nat::retire`] ends that.
+    pub fn set_nat(&self, nat: &Arc<Nat>, rules: NatRules) {
+        let rules = Arc::new(rules);
+        let mut control = self.control();
+        control.translator = Some(Translator {
+            nat: Arc::clone(nat),
+            rules: Arc::clone(&rules),
+        });
+        self.publish(&control);
+        nat.retire(&rules);
     }
 
     /// Finishes the removal of a port after every worker has refreshed to the generation that
@@ -393,7 +406,7 @@ impl Switch {
         let snapshot = self.published.load();
         let ports = snapshot.ports.iter().flatten();
         let ports = ports.map(|port| (port.no, port.counters.total()));
-        let uplinks = snapshot.uplinks.iter();
+        let uplinks = snapshot.router.uplinks().iter();
         let uplinks = uplinks.map(|uplink| (uplink.no, uplink.counters.total()));
         let mut all: Vec<_> = ports.chain(uplinks).collect();
         all.sort_unstable_by_key(|(port, _)| port.index());
@@ -414,11 +427,19 @@ impl Switch {
             network: port.map(|port| port.network.no),
         }];
         let Some(port) = port else {
+            let uplink = snapshot.ingress(ingress);
+            let (verdict, egress) = match uplink {
+                Some(uplink) => {
+                    let egress = gateway_egress(&snapshot, now, uplink, frame, &mut stages);
+                    (Verdict::Gateway, egress.into_iter().collect())
+                }
+                None => (Verdict::Drop(DropReason::PortGone), Vec::new()),
+            };
             return Explanation {
                 stages,
-                verdict: Verdict::Drop(DropReason::PortGone),
+                verdict,
                 learning: Learning::NotReached,
-                egress: Vec::new(),
+                egress,
             };
         };
         let prepared = Prepared::new(frame.data(), port);
@@ -431,7 +452,8 @@ impl Switch {
             | Stage::Guard { .. }
             | Stage::Destination { .. }
             | Stage::Group { .. }
-            | Stage::Storm { .. } => None,
+            | Stage::Storm { .. }
+            | Stage::Gateway { .. } => None,
         });
         let mut decided = decision.verdict;
         if let Some(charge) = decision.charge {
@@ -452,9 +474,12 @@ impl Switch {
             ),
             (Verdict::Flood(vlan), None) => (decided, port.flood_set(vlan).collect()),
             (Verdict::Forward(egress), _) => (decided, vec![egress]),
-            (Verdict::Multicast(..) | Verdict::Gateway | Verdict::Drop(_), _) => {
-                (decided, Vec::new())
+            (Verdict::Gateway, _) => {
+                let port = Ingress::Port(port);
+                let egress = gateway_egress(&snapshot, now, port, frame, &mut stages);
+                (decided, egress.into_iter().collect())
             }
+            (Verdict::Multicast(..) | Verdict::Drop(_), _) => (decided, Vec::new()),
         };
         Explanation {
             stages,
@@ -535,6 +560,16 @@ impl Control {
         removed
     }
 
+    /// Returns the endpoints of a network whose addresses are known.
+    fn hosts(&self, network: NetworkNo) -> Hosts {
+        let ports = self.ports.iter();
+        let ports = ports.filter(|(_, port)| port.network == network);
+        Hosts::new(ports.filter_map(|(&no, port)| {
+            let addresses = port.config.addresses.as_ref()?;
+            Some((no, &port.config.vlans, addresses))
+        }))
+    }
+
     fn snapshot(&self, generation: u64) -> Snapshot {
         let mut members: BTreeMap<NetworkNo, Vec<Member>> = BTreeMap::new();
         for (&port, inner) in &self.ports {
@@ -558,6 +593,10 @@ impl Control {
                         .gateway
                         .as_ref()
                         .map_or(MacAddr::BROADCAST, |gateway| gateway.config.mac),
+                    hosts: network
+                        .gateway
+                        .as_ref()
+                        .map_or_else(Hosts::default, |_| self.hosts(no)),
                     members: members.remove(&no).unwrap_or_default().into_boxed_slice(),
                 };
                 (no, Arc::new(network))
@@ -582,18 +621,35 @@ impl Control {
                 });
             }
         }
-        let uplinks = self.uplinks.iter().map(|(&no, uplink)| Uplink {
-            no,
-            config: Arc::clone(&uplink.config),
-            counters: Arc::clone(&uplink.counters),
+        let subnets = self.networks.iter().filter_map(|(&no, network)| {
+            let gateway = network.gateway.as_deref()?;
+            let own = gateway.config.addresses.iter();
+            Some(own.map(move |own| (*own, no)))
         });
+        let uplinks = self.uplinks.values().cloned().collect();
         Snapshot {
             generation,
             ports: ports.into_boxed_slice(),
             networks,
-            uplinks: uplinks.collect(),
+            router: Router::new(Routes::new(subnets.flatten()), uplinks),
+            translator: self.translator.clone(),
         }
     }
+}
+
+/// Returns the port to which the gateway would send a frame, and adds its steps to `stages`.
+fn gateway_egress(
+    snapshot: &Snapshot,
+    now: Timestamp,
+    ingress: Ingress<'_>,
+    frame: &Frame<'_>,
+    stages: &mut Vec<Stage>,
+) -> Option<EgressPort> {
+    let headroom = Pipeline::GATEWAY_HEADROOM;
+    let mut copy = vec![0; headroom];
+    copy.extend_from_slice(frame.data());
+    let mut copy = Frame::new(&mut copy, headroom, frame.offload());
+    gateway::explain(snapshot, now, ingress, &mut copy, stages)
 }
 
 fn vlan_name(vid: Option<Vid>) -> String {

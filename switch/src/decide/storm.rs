@@ -5,8 +5,8 @@ use tapweave_net::{Frame, Timestamp};
 
 use super::destination::Target;
 use crate::head::Head;
+use crate::meter::Meter;
 use crate::snapshot::Port;
-use crate::storm::Meter;
 use crate::{DropReason, StormClass, Verdict};
 
 /// What a frame costs.

@@ -1,13 +1,49 @@
-//! What the gateway does with a frame that the decision left to it.
+//! The way of a frame through the gateway: which side it came from, and how it ends.
 
-use tapweave_net::{EtherType, Frame, ParsedFrame, PortNo, Timestamp};
+use tapweave_nat::packet::{Hop, take_hop};
+use tapweave_net::{EthernetMut, Frame, IcmpErrorKind, ParsedFrame, PortNo, Timestamp};
 
-use super::answer::answer_arp;
+use super::answer::tell;
+use super::fragment::cut;
+use super::packet::Packet;
+use super::refusal::Refusal;
+use super::step::GatewayStep;
+use super::way::{Use, Way};
+use super::{Uplink, inside, outside};
+use crate::decide::{NoTrace, Trace};
+use crate::explain::Stage;
 use crate::pipeline::Pipeline;
 use crate::snapshot::{Port, Snapshot};
 use crate::{DropReason, EgressPort};
 
-use super::{Gateway, Uplink};
+/// What is done with frames beyond the one that came in.
+pub(super) type Emit<'a> = dyn FnMut(EgressPort, &mut Frame<'_>) + 'a;
+
+/// What all steps on one frame share.
+pub(super) struct Call<'a, T> {
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) now: Timestamp,
+    pub(super) worker: usize,
+    pub(super) use_: Use,
+    pub(super) trace: &'a mut T,
+    pub(super) emit: &'a mut Emit<'a>,
+}
+
+/// What is left to do with the frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Next {
+    /// It is sent.
+    Send(EgressPort),
+    /// Nothing.
+    Done,
+}
+
+/// Where a frame came in.
+#[derive(Clone, Copy)]
+pub(crate) enum Ingress<'a> {
+    Port(&'a Port),
+    Uplink(&'a Uplink),
+}
 
 impl Pipeline {
     /// Bytes of headroom that an answer may take: what an ICMP error over IPv6 is longer than a packet
@@ -20,59 +56,197 @@ impl Pipeline {
     /// Returns the port to which the frame, changed, has to be sent now; none when that was all: the frame
     /// was dropped, which is counted, or noted. Frames beyond that one, the fragments of a packet, are given to
     /// `emit`, for the time of the call only. Wants [`Pipeline::GATEWAY_HEADROOM`] bytes of headroom. Call it
-    /// before the next batch.
+    /// before the next batch. Allocates nothing and waits for nobody.
     pub fn handle_gateway(
         &self,
-        _now: Timestamp,
+        now: Timestamp,
         ingress: PortNo,
         frame: &mut Frame<'_>,
-        _emit: &mut dyn FnMut(EgressPort, &mut Frame<'_>),
+        emit: &mut dyn FnMut(EgressPort, &mut Frame<'_>),
     ) -> Option<EgressPort> {
         let snapshot = self.snapshot();
-        let outcome = match snapshot.port(ingress) {
-            Some(port) => from_port(snapshot, port, frame),
-            None => from_uplink(snapshot.uplink(ingress)?, frame),
+        let ingress = snapshot.ingress(ingress)?;
+        let mut call = Call {
+            snapshot,
+            now,
+            worker: self.worker(),
+            use_: Use::Packet,
+            trace: &mut NoTrace,
+            emit,
         };
-        match outcome {
-            Ok(egress) => Some(egress),
-            Err(reason) => {
-                self.count_gateway_drop(ingress, reason);
-                None
-            }
+        match call.handle(ingress, frame) {
+            Next::Send(egress) => Some(egress),
+            Next::Done => None,
         }
     }
 }
 
-fn from_port(
-    _snapshot: &Snapshot,
-    port: &Port,
+/// Returns the port to which a frame that the gateway got would be sent, and adds the steps to `trace`. The
+/// frame is changed as it would be, and nothing else.
+pub(crate) fn explain(
+    snapshot: &Snapshot,
+    now: Timestamp,
+    ingress: Ingress<'_>,
     frame: &mut Frame<'_>,
-) -> Result<EgressPort, DropReason> {
-    let gateway: &Gateway = port
-        .network
-        .gateway
-        .as_deref()
-        .ok_or(DropReason::PortGone)?;
-    let parsed =
-        ParsedFrame::parse(frame.data()).map_err(|_malformed| DropReason::GatewayMalformed)?;
-    let mac = gateway.config.mac;
-    let is_answer = parsed.ethertype() == EtherType::ARP
-        && answer_arp(frame, &parsed, mac, |address| gateway.has(address));
-    if is_answer {
-        return Ok(EgressPort::unchanged(port.no));
+    trace: &mut Vec<Stage>,
+) -> Option<EgressPort> {
+    let mut call = Call {
+        snapshot,
+        now,
+        worker: 0,
+        use_: Use::Question,
+        trace,
+        emit: &mut |_, _| {},
+    };
+    match call.handle(ingress, frame) {
+        Next::Send(egress) => Some(egress),
+        Next::Done => None,
     }
-    Err(DropReason::GatewayNoRoute)
 }
 
-fn from_uplink(uplink: &Uplink, frame: &mut Frame<'_>) -> Result<EgressPort, DropReason> {
-    let parsed =
-        ParsedFrame::parse(frame.data()).map_err(|_malformed| DropReason::GatewayMalformed)?;
-    let is_answer = uplink.mac().is_some_and(|mac| {
-        parsed.ethertype() == EtherType::ARP
-            && answer_arp(frame, &parsed, mac, |address| uplink.has(address))
-    });
-    if is_answer {
-        return Ok(EgressPort::unchanged(uplink.no));
+impl<T: Trace> Call<'_, T> {
+    /// Deals with a frame. A drop is counted, and told where it has to be.
+    fn handle(&mut self, ingress: Ingress<'_>, frame: &mut Frame<'_>) -> Next {
+        let Ok(parsed) = ParsedFrame::parse(frame.data()) else {
+            self.refuse(ingress, DropReason::GatewayMalformed.into());
+            return Next::Done;
+        };
+        let outcome = match ingress {
+            Ingress::Port(port) => match port.network.gateway.as_deref() {
+                Some(gateway) => inside::handle(self, port, gateway, frame, &parsed),
+                None => Err(DropReason::GatewayNoRoute.into()),
+            },
+            Ingress::Uplink(uplink) => outside::handle(self, uplink, frame, &parsed),
+        };
+        let refusal = match outcome {
+            Ok(next) => return next,
+            Err(refusal) => refusal,
+        };
+        self.refuse(ingress, refusal);
+        let told = refusal
+            .tell
+            .and_then(|kind| self.tell(ingress, frame, &parsed, kind));
+        told.map_or(Next::Done, Next::Send)
     }
-    Err(DropReason::GatewayNoRoute)
+
+    /// Counts a drop.
+    pub(super) fn refuse(&mut self, ingress: Ingress<'_>, refusal: Refusal) {
+        self.step(|| GatewayStep::Refused {
+            reason: refusal.reason,
+            told: refusal.tell,
+        });
+        if self.use_ == Use::Packet {
+            ingress
+                .counters()
+                .shard(self.worker)
+                .count_drop(refusal.reason);
+        }
+    }
+
+    /// Turns the frame into an ICMP error to its sender, if one is due; `None` when it is not.
+    fn tell(
+        &self,
+        ingress: Ingress<'_>,
+        frame: &mut Frame<'_>,
+        parsed: &ParsedFrame,
+        kind: IcmpErrorKind,
+    ) -> Option<EgressPort> {
+        let like = Packet::read(frame, parsed).ok()?.src;
+        let (mac, src, meter) = match ingress {
+            Ingress::Port(port) => {
+                let gateway = port.network.gateway.as_deref()?;
+                let src = gateway.address_like(like)?;
+                (gateway.config.mac, src, &gateway.errors)
+            }
+            Ingress::Uplink(uplink) => (
+                uplink.answering_mac(parsed),
+                uplink.address_like(like)?,
+                &*uplink.errors,
+            ),
+        };
+        let is_due = match self.use_ {
+            Use::Packet => meter.take(1, self.now),
+            Use::Question => meter.would_take(1, self.now),
+        };
+        if !is_due {
+            return None;
+        }
+        tell(frame, parsed, kind, mac, src)?;
+        Some(EgressPort::unchanged(ingress.no()))
+    }
+
+    /// Tells who listens what is done.
+    #[inline]
+    pub(super) fn step(&mut self, step: impl FnOnce() -> GatewayStep) {
+        self.trace.stage(|| Stage::Gateway { step: step() });
+    }
+
+    /// The frame was turned into an answer.
+    pub(super) fn answered(&mut self, step: GatewayStep, to: PortNo) -> Next {
+        self.step(|| step);
+        Next::Send(EgressPort::unchanged(to))
+    }
+
+    /// The frame has done what it was for.
+    pub(super) fn done(&mut self, step: GatewayStep) -> Next {
+        self.step(|| step);
+        Next::Done
+    }
+
+    /// Sends a packet its way: one hop less, in an untagged frame between the right stations, in fragments if
+    /// it has to be. The sender must know before that the packet may go.
+    ///
+    /// # Errors
+    ///
+    /// `GatewayHopLimit`.
+    #[inline]
+    pub(super) fn send(
+        &mut self,
+        frame: &mut Frame<'_>,
+        parsed: &ParsedFrame,
+        packet: &Packet,
+        way: &Way,
+    ) -> Result<Next, Refusal> {
+        match take_hop(frame, parsed) {
+            Some(Hop::Taken(_)) => {}
+            Some(Hop::Expired) => return Err(Refusal::EXPIRED),
+            None => return Err(DropReason::GatewayMalformed.into()),
+        }
+        if parsed.tags().count() > 0 {
+            frame
+                .pop_tag()
+                .map_err(|_malformed| DropReason::GatewayMalformed)?;
+        }
+        let mut ethernet = EthernetMut::parse(frame.data_mut())
+            .map_err(|_malformed| DropReason::GatewayMalformed)?;
+        ethernet.set_dst(way.dst);
+        ethernet.set_src(way.src);
+        let egress = EgressPort {
+            port: way.port,
+            tag: way.tag,
+        };
+        if packet.len > usize::from(way.mtu) {
+            let mtu = way.mtu;
+            self.step(|| GatewayStep::Cut { mtu });
+            cut(frame, mtu, &mut |part| (self.emit)(egress, part))?;
+            return Ok(Next::Done);
+        }
+        Ok(Next::Send(egress))
+    }
+}
+
+impl Ingress<'_> {
+    fn no(self) -> PortNo {
+        match self {
+            Self::Port(port) => port.no,
+            Self::Uplink(uplink) => uplink.no,
+        }
+    }
+
+    fn counters(&self) -> &crate::counters::PortCounters {
+        match self {
+            Self::Port(port) => &port.counters,
+            Self::Uplink(uplink) => &uplink.counters,
+        }
+    }
 }

@@ -1,0 +1,235 @@
+//! A frame from a port of a network: for its gateway, or to be forwarded by it.
+
+use tapweave_nat::{NatDrop, Out};
+use tapweave_net::{Frame, IcmpErrorKind, ParsedFrame, Transport, Vid};
+
+use super::answer::{echo, is_echo};
+use super::handle::{Call, Ingress, Next};
+use super::link::{Dealt, Link};
+use super::packet::{Packet, is_forwardable};
+use super::refusal::Refusal;
+use super::step::GatewayStep;
+use super::way::{Origin, Use, Way, inward, outward};
+use super::{Gateway, Outside};
+use crate::decide::Trace;
+use crate::head::Head;
+use crate::snapshot::{Network, Port};
+use crate::{Advertising, DropReason};
+
+/// Deals with a frame from `port`.
+///
+/// # Errors
+///
+/// Why it goes no further.
+pub(super) fn handle<T: Trace>(
+    call: &mut Call<'_, T>,
+    port: &Port,
+    gateway: &Gateway,
+    frame: &mut Frame<'_>,
+    parsed: &ParsedFrame,
+) -> Result<Next, Refusal> {
+    let head = Head::parse(frame.data()).ok_or(DropReason::GatewayMalformed)?;
+    // A service tag, or a second one, makes the rest payload of somebody else.
+    if parsed.tags().count() > usize::from(head.tag.is_some()) {
+        return Err(DropReason::GatewayProtocol.into());
+    }
+    let inside = Inside {
+        port,
+        gateway,
+        network: &port.network,
+        vid: port.vlans.classify(head.tag)?,
+    };
+    let link = Link {
+        mac: gateway.config.mac,
+        neighbors: &gateway.neighbors,
+        vid: inside.vid,
+    };
+    let has = |address| gateway.has(address);
+    let may_be = |address| gateway.is_neighbor(address);
+    match link.deal(frame, parsed, (call.now, call.use_), has, may_be) {
+        Dealt::Answered(step) => return Ok(call.answered(step, port.no)),
+        Dealt::Heard(step) => return Ok(call.done(step)),
+        Dealt::Solicited if gateway.config.advertising != Advertising::Silent => {
+            if call.use_ == Use::Packet {
+                gateway.advertiser.solicit(port.no);
+            }
+            return Ok(call.done(GatewayStep::Solicited));
+        }
+        Dealt::Solicited | Dealt::No => {}
+    }
+    let packet = Packet::read(frame, parsed)?;
+    if gateway.has(packet.dst) {
+        return inside.deliver(call, frame, parsed, &packet);
+    }
+    inside.forward(call, frame, parsed, &packet)
+}
+
+/// Where a frame came in.
+struct Inside<'a> {
+    port: &'a Port,
+    gateway: &'a Gateway,
+    network: &'a Network,
+    vid: Option<Vid>,
+}
+
+impl Inside<'_> {
+    /// Answers a packet for the gateway itself.
+    fn deliver<T: Trace>(
+        &self,
+        call: &mut Call<'_, T>,
+        frame: &mut Frame<'_>,
+        parsed: &ParsedFrame,
+        packet: &Packet,
+    ) -> Result<Next, Refusal> {
+        // The answer would go to the port whoever is said to have asked.
+        if !self.gateway.is_neighbor(packet.src) {
+            return Err(DropReason::GatewaySource.into());
+        }
+        if is_echo(frame, parsed) {
+            return self.echo(call, frame, parsed, packet);
+        }
+        match parsed.transport() {
+            Some(Transport::Tcp | Transport::Udp) => Err(Refusal::told(
+                DropReason::GatewayPort,
+                IcmpErrorKind::PortUnreachable,
+            )),
+            Some(Transport::Icmpv4 | Transport::Icmpv6) | None => {
+                Err(DropReason::GatewayProtocol.into())
+            }
+        }
+    }
+
+    fn echo<T: Trace>(
+        &self,
+        call: &mut Call<'_, T>,
+        frame: &mut Frame<'_>,
+        parsed: &ParsedFrame,
+        packet: &Packet,
+    ) -> Result<Next, Refusal> {
+        echo(frame, parsed, self.gateway.config.mac).ok_or(DropReason::GatewayMalformed)?;
+        Ok(call.answered(GatewayStep::Echo { to: packet.src }, self.port.no))
+    }
+
+    /// Routes a packet for somebody else.
+    #[inline]
+    fn forward<T: Trace>(
+        &self,
+        call: &mut Call<'_, T>,
+        frame: &mut Frame<'_>,
+        parsed: &ParsedFrame,
+        packet: &Packet,
+    ) -> Result<Next, Refusal> {
+        if !self.gateway.is_host(packet.src) {
+            return Err(DropReason::GatewaySource.into());
+        }
+        if !is_forwardable(packet.dst) {
+            return Err(DropReason::GatewayMartian.into());
+        }
+        if self.gateway.config.outside == Outside::Closed {
+            return Err(Refusal::told(
+                DropReason::GatewayClosed,
+                IcmpErrorKind::NoRoute,
+            ));
+        }
+        match call.snapshot.router.network_of(packet.dst) {
+            Some(network) if network == self.network.no => {
+                let origin = Origin::Inside(self.port.isolation, self.vid);
+                let way = inward(call, self.network, packet.dst, origin)?;
+                packet.check_size(way.mtu)?;
+                call.send(frame, parsed, packet, &way)
+            }
+            Some(_) => Err(Refusal::told(
+                DropReason::GatewayOtherNetwork,
+                IcmpErrorKind::Prohibited,
+            )),
+            None => self.leave(call, frame, parsed, packet),
+        }
+    }
+
+    /// Lets a packet out, or in again where that is what its destination means.
+    #[inline]
+    fn leave<T: Trace>(
+        &self,
+        call: &mut Call<'_, T>,
+        frame: &mut Frame<'_>,
+        parsed: &ParsedFrame,
+        packet: &Packet,
+    ) -> Result<Next, Refusal> {
+        let translator = call.snapshot.translator.as_ref();
+        let is_ours = translator.is_some_and(|nat| nat.rules.is_external(packet.dst));
+        // What the sender may have to hear of is found out while the packet is still as it sent it.
+        let way = if is_ours {
+            None
+        } else {
+            let way = outward(call, packet.dst)?;
+            packet.check_size(way.mtu)?;
+            if packet.hops <= 1 {
+                return Err(Refusal::EXPIRED);
+            }
+            Some(way)
+        };
+        let Some(translator) = translator else {
+            let out = match self.gateway.config.outside {
+                Outside::Routed => Out::Untranslated,
+                Outside::Masqueraded | Outside::Closed => {
+                    return Err(DropReason::from(NatDrop::NoExternalAddress).into());
+                }
+            };
+            return self.settle(call, frame, parsed, out, way);
+        };
+        if call.use_ == Use::Question {
+            call.step(|| GatewayStep::Translated);
+            return Ok(Next::Done);
+        }
+        let pass = translator.pass(call.now, call.worker);
+        let nat = &translator.nat;
+        let mut release = |part: &mut Frame<'_>, out: Out| {
+            let Ok(parsed) = ParsedFrame::parse(part.data()) else {
+                return;
+            };
+            match self.settle(call, part, &parsed, out, way) {
+                Ok(Next::Send(egress)) => (call.emit)(egress, part),
+                Ok(Next::Done) => {}
+                Err(refusal) => call.refuse(Ingress::Port(self.port), refusal),
+            }
+        };
+        let out = nat
+            .translate_out(&pass, self.network.no, frame, parsed, &mut release)
+            .map_err(DropReason::from)?;
+        self.settle(call, frame, parsed, out, way)
+            // Its source is no longer the sender's.
+            .map_err(|refusal| refusal.reason.into())
+    }
+
+    /// Does what the translation says.
+    #[inline]
+    fn settle<T: Trace>(
+        &self,
+        call: &mut Call<'_, T>,
+        frame: &mut Frame<'_>,
+        parsed: &ParsedFrame,
+        out: Out,
+        way: Option<Way>,
+    ) -> Result<Next, Refusal> {
+        let packet = Packet::read(frame, parsed)?;
+        match (out, way) {
+            (Out::ToUplink | Out::Untranslated, Some(way)) => {
+                call.send(frame, parsed, &packet, &way)
+            }
+            (Out::Hairpin { network, dst }, _) => {
+                let networks = &call.snapshot.networks;
+                let network = networks.get(&network).ok_or(DropReason::GatewayNoRoute)?;
+                let way = inward(call, network, dst, Origin::Outside)?;
+                packet.check_size(way.mtu)?;
+                call.send(frame, parsed, &packet, &way)
+            }
+            (Out::Local | Out::ToUplink | Out::Untranslated, _) if is_echo(frame, parsed) => {
+                self.echo(call, frame, parsed, &packet)
+            }
+            (Out::Local | Out::ToUplink | Out::Untranslated, _) => {
+                Err(DropReason::GatewayPort.into())
+            }
+            (Out::Held, _) => Ok(Next::Done),
+        }
+    }
+}
