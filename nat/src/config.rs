@@ -3,6 +3,7 @@
 use core::num::NonZeroU32;
 
 use crate::Timeouts;
+use crate::fragments::FragmentLimits;
 
 /// How a [`Nat`](crate::Nat) is made. Nothing of it changes later; what may change is in
 /// [`NatRules`](crate::NatRules).
@@ -19,6 +20,28 @@ pub struct NatConfig {
     pub timeouts: Timeouts,
     /// What each sandbox may have.
     pub limits: Limits,
+    /// How many fragments may wait for the first one of their packet.
+    pub fragments: FragmentLimits,
+}
+
+impl NatConfig {
+    /// Flows and mappings that there is room for unless somebody says otherwise: 24 MB.
+    pub const DEFAULT_FLOW_LIMIT: u32 = 1 << 17;
+
+    /// Returns the defaults: one sandbox may have half of all flows.
+    pub fn new(seed: u64, worker_count: usize) -> Self {
+        Self {
+            seed,
+            worker_count,
+            flow_limit: Self::DEFAULT_FLOW_LIMIT,
+            timeouts: Timeouts::default(),
+            limits: Limits {
+                flows: NonZeroU32::new(Self::DEFAULT_FLOW_LIMIT / 2),
+                new_flows_per_second: None,
+            },
+            fragments: FragmentLimits::default(),
+        }
+    }
 }
 
 /// What each sandbox, told by its address, may have. No limit for `None`.

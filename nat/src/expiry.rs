@@ -9,11 +9,13 @@ use crate::table::{Endpoint, Entry, Insert, Snapshot, Tuple};
 use crate::{Endpoints, FlowEntry, FlowFilter, FlowKind, NatRules};
 
 impl Nat {
-    /// Looks at up to `budget` records and removes those whose time is over; tells how many. To be called
+    /// Looks at up to `budget` records and removes those whose time is over, and the fragments that have
+    /// waited too long; tells how many records it were. To be called
     /// often enough that a full round takes a few seconds. In between, expired flows are not found, but
     /// their mappings are.
     pub fn poll_expiry(&self, now: Timestamp, budget: usize) -> usize {
         let budget = u32::try_from(budget).unwrap_or(u32::MAX);
+        self.fragments.poll_expiry(now);
         let sweep = self.table.sweep(now, budget, |gone| self.forget(gone));
         sweep.removed
     }

@@ -5,8 +5,10 @@ use core::fmt;
 use tapweave_net::{Frame, NetworkNo, ParsedFrame, Timestamp};
 
 use crate::counters::Counters;
+use crate::fragments::{FragmentStats, Fragments};
 use crate::mapping::Pressure;
-use crate::table::{Entry, Insert, PairTable};
+use crate::table::{Entry, Insert, PairTable, Realm};
+use crate::translate::Way;
 use crate::{In, NatConfig, NatDrop, NatRules, NatStats, Out};
 
 /// What every packet of a batch has in common.
@@ -30,6 +32,7 @@ pub struct Nat {
     pub(crate) table: PairTable,
     pub(crate) counters: Counters,
     pub(crate) pressure: Pressure,
+    pub(crate) fragments: Fragments<Way>,
 }
 
 impl Nat {
@@ -40,6 +43,7 @@ impl Nat {
             table: PairTable::new(config.flow_limit, config.seed),
             counters: Counters::new(config.worker_count),
             pressure: Pressure::default(),
+            fragments: Fragments::new(config.seed, config.fragments),
         }
     }
 
@@ -80,8 +84,12 @@ impl Nat {
         let counters = self.counters.shard(pass.worker);
         match verdict {
             Ok(Out::ToUplink | Out::Hairpin { .. }) => counters.translated.add_one(),
-            Ok(Out::Untranslated | Out::Local | Out::Held) => {}
-            Err(drop) => counters.count_drop(drop),
+            Ok(Out::Untranslated | Out::Held) => {}
+            Ok(Out::Local) => self.lead_nowhere(pass, Realm::of(network), frame, parsed),
+            Err(drop) => {
+                counters.count_drop(drop);
+                self.lead_nowhere(pass, Realm::of(network), frame, parsed);
+            }
         }
         verdict
     }
@@ -106,8 +114,12 @@ impl Nat {
         let counters = self.counters.shard(pass.worker);
         match verdict {
             Ok(In::To { .. }) => counters.translated.add_one(),
-            Ok(In::Untranslated | In::Local | In::Held) => {}
-            Err(drop) => counters.count_drop(drop),
+            Ok(In::Untranslated | In::Held) => {}
+            Ok(In::Local) => self.lead_nowhere(pass, Realm::OUTSIDE, frame, parsed),
+            Err(drop) => {
+                counters.count_drop(drop);
+                self.lead_nowhere(pass, Realm::OUTSIDE, frame, parsed);
+            }
         }
         verdict
     }
@@ -115,6 +127,11 @@ impl Nat {
     /// Returns what was counted, summed over the workers.
     pub fn stats(&self) -> NatStats {
         self.counters.total()
+    }
+
+    /// Returns what was counted of fragments.
+    pub fn fragment_stats(&self) -> FragmentStats {
+        self.fragments.stats()
     }
 
     /// Inserts a record, and gives back what those had a share in that are removed for it.

@@ -19,6 +19,9 @@ use crate::packet::{FlowPacket, L4, QueryKind};
 use crate::table::{Direction, Endpoint, Entry, Insert, Realm, Tuple};
 use crate::{FlowKind, NatDrop};
 
+/// Attempts to insert a flow against one that is in its way.
+const RETRIES: u32 = 2;
+
 /// The first packet of a flow.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct FirstPacket<'a> {
@@ -245,7 +248,10 @@ impl Nat {
     ) -> Result<Inserted, NatDrop> {
         let entry = beginning.entry(pass.now, label, [first.tuple, reply], first.len);
         let mut inserted = self.insert(pass, &entry);
-        if matches!(inserted, Insert::ReplyTaken) && self.clear_orphan(pass, &reply) {
+        for _ in 0..RETRIES {
+            if !matches!(inserted, Insert::ReplyTaken) || !self.clear_orphan(pass, &entry) {
+                break;
+            }
             inserted = self.insert(pass, &entry);
         }
         match inserted {
@@ -268,12 +274,19 @@ impl Nat {
         }
     }
 
-    /// Removes a flow that has the key `reply` from a mapping that had to give way, and was left behind;
-    /// tells whether it did.
-    fn clear_orphan(&self, pass: &Pass<'_>, reply: &Tuple) -> bool {
-        let Some((record, Direction::Reply)) = self.table.find(reply, pass.now) else {
-            return false;
+    /// Makes way for a flow whose reply key is taken, and tells whether to try again. Another flow that has
+    /// it and is not established is removed: it was left behind by a mapping that had to give way, or the
+    /// client of a published port uses another one that leads to the same place. The same flow may also
+    /// have been inserted by another worker just now.
+    fn clear_orphan(&self, pass: &Pass<'_>, entry: &Entry) -> bool {
+        let Some((record, direction)) = self.table.find(&entry.reply, pass.now) else {
+            return true;
         };
+        match record.tuple(Direction::Original) {
+            Some(original) if original == entry.original => return true,
+            Some(_) if direction == Direction::Original => return false,
+            Some(_) | None => {}
+        }
         let Some(gone) = record.remove_if(|state| state & Entry::ASSURED == 0) else {
             return false;
         };

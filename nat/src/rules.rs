@@ -243,6 +243,11 @@ impl NatRules {
         self.published
             .host(PortProtocol::of(protocol)?, network, address, port)
     }
+
+    /// Tells whether any port of `address` in `network` is published.
+    pub fn publishes(&self, network: NetworkNo, address: IpAddr) -> bool {
+        self.published.has_server(network, address)
+    }
 }
 
 #[cfg(test)]

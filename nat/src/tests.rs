@@ -1,9 +1,13 @@
 //! The translation as a whole, requirement by requirement.
 
+mod expiry;
+mod fragments;
 mod hairpin;
 mod icmp;
+mod limits;
 mod mapping;
 mod published;
 mod udp;
 mod untranslated;
+mod workers;
 mod world;

@@ -18,13 +18,19 @@
 //! REQ-7), or by the mapping alone, of a packet that belongs to no flow. It changes nothing of either.
 //!
 //! What a network that is not masqueraded sends to other addresses than external ones needs no
-//! translation, so nothing of it is refused: protocols without ports and fragments pass as they are.
+//! translation, so nothing of it is refused: protocols without ports pass as they are, and fragments but
+//! for those of sandboxes that publish ports.
 
 mod error;
+mod fragment;
 mod inward;
 mod out;
 
+use core::net::IpAddr;
+
 use tapweave_net::{FlowKey, ParsedFrame};
+
+pub(crate) use fragment::Way;
 
 use crate::NatDrop;
 use crate::nat::{Nat, Pass};
@@ -75,10 +81,16 @@ const fn ip_len(parsed: &ParsedFrame) -> u64 {
 
 /// Tells whether the packet's destination is an external address.
 fn is_for_external(pass: &Pass<'_>, parsed: &ParsedFrame) -> bool {
+    let [_, dst] = addresses(parsed);
+    dst.is_some_and(|dst| pass.rules.is_external(dst))
+}
+
+/// Returns source and destination of the packet, if it is IP.
+fn addresses(parsed: &ParsedFrame) -> [Option<IpAddr>; 2] {
     match *parsed.flow() {
-        FlowKey::V4 { dst, .. } => pass.rules.is_external(dst.into()),
-        FlowKey::V6 { dst, .. } => pass.rules.is_external(dst.into()),
-        FlowKey::Link { .. } => false,
+        FlowKey::V4 { src, dst, .. } => [src.into(), dst.into()].map(Some),
+        FlowKey::V6 { src, dst, .. } => [src.into(), dst.into()].map(Some),
+        FlowKey::Link { .. } => [None; 2],
     }
 }
 

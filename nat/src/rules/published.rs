@@ -164,4 +164,17 @@ impl PublishedPorts {
             (host_port <= *one.host_ports.end()).then_some((one.host_addr, host_port))
         })
     }
+
+    /// Tells whether any port of a sandbox is published.
+    pub(super) fn has_server(&self, network: NetworkNo, address: IpAddr) -> bool {
+        [PortProtocol::Tcp, PortProtocol::Udp]
+            .into_iter()
+            .any(|protocol| {
+                self.by_server.contains_key(&Server {
+                    protocol,
+                    network,
+                    address,
+                })
+            })
+    }
 }

@@ -6,6 +6,7 @@ use core::time::Duration;
 use tapweave_net::checksum::{Verification, verify_transport};
 use tapweave_net::{Frame, Ipv4View, NetworkNo, Offload, ParsedFrame, TcpFlags, Timestamp};
 
+use crate::fragments::FragmentLimits;
 use crate::packet::tests::build::{Kind, Spec, ip_packet, link, sum};
 use crate::packet::{Ends, Packet, QueryKind};
 use crate::table::Endpoint;
@@ -182,6 +183,7 @@ pub(super) fn config() -> NatConfig {
         flow_limit: 1000,
         timeouts: Timeouts::default(),
         limits: Limits::default(),
+        fragments: FragmentLimits::default(),
     }
 }
 

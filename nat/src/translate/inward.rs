@@ -3,6 +3,7 @@
 use tapweave_net::{Frame, ParsedFrame};
 
 use super::error::translate_error;
+use super::fragment::Way;
 use super::{ends_against, ip_len, is_for_external, tuple_of};
 use crate::nat::{Nat, Pass};
 use crate::new_flow::{Begun, FirstPacket};
@@ -17,7 +18,7 @@ impl Nat {
         pass: &Pass<'_>,
         frame: &mut Frame<'_>,
         parsed: &ParsedFrame,
-        _emit: &mut dyn FnMut(&mut Frame<'_>, In),
+        emit: &mut dyn FnMut(&mut Frame<'_>, In),
     ) -> Result<In, NatDrop> {
         let packet = match Packet::read(frame, parsed) {
             Ok(packet) => packet,
@@ -42,6 +43,8 @@ impl Nat {
                         None => return refuse_or_pass(pass, parsed, NatDrop::NoMapping),
                     }
                 };
+                let way = || Way::against(&other);
+                self.lead(pass, realm, (frame, parsed), way, emit, in_on)?;
                 rewrite(frame, parsed, packet, &ends_against(&other))?;
                 way_to(&other)
             }
@@ -55,10 +58,22 @@ impl Nat {
                 } else {
                     error.src
                 };
+                let way = || Way::To {
+                    realm: other.realm,
+                    src,
+                    dst: other.src.ip(),
+                };
+                self.lead(pass, realm, (frame, parsed), way, emit, in_on)?;
                 translate_error(frame, parsed, error, src, &other)?;
                 way_to(&other)
             }
-            Packet::Later(_) => refuse_or_pass(pass, parsed, NatDrop::Fragment),
+            Packet::Later(part) => {
+                if !is_for_external(pass, parsed) {
+                    return Ok(In::Untranslated);
+                }
+                let way = self.follow_first(pass, realm, (frame, parsed), part)?;
+                Ok(way.map_or(In::Held, |way| in_on(&way)))
+            }
         }
     }
 }
@@ -70,6 +85,16 @@ fn refuse_or_pass(pass: &Pass<'_>, parsed: &ParsedFrame, reason: NatDrop) -> Res
         Err(reason)
     } else {
         Ok(In::Untranslated)
+    }
+}
+
+/// Returns where a fragment goes that goes a way.
+fn in_on(way: &Way) -> In {
+    match *way {
+        Way::To { realm, dst, .. } => realm
+            .network()
+            .map_or(In::Untranslated, |network| In::To { network, dst }),
+        Way::AsItIs => In::Untranslated,
     }
 }
 

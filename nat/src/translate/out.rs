@@ -3,7 +3,8 @@
 use tapweave_net::{Frame, NetworkNo, ParsedFrame};
 
 use super::error::translate_error;
-use super::{ends_against, ip_len, is_for_external, tuple_of};
+use super::fragment::Way;
+use super::{addresses, ends_against, ip_len, is_for_external, tuple_of};
 use crate::nat::{Nat, Pass};
 use crate::new_flow::{Begun, FirstPacket};
 use crate::packet::{Packet, rewrite};
@@ -18,7 +19,7 @@ impl Nat {
         network: NetworkNo,
         frame: &mut Frame<'_>,
         parsed: &ParsedFrame,
-        _emit: &mut dyn FnMut(&mut Frame<'_>, Out),
+        emit: &mut dyn FnMut(&mut Frame<'_>, Out),
     ) -> Result<Out, NatDrop> {
         let packet = match Packet::read(frame, parsed) {
             Ok(packet) => packet,
@@ -34,9 +35,17 @@ impl Nat {
                     let first = FirstPacket { tuple, packet, len };
                     match self.begin_out(pass, network, &first)? {
                         Ok(other) => other,
-                        Err(without) => return Ok(without),
+                        Err(without) => {
+                            if without == Out::Untranslated && tracks(pass, network, parsed) {
+                                let way = || Way::AsItIs;
+                                self.lead(pass, realm, (frame, parsed), way, emit, out_on)?;
+                            }
+                            return Ok(without);
+                        }
                     }
                 };
+                let way = || Way::against(&other);
+                self.lead(pass, realm, (frame, parsed), way, emit, out_on)?;
                 rewrite(frame, parsed, packet, &ends_against(&other))?;
                 Ok(way_to(&other))
             }
@@ -45,10 +54,18 @@ impl Nat {
                     return refuse_or_pass(pass, network, parsed, NatDrop::IcmpUnmatched);
                 };
                 // Whoever tells of the error inside is the flow's external end outside (REQ-5 c).
+                let way = || Way::against(&other);
+                self.lead(pass, realm, (frame, parsed), way, emit, out_on)?;
                 translate_error(frame, parsed, error, other.dst.ip(), &other)?;
                 Ok(way_to(&other))
             }
-            Packet::Later(_) => refuse_or_pass(pass, network, parsed, NatDrop::Fragment),
+            Packet::Later(part) => {
+                if !tracks(pass, network, parsed) {
+                    return Ok(Out::Untranslated);
+                }
+                let way = self.follow_first(pass, realm, (frame, parsed), part)?;
+                Ok(way.map_or(Out::Held, |way| out_on(&way)))
+            }
         }
     }
 
@@ -92,6 +109,26 @@ fn refuse_or_pass(
     match masquerade(pass, network)? {
         Masquerade::No if !is_for_external(pass, parsed) => Ok(Out::Untranslated),
         Masquerade::No | Masquerade::Yes => Err(reason),
+    }
+}
+
+/// Tells whether the way of fragments is kept track of.
+#[cold]
+fn tracks(pass: &Pass<'_>, network: NetworkNo, parsed: &ParsedFrame) -> bool {
+    let [src, _] = addresses(parsed);
+    pass.rules.masquerade(network) != Some(Masquerade::No)
+        || is_for_external(pass, parsed)
+        || src.is_some_and(|src| pass.rules.publishes(network, src))
+}
+
+/// Returns where a fragment goes that goes a way.
+fn out_on(way: &Way) -> Out {
+    match *way {
+        Way::To { realm, dst, .. } => match realm.network() {
+            None => Out::ToUplink,
+            Some(network) => Out::Hairpin { network, dst },
+        },
+        Way::AsItIs => Out::Untranslated,
     }
 }
 
