@@ -153,7 +153,8 @@ async fn run_until_stopped(
         Arc::clone(&sandboxes),
         Attacher::new(PathBuf::from("/proc/self/exe")),
     ));
-    let uplink = Uplink::open(&options.uplink, &capabilities, &datapath)?;
+    let instance = socket.path().display().to_string();
+    let uplink = Uplink::open(&options.uplink, &capabilities, &datapath, &instance, clock)?;
     let controller = Arc::new(Controller::new(
         Arc::clone(&datapath) as Arc<dyn Datapath>,
         Arc::new(Machine),

@@ -14,6 +14,8 @@
 
 mod choice;
 mod keeper;
+mod lan;
+mod nic;
 mod prefixes;
 mod steps;
 mod tun;
@@ -27,7 +29,9 @@ use tracing::warn;
 
 pub use self::choice::{NicAddress, NicChoice, TunChoice, UplinkChoice, UplinkChoiceError};
 use self::keeper::Keeper;
+use self::nic::NicLine;
 use self::tun::TunLine;
+use crate::clock::Clock;
 use crate::datapath::SwitchDatapath;
 
 /// What the daemon is told of its uplink.
@@ -61,7 +65,8 @@ pub(crate) struct Uplink {
 }
 
 impl Uplink {
-    /// Opens the uplink that is wanted and starts to keep it.
+    /// Opens the uplink that is wanted and starts to keep it. `instance` tells several daemons of a
+    /// machine apart.
     ///
     /// # Errors
     ///
@@ -70,8 +75,11 @@ impl Uplink {
         options: &UplinkOptions,
         capabilities: &Capabilities,
         datapath: &Arc<SwitchDatapath>,
+        instance: &str,
+        clock: Clock,
     ) -> Result<Self> {
-        let keep = |line| Keeper::start(line, Arc::clone(datapath));
+        let keep = |line: TunLine| Keeper::start(line, Arc::clone(datapath));
+        let keep_nic = |line: NicLine| Keeper::start(line, Arc::clone(datapath));
         let none = |reason: &str| {
             datapath.set_uplink_state(UplinkState::none(reason));
             Self { _keeper: None }
@@ -82,7 +90,10 @@ impl Uplink {
                 let line = TunLine::new(choice, options.mtu, "--uplink tun");
                 keep(line.context("cannot open the uplink")?)?
             }
-            UplinkChoice::Nic(_) => return Ok(none("--uplink nic")),
+            UplinkChoice::Nic(choice) => {
+                let line = NicLine::new(choice, options.mtu, instance, clock);
+                keep_nic(line.context("cannot open the uplink")?)?
+            }
             UplinkChoice::Auto => match auto(options, capabilities).and_then(keep) {
                 Ok(keeper) => keeper,
                 Err(error) => {

@@ -58,6 +58,12 @@ impl SwitchDatapath {
         }
     }
 
+    /// Gives the uplink of this port other addresses or next hops.
+    pub(crate) fn change_uplink(&self, port: PortNo, config: UplinkConfig) {
+        // Unknown when it is being closed.
+        let _closed = self.switch.change_uplink(port, config);
+    }
+
     /// Closes the uplink of this port. Its device goes when the caller's queues are gone too.
     pub(crate) fn close_uplink(&self, port: PortNo) {
         let Some(Port { readers, queues }) = self.ports().remove(&port) else {

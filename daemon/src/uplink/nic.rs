@@ -1,0 +1,259 @@
+//! The uplink by an interface of the host: a station of our own on its LAN, with an own MAC address.
+//!
+//! Frames are read from and written to a packet socket (see [`tapweave_device::PacketSocket`]), so the
+//! host keeps its interface, addresses and traffic, and ours never meet the host's stack or firewall.
+//! Host and uplink do not reach each other over the LAN.
+//!
+//! The interface may go down, go away and come back: the port is closed then, and everything begins
+//! anew when it is back, also the lease.
+
+use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use tapweave_control::datapath::{UplinkKind as Kind, UplinkState};
+use tapweave_device::{
+    FileQueue, HostLink, PacketSocket, PacketView, PortQueue, host_addresses, take_overflow_count,
+};
+use tapweave_net::{MacAddr, PortNo};
+use tapweave_switch::{UplinkConfig, UplinkKind};
+use tracing::{info, warn};
+
+use super::choice::{NicAddress, NicChoice};
+use super::keeper::Line;
+use super::lan::{ALL_NODES, Lan, solicited_node_mac};
+use crate::clock::Clock;
+use crate::datapath::SwitchDatapath;
+use crate::machine_id::Digest;
+
+/// A place on a LAN and how to take it again.
+#[derive(Debug)]
+pub(super) struct NicLine {
+    choice: NicChoice,
+    mtu_max: u16,
+    mac_seed: Digest,
+    clock: Clock,
+    /// Whether the interface was there when it was looked at last.
+    was_there: bool,
+    open: Option<Open>,
+}
+
+/// The place, as long as the interface is there.
+#[derive(Debug)]
+struct Open {
+    link: HostLink,
+    port: PortNo,
+    queue: Arc<FileQueue>,
+    lan: Lan,
+    config: UplinkConfig,
+    /// Frames that found no room in the socket's buffer.
+    overflow_count: u64,
+}
+
+impl NicLine {
+    /// Prepares for an interface that is there. `instance` tells several daemons of a machine apart.
+    pub(super) fn new(
+        choice: &NicChoice,
+        mtu_max: u16,
+        instance: &str,
+        clock: Clock,
+    ) -> Result<Self> {
+        let link = HostLink::by_name(&choice.ifname)?;
+        ensure!(
+            link.is_some(),
+            "there is no Ethernet interface {}",
+            choice.ifname
+        );
+        let ours = |place: &NicAddress| place.address.addr();
+        let hosts = host_addresses()?;
+        for address in choice.addresses.iter().map(ours) {
+            ensure!(
+                !hosts.iter().any(|(_, host)| host.addr() == address),
+                "{address} is an address of the host itself: the uplink needs one of its own"
+            );
+        }
+        Ok(Self {
+            choice: choice.clone(),
+            mtu_max,
+            mac_seed: Digest::of_this_machine(&format!("nic {} {instance}", choice.ifname))?,
+            clock,
+            was_there: true,
+            open: None,
+        })
+    }
+
+    /// Returns our address on the LAN, the same at each start.
+    fn mac(&self) -> MacAddr {
+        let [first, rest @ ..] = self.mac_seed.array::<6>();
+        let mut octets = [0; 6];
+        // Locally administered, and of one station.
+        octets[0] = first & 0xfc | 0x02;
+        octets[1..].copy_from_slice(&rest);
+        MacAddr::new(octets)
+    }
+
+    fn try_open(&self, link: HostLink, datapath: &SwitchDatapath) -> Result<Open> {
+        let mac = self.mac();
+        let ifname = &self.choice.ifname;
+        let socket = PacketSocket::open(link.index, PacketView::Station(mac))
+            .with_context(|| format!("cannot use interface {ifname}"))?;
+        for group in self.groups(mac) {
+            socket.join_group(group)?;
+        }
+        let queue = Arc::new(socket.into_queue());
+        let mut seed = [0; 8];
+        getrandom::fill(&mut seed).context("the kernel gives no random numbers")?;
+        let seed = u64::from_ne_bytes(seed);
+        let now = self.clock.now();
+        let lan = Lan::open(link.index, mac, &self.choice.addresses, seed, now)?;
+        let config = UplinkConfig {
+            kind: UplinkKind::Lan {
+                mac,
+                next_hops: Vec::new(),
+            },
+            addresses: Vec::new(),
+            mtu: u16::try_from(link.mtu)
+                .unwrap_or(u16::MAX)
+                .min(self.mtu_max),
+            metric: 0,
+        };
+        let queues = vec![Arc::clone(&queue) as Arc<dyn PortQueue>];
+        let port = datapath.open_uplink(config.clone(), queues)?;
+        Ok(Open {
+            link,
+            port,
+            queue,
+            lan,
+            config,
+            overflow_count: 0,
+        })
+    }
+
+    /// Returns the groups that questions for our IPv6 addresses go to: formed addresses end as the MAC
+    /// address does, given ones in their own way.
+    fn groups(&self, mac: MacAddr) -> Vec<MacAddr> {
+        let [.., third, fourth, fifth] = mac.octets();
+        let formed = MacAddr::new([0x33, 0x33, 0xff, third, fourth, fifth]);
+        let mut groups = vec![ALL_NODES, formed];
+        for place in &self.choice.addresses {
+            if let IpAddr::V6(address) = place.address.addr() {
+                groups.push(solicited_node_mac(address));
+            }
+        }
+        groups
+    }
+
+    fn state(&self, missing: Vec<String>) -> UplinkState {
+        let addresses = self.open.as_ref().map(|open| open.config.addresses.clone());
+        UplinkState {
+            kind: Kind::Nic,
+            ifname: Some(self.choice.ifname.clone()),
+            addresses: addresses.unwrap_or_default(),
+            reason: "--uplink nic".to_owned(),
+            missing,
+        }
+    }
+
+    /// Opens or closes, as the interface comes and goes; returns what is wrong with it.
+    fn follow(&mut self, datapath: &SwitchDatapath) -> Result<(), String> {
+        let ifname = self.choice.ifname.clone();
+        let link = HostLink::by_name(&ifname).map_err(|error| error.to_string())?;
+        let present = link.filter(|link| link.is_running);
+        let is_same = match (&self.open, &present) {
+            (Some(open), Some(link)) => (open.link.index, open.link.mtu) == (link.index, link.mtu),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        if !is_same {
+            self.close(datapath);
+        }
+        let Some(link) = present else {
+            if self.was_there {
+                warn!(interface = ifname, "the uplink's interface is down or gone");
+                self.was_there = false;
+            }
+            return Err(format!(
+                "interface {ifname} is down, without a carrier or gone"
+            ));
+        };
+        if !self.was_there {
+            info!(interface = ifname, "the uplink's interface is back");
+            self.was_there = true;
+        }
+        if self.open.is_none() {
+            let open = self.try_open(link, datapath);
+            self.open = Some(open.map_err(|error| format!("{error:#}"))?);
+        }
+        Ok(())
+    }
+}
+
+impl Open {
+    /// Lets the LAN's configuration go on, and brings what came of it to the packet path.
+    fn tend(&mut self, clock: Clock, datapath: &SwitchDatapath) -> Duration {
+        let due = self.lan.tend(clock.now());
+        let places: Vec<NicAddress> = self.lan.places().collect();
+        let mut config = self.config.clone();
+        config.addresses = places.iter().map(|place| place.address).collect();
+        if let UplinkKind::Lan { next_hops, .. } = &mut config.kind {
+            *next_hops = places.iter().filter_map(|place| place.gateway).collect();
+        }
+        if config != self.config {
+            datapath.change_uplink(self.port, config.clone());
+            self.config = config;
+        }
+        if let Ok(count @ 1..) = take_overflow_count(&self.queue) {
+            self.overflow_count += u64::from(count);
+            warn!(
+                count,
+                total = self.overflow_count,
+                "the uplink's socket had no room for frames (net.core.rmem_max bounds its buffer)"
+            );
+        }
+        due
+    }
+
+    /// Returns a sentence for each family that is not served.
+    fn problems(&self) -> Vec<String> {
+        let mut problems = self.lan.problems();
+        let UplinkKind::Lan { next_hops, .. } = &self.config.kind else {
+            return problems;
+        };
+        for address in &self.config.addresses {
+            let is_v4 = address.addr().is_ipv4();
+            if !next_hops.iter().any(|hop| hop.is_ipv4() == is_v4) {
+                problems.push(format!(
+                    "no router is known to {address}: only its own subnet can be reached"
+                ));
+            }
+        }
+        problems
+    }
+}
+
+impl Line for NicLine {
+    fn tend(&mut self, datapath: &SwitchDatapath) -> (UplinkState, Option<Duration>) {
+        if let Err(problem) = self.follow(datapath) {
+            return (self.state(vec![problem]), None);
+        }
+        let mut due = None;
+        let mut problems = Vec::new();
+        if let Some(open) = &mut self.open {
+            due = Some(open.tend(self.clock, datapath));
+            problems = open.problems();
+        }
+        (self.state(problems), due)
+    }
+
+    fn readiness(&self) -> Option<BorrowedFd<'_>> {
+        self.open.as_ref().map(|open| open.lan.as_fd())
+    }
+
+    fn close(&mut self, datapath: &SwitchDatapath) {
+        if let Some(open) = self.open.take() {
+            datapath.close_uplink(open.port);
+        }
+    }
+}
