@@ -11,6 +11,7 @@ use crate::fdb::FdbCommand;
 use crate::mdb::MdbCommand;
 use crate::nat::NatCommand;
 use crate::network::NetworkCommand;
+use crate::peer::PeerCommand;
 use crate::port::PortCommand;
 use crate::sandbox::SandboxCommand;
 
@@ -80,6 +81,9 @@ pub(crate) enum Request {
     /// Forwarding tables: which station is at which port
     #[command(subcommand)]
     Fdb(FdbCommand),
+    /// Peers of overlay networks: the other hosts that take part
+    #[command(subcommand)]
+    Peer(PeerCommand),
     /// Multicast databases: which port listens to which group, and where routers are
     #[command(subcommand)]
     Mdb(MdbCommand),

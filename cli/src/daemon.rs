@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use tapweave_daemon::{BackendChoice, Options, UplinkChoice, UplinkOptions};
+use tapweave_daemon::{BackendChoice, Options, UnderlayChoice, UplinkChoice, UplinkOptions};
 
 use crate::args::Global;
 use crate::output::Output;
@@ -17,6 +17,15 @@ pub(crate) struct DaemonArgs {
     /// Threads that carry frames, 1 to 256; each queue of a port is read by one of them
     #[arg(long, value_name = "N", value_parser = workers, default_value = "1")]
     pub(crate) workers: NonZeroUsize,
+    /// Where overlays send from and listen: an address, or an interface whose addresses are followed;
+    /// at most one address of each family counts (repeatable) [default: the addresses of the default
+    /// routes]
+    #[arg(long, value_name = "IP|IFNAME")]
+    pub(crate) underlay: Vec<UnderlayChoice>,
+    /// UDP port of VXLAN, unless a network says otherwise
+    #[arg(long, value_name = "PORT", default_value = "4789",
+          value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) vxlan_port: u16,
     /// How workers wait for frames
     #[arg(long, value_name = "KIND", default_value = "auto")]
     pub(crate) backend: BackendKind,
@@ -79,6 +88,8 @@ pub(crate) fn run(
             choice: args.uplink.clone(),
             mtu: args.uplink_mtu,
         },
+        underlay: args.underlay.clone(),
+        vxlan_port: args.vxlan_port,
     };
     tapweave_daemon::run(&options, || {
         output.line("ready")?;

@@ -1,5 +1,7 @@
 //! `tapweave fdb …`
 
+use std::net::IpAddr;
+
 use clap::{Args, Subcommand};
 use tapweave_control::api::{FdbAdd, FdbEntryView, FdbFlush, FdbKind};
 use tapweave_net::{MacAddr, Vid};
@@ -33,8 +35,11 @@ pub(crate) struct AddArgs {
     /// MAC address of the station
     mac: MacAddr,
     /// Where the station is: NETWORK/SANDBOX or NETWORK/SANDBOX:IFNAME
-    #[arg(long)]
-    port: String,
+    #[arg(long, required_unless_present = "vtep", conflicts_with = "vtep")]
+    port: Option<String>,
+    /// The host that the station is on: a peer of the network
+    #[arg(long, value_name = "IP")]
+    vtep: Option<IpAddr>,
     /// The VLAN in which it is there [default: frames that are in no VLAN]
     #[arg(long, value_name = "VID")]
     vlan: Option<Vid>,
@@ -60,6 +65,7 @@ pub(crate) async fn run(command: FdbCommand, context: &mut Context<'_>) -> anyho
                 network: args.network,
                 mac: args.mac,
                 port: args.port,
+                vtep: args.vtep,
                 vlan: args.vlan,
             };
             client.fdb_add(&request).await?;
@@ -97,6 +103,15 @@ async fn show(of: &OfNetwork, context: &mut Context<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Returns the port, or the host that the station is on.
+fn place(entry: &FdbEntryView) -> String {
+    match (&entry.port, entry.vtep) {
+        (Some(port), _) => port.clone(),
+        (None, Some(vtep)) => format!("vtep {vtep}"),
+        (None, None) => String::new(),
+    }
+}
+
 fn table(entries: &[FdbEntryView]) -> Table {
     let mut table = Table::new(&["MAC", "VID", "NETWORK", "PORT", "AGE", "TYPE"]);
     for entry in entries {
@@ -109,7 +124,7 @@ fn table(entries: &[FdbEntryView]) -> Table {
             entry.mac.to_string(),
             optional(entry.vlan),
             entry.network.to_string(),
-            entry.port.clone().unwrap_or_default(),
+            place(entry),
             age,
             kind.to_owned(),
         ]);

@@ -17,6 +17,7 @@ mod mdb;
 mod nat;
 mod network;
 mod output;
+mod peer;
 mod port;
 mod removal;
 mod sandbox;
@@ -95,6 +96,7 @@ async fn ask(request: Request, context: &mut Context<'_>) -> anyhow::Result<()> 
         Request::Sandbox(command) => Box::pin(sandbox::run(command, context)).await,
         Request::Port(command) => Box::pin(port::run(command, context)).await,
         Request::Fdb(command) => Box::pin(fdb::run(command, context)).await,
+        Request::Peer(command) => Box::pin(peer::run(command, context)).await,
         Request::Mdb(command) => Box::pin(mdb::run(command, context)).await,
         Request::Nat(command) => Box::pin(nat::run(command, context)).await,
         Request::Stats => Box::pin(stats::run(context)).await,

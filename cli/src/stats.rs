@@ -1,7 +1,9 @@
 //! `tapweave stats`
 
 use tapweave_control::api::Stats;
-use tapweave_control::datapath::{NatStats, UplinkState, WorkerStats};
+use tapweave_control::datapath::{
+    NatStats, SocketBufferState, UnderlayState, UplinkState, WorkerStats,
+};
 
 use crate::context::Context;
 use crate::output::Form;
@@ -15,12 +17,13 @@ pub(crate) async fn run(context: &mut Context<'_>) -> anyhow::Result<()> {
         Form::Json => output.json(&stats)?,
         Form::Text | Form::Quiet => write!(
             output.writer(),
-            "{}\n{}\n{}\n{}\n{}",
+            "{}\n{}\n{}\n{}\n{}{}",
             totals(&stats),
             uplink(&stats.uplink),
             nat(&stats.nat),
             workers(&stats),
-            tables(&stats)
+            tables(&stats),
+            underlay(&stats.underlay)
         )?,
     }
     Ok(())
@@ -98,4 +101,41 @@ fn tables(stats: &Stats) -> Table {
         ]);
     }
     table
+}
+
+/// Returns what overlays travel over, and nothing where there are none.
+fn underlay(underlay: &UnderlayState) -> String {
+    if underlay.addresses.is_empty() && underlay.refused.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new(&["UNDERLAY", "PORT", "SOCKETS", "USES", "RCVBUF", "SNDBUF"]);
+    for at in &underlay.addresses {
+        let uses = [(at.segmentation, "udp segmentation"), (at.gro, "udp gro")];
+        let uses: Vec<_> = uses
+            .iter()
+            .filter(|(has, _)| *has)
+            .map(|(_, it)| *it)
+            .collect();
+        table.row([
+            at.address.to_string(),
+            at.port.to_string(),
+            at.sockets.to_string(),
+            uses.join(", "),
+            buffer(at.receive_buffer),
+            at.send_buffer.map(buffer).unwrap_or_default(),
+        ]);
+    }
+    let mut refused = Table::new(&["REFUSED", "DATAGRAMS"]);
+    for (reason, count) in &underlay.refused {
+        refused.row([reason.clone(), count.to_string()]);
+    }
+    format!("\n{table}\n{refused}")
+}
+
+/// Says how large a buffer is, and how large it should have been.
+fn buffer(buffer: SocketBufferState) -> String {
+    if buffer.granted_len < buffer.asked_len {
+        return format!("{} of {}", buffer.granted_len, buffer.asked_len);
+    }
+    buffer.granted_len.to_string()
 }

@@ -408,7 +408,7 @@ fn subnets_that_do_not_fit_their_options_are_wrong_usage() {
         );
     }
     assert!(
-        rig.refusal("network create n -d overlay")
+        rig.refusal("network create n -d routed")
             .contains("not built yet")
     );
 }

@@ -8,6 +8,7 @@ mod fdb;
 mod mdb;
 mod nat;
 mod network;
+mod peer;
 mod port;
 mod port_mapping;
 mod problem;
@@ -22,6 +23,7 @@ pub use network::{
     ConfigFrom, ContainerInspect, CreateNetwork, IpamConfig, IpamInspect, NetworkInspect,
     SubnetRequest,
 };
+pub use peer::{PeerAdd, PeerStateView, PeerView};
 pub use port::{Port, PortCounters, PortKind, PortState};
 pub use port_mapping::{HostBinding, PortMapping, docker_ports};
 pub use problem::Problem;

@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use http_body_util::{BodyExt, Full, Limited};
@@ -20,8 +21,8 @@ use tokio::net::UnixStream;
 
 use crate::api::{
     Connect, CreateNetwork, Disconnect, Endpoint, FdbAdd, FdbEntryView, FdbFlush, FdbFlushed,
-    MdbEntryView, NatFlowView, NatFlush, NatFlushed, NetworkInspect, Port, Problem, Sandbox, Stats,
-    Version,
+    MdbEntryView, NatFlowView, NatFlush, NatFlushed, NetworkInspect, PeerAdd, PeerView, Port,
+    Problem, Sandbox, Stats, Version,
 };
 
 #[cfg(test)]
@@ -117,6 +118,34 @@ impl Client {
     /// See [`ClientError`].
     pub async fn network(&self, reference: &str) -> Result<NetworkInspect, ClientError> {
         self.fetch(&format!("/v1/networks/{}", escaped(reference)))
+            .await
+    }
+
+    /// Lists the peers of one network, or of all.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn peers(&self, network: Option<&str>) -> Result<Vec<PeerView>, ClientError> {
+        self.fetch(&of_network("/v1/peers", network)).await
+    }
+
+    /// Lets a host take part in a network.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn add_peer(&self, request: &PeerAdd) -> Result<(), ClientError> {
+        self.post("/v1/peers", request).await
+    }
+
+    /// Lets a host take part in a network no more.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn remove_peer(&self, network: &str, address: IpAddr) -> Result<(), ClientError> {
+        self.delete(&format!("/v1/peers/{}/{address}", escaped(network)))
             .await
     }
 

@@ -33,6 +33,7 @@ use crate::{ControlError, Host, Id};
 mod endpoints;
 mod nat;
 mod networks;
+mod peers;
 mod publishing;
 mod sandboxes;
 mod tables;

@@ -20,10 +20,15 @@ use tapweave_switch::{
 };
 
 mod outside;
+mod overlay;
 
 pub use outside::{
     ConnectionLimits, FlowCounters, FlowTuple, GatewaySettings, NatFlow, NatStats, PublishedPorts,
     ReservedPort, Transport, UplinkKind, UplinkState, WayOut,
+};
+
+pub use overlay::{
+    OverlaySettings, PeerSettings, PeerState, SocketBufferState, UnderlayAddress, UnderlayState,
 };
 
 /// Where a sandbox's network namespace is found.
@@ -214,6 +219,39 @@ pub trait Datapath: Send + Sync + fmt::Debug + 'static {
     ///
     /// `Invalid` when there is no such network, `Conflict` while it has ports.
     fn remove_network(&self, network: NetworkNo) -> Result<(), DatapathError>;
+
+    /// Makes a bridge domain without ports span hosts, whose ports it will get.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` when there is no underlay, `Conflict` when the VNI or the UDP port is taken, `Denied` when
+    /// the kernel refuses.
+    fn join_overlay(
+        &self,
+        network: NetworkNo,
+        overlay: &OverlaySettings,
+    ) -> Result<(), DatapathError>;
+
+    /// Returns the MTU that the underlay leaves for an overlay network, in bytes.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` when there is no underlay, `Denied` when the kernel refuses.
+    fn overlay_mtu(&self) -> Result<u16, DatapathError>;
+
+    /// Makes the port of another host. It goes by [`Datapath::remove_port`].
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` when the network is no overlay or the address cannot be that of another host, `Conflict`
+    /// when the host is there already.
+    fn add_peer(&self, network: NetworkNo, peer: &PeerSettings) -> Result<PortNo, DatapathError>;
+
+    /// Returns what is known of the host behind a port, `None` when there is none.
+    fn peer_state(&self, port: PortNo) -> Option<PeerState>;
+
+    /// Returns what overlays travel over.
+    fn underlay(&self) -> UnderlayState;
 
     /// Opens a namespace and watches it from now on; when it ends, that is reported once.
     ///

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 use tapweave_ipam::{LeaseError, OverlapError, PoolsExhausted, SubnetError};
@@ -229,6 +230,31 @@ pub enum ControlError {
         /// Where it has entries.
         others: Vec<Option<Vid>>,
     },
+    /// Only an overlay has peers.
+    #[error("network {network} is no overlay: it has no peers")]
+    NoOverlay {
+        /// The network.
+        network: Name,
+    },
+    /// The host takes part already.
+    #[error("{address} is a peer of network {network} already")]
+    PeerExists {
+        /// The network.
+        network: Name,
+        /// The host.
+        address: IpAddr,
+    },
+    /// The host does not take part.
+    #[error("{address} is no peer of network {network}; add it with `tapweave peer add`")]
+    NoPeer {
+        /// The network.
+        network: Name,
+        /// The host.
+        address: IpAddr,
+    },
+    /// A station is in one place.
+    #[error("an FDB entry needs either a port or a VTEP")]
+    PortOrVtep,
     /// The packet path, or the machine, refused.
     #[error(transparent)]
     Datapath(#[from] DatapathError),
@@ -297,11 +323,14 @@ impl ControlError {
             | Self::PortSyntax { .. }
             | Self::PortElsewhere { .. }
             | Self::VlanTwice { .. }
-            | Self::PortNotInVlan { .. } => ErrorKind::Invalid,
+            | Self::PortNotInVlan { .. }
+            | Self::NoOverlay { .. }
+            | Self::PortOrVtep => ErrorKind::Invalid,
             Self::NoSuch { .. }
             | Self::SandboxUnknown { .. }
             | Self::NotConnected { .. }
-            | Self::NoFdbEntry { .. } => ErrorKind::NotFound,
+            | Self::NoFdbEntry { .. }
+            | Self::NoPeer { .. } => ErrorKind::NotFound,
             Self::Ambiguous { .. }
             | Self::NetworkExists { .. }
             | Self::NetworkOverlap { .. }
@@ -312,7 +341,8 @@ impl ControlError {
             | Self::NamespaceKnown { .. }
             | Self::AlreadyConnected { .. }
             | Self::MacTaken { .. }
-            | Self::IfNameTaken { .. } => ErrorKind::Conflict,
+            | Self::IfNameTaken { .. }
+            | Self::PeerExists { .. } => ErrorKind::Conflict,
             Self::Pools(_) => ErrorKind::Exhausted,
             Self::Address { source, .. } => match source {
                 LeaseError::Taken { .. } => ErrorKind::Conflict,

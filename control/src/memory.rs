@@ -18,8 +18,9 @@ use tapweave_switch::{FdbEntry, FdbOrigin, MdbEntry, PortStats};
 use crate::Host;
 use crate::datapath::{
     AttachedPort, Datapath, DatapathError, DatapathErrorKind, InterfaceSettings, NamespaceId,
-    NamespaceRef, NatFlow, NatStats, NetworkSettings, Offloading, PublishedPorts, ReservedPort,
-    SandboxNo, UplinkKind, UplinkState, WorkerStats,
+    NamespaceRef, NatFlow, NatStats, NetworkSettings, Offloading, OverlaySettings, PeerSettings,
+    PeerState, PublishedPorts, ReservedPort, SandboxNo, UnderlayState, UplinkKind, UplinkState,
+    WorkerStats,
 };
 
 /// A packet path that carries nothing.
@@ -36,6 +37,7 @@ struct State {
     networks: BTreeMap<NetworkNo, Network>,
     sandboxes: BTreeMap<SandboxNo, NamespaceId>,
     ports: BTreeMap<PortNo, Port>,
+    peers: BTreeMap<PortNo, (NetworkNo, PeerSettings)>,
     published: Vec<PublishedPorts>,
     reserved: Vec<ReservedPort>,
     has_no_uplink: bool,
@@ -45,6 +47,7 @@ struct State {
 #[derive(Debug)]
 struct Network {
     settings: NetworkSettings,
+    overlay: Option<OverlaySettings>,
     fdb: BTreeMap<(MacAddr, Option<Vid>), PortNo>,
 }
 
@@ -204,6 +207,7 @@ impl Datapath for MemoryDatapath {
         let number = NetworkNo(state.last_network);
         let network = Network {
             settings: settings.clone(),
+            overlay: None,
             fdb: BTreeMap::new(),
         };
         state.networks.insert(number, network);
@@ -214,11 +218,57 @@ impl Datapath for MemoryDatapath {
         let mut state = self.state();
         state.maybe_fail()?;
         state.network(network)?;
-        if state.ports.values().any(|port| port.network == network) {
+        let has_peers = state.peers.values().any(|(of, _)| *of == network);
+        if has_peers || state.ports.values().any(|port| port.network == network) {
             return Err(refusal(DatapathErrorKind::Conflict, "network has ports"));
         }
         state.networks.remove(&network);
         Ok(())
+    }
+
+    fn join_overlay(
+        &self,
+        network: NetworkNo,
+        overlay: &OverlaySettings,
+    ) -> Result<(), DatapathError> {
+        let mut state = self.state();
+        state.maybe_fail()?;
+        let mut others = state.networks.values();
+        if others.any(|other| other.overlay.is_some_and(|other| other.vni == overlay.vni)) {
+            return Err(refusal(DatapathErrorKind::Conflict, "the VNI is in use"));
+        }
+        state.network(network)?.overlay = Some(*overlay);
+        Ok(())
+    }
+
+    fn overlay_mtu(&self) -> Result<u16, DatapathError> {
+        self.state().maybe_fail()?;
+        Ok(1450)
+    }
+
+    fn add_peer(&self, network: NetworkNo, peer: &PeerSettings) -> Result<PortNo, DatapathError> {
+        let mut state = self.state();
+        state.maybe_fail()?;
+        state.network(network)?;
+        state.last_port += 1;
+        let port = PortNo::from_u32(state.last_port);
+        state.peers.insert(port, (network, *peer));
+        Ok(port)
+    }
+
+    fn peer_state(&self, port: PortNo) -> Option<PeerState> {
+        let state = self.state();
+        let (_, peer) = state.peers.get(&port)?;
+        Some(PeerState {
+            port: peer.port.unwrap_or(4789),
+            silent_for: None,
+            path_mtu: 1500,
+            inner_mtu: Some(1450),
+        })
+    }
+
+    fn underlay(&self) -> UnderlayState {
+        UnderlayState::default()
     }
 
     fn add_sandbox(
@@ -281,6 +331,7 @@ impl Datapath for MemoryDatapath {
     fn remove_port(&self, port: PortNo) {
         let mut state = self.state();
         state.ports.remove(&port);
+        state.peers.remove(&port);
         for network in state.networks.values_mut() {
             network.fdb.retain(|_, at| *at != port);
         }
@@ -288,7 +339,8 @@ impl Datapath for MemoryDatapath {
 
     fn port_stats(&self, port: PortNo) -> Option<PortStats> {
         let state = self.state();
-        state.ports.get(&port).map(|_| PortStats::default())
+        let exists = state.ports.contains_key(&port) || state.peers.contains_key(&port);
+        exists.then(PortStats::default)
     }
 
     fn fdb_entries(&self, network: NetworkNo) -> Vec<FdbEntry> {

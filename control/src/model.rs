@@ -26,6 +26,7 @@ use crate::{ControlError, Id, Name};
 
 mod endpoint;
 mod network;
+mod peers;
 mod publishing;
 mod rules;
 mod sandbox;
@@ -95,6 +96,11 @@ impl Model {
     /// Takes name and subnets of a network that [`Model::check_network`] found possible.
     pub(crate) fn draft_network(&mut self, name: Name, subnets: Vec<IpNet>) {
         self.drafts.insert(name, subnets);
+    }
+
+    /// Takes [`Model::draft_network`] back.
+    pub(crate) fn discard_draft(&mut self, name: &Name) {
+        self.drafts.remove(name);
     }
 
     /// Adds a network that was drafted.

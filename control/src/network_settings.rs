@@ -3,6 +3,7 @@
 //! `tapweave.*` options are ours and must be known. Four of Docker's are understood; all others are
 //! kept and shown, because tools set them for drivers in general.
 
+mod overlay;
 mod snooping;
 
 use std::collections::BTreeMap;
@@ -10,11 +11,12 @@ use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use tapweave_encap::EncapKind;
 use tapweave_switch::StormLimits;
 use thiserror::Error;
 
 use crate::api::CreateNetwork;
-use crate::datapath::{Isolation, NetworkSettings, WayOut};
+use crate::datapath::{Isolation, NetworkSettings, OverlaySettings, WayOut};
 use crate::storm;
 
 /// MTU of a bridge network, in bytes, when none is asked for.
@@ -37,10 +39,11 @@ const FDB_LIMITS: RangeInclusive<u32> = 1..=1_048_576;
 const OPTION_AGEING: &str = "tapweave.ageing";
 const OPTION_FDB_LIMIT: &str = "tapweave.fdb_limit";
 /// Options in our own space.
-const KNOWN_OPTIONS: [&str; 8] = [
+const KNOWN_OPTIONS: [&str; 9] = [
     OPTION_AGEING,
     OPTION_FDB_LIMIT,
     OPTION_STORM,
+    overlay::OPTION_PORT,
     snooping::OPTION_SNOOPING,
     snooping::OPTION_QUERIER,
     snooping::OPTION_FAST_LEAVE,
@@ -59,13 +62,13 @@ const OPTION_MTU: &str = "com.docker.network.driver.mtu";
 #[non_exhaustive]
 pub enum OptionError {
     /// A driver of the plan.
-    #[error("driver {driver} is not built yet; this version has bridge")]
+    #[error("driver {driver} is not built yet; this version has bridge and overlay")]
     DriverNotBuilt {
         /// Its name.
         driver: String,
     },
     /// No driver.
-    #[error("driver {driver:?} is not known; this version has bridge")]
+    #[error("driver {driver:?} is not known; this version has bridge and overlay")]
     UnknownDriver {
         /// What was given.
         driver: String,
@@ -102,6 +105,30 @@ pub enum OptionError {
         /// Name of the option.
         name: &'static str,
     },
+    /// A flag or option of overlays.
+    #[error("{flag} is for overlay networks only (-d overlay)")]
+    OnlyForOverlay {
+        /// The flag or option.
+        flag: &'static str,
+    },
+    /// An overlay lacks something that a store would give it.
+    #[error("an overlay network needs {flag}: there is no store that would choose one")]
+    OverlayNeeds {
+        /// The flag.
+        flag: &'static str,
+    },
+    /// An encapsulation of the plan.
+    #[error("encapsulation {kind} is not built yet; this version has vxlan")]
+    EncapNotBuilt {
+        /// Which.
+        kind: EncapKind,
+    },
+    /// Hosts do not tell each other who listens.
+    #[error("option {name} is not for overlay networks: frames to groups go to all hosts")]
+    SnoopingInOverlay {
+        /// Name of the option.
+        name: &'static str,
+    },
     /// No MTU.
     #[error("an MTU of {mtu} is outside of {}..={}", MTU_RANGE.start(), MTU_RANGE.end())]
     Mtu {
@@ -121,6 +148,10 @@ pub enum OptionError {
 pub(crate) struct ValidSettings {
     /// For the packet path; the gateway is still missing.
     pub(crate) settings: NetworkSettings,
+    /// What makes it an overlay.
+    pub(crate) overlay: Option<OverlaySettings>,
+    /// Whether its MTU was asked for.
+    pub(crate) mtu_is_given: bool,
     /// Where the gateway is to route to.
     pub(crate) way_out: WayOut,
     /// Which address of the uplink ports are published on when none is given; none for all of them.
@@ -134,6 +165,7 @@ impl ValidSettings {
     pub(crate) fn new(request: &CreateNetwork) -> Result<Self, OptionError> {
         validate_driver(&request.driver)?;
         let mut options = request.options.clone();
+        let overlay = overlay::read(request, &mut options)?;
         let unknown = options
             .keys()
             .find(|name| name.starts_with("tapweave.") && !KNOWN_OPTIONS.contains(&name.as_str()))
@@ -181,7 +213,11 @@ impl ValidSettings {
                 mtu: mtu.map_or(Ok(DEFAULT_MTU), validate_mtu)?,
                 ageing: ageing.unwrap_or(DEFAULT_AGEING),
                 fdb_limit: fdb_limit.unwrap_or(DEFAULT_FDB_LIMIT),
-                snooping: snooping::read(&options)?,
+                // Hosts do not tell each other who listens, so frames to groups go to all of them.
+                snooping: match overlay {
+                    Some(_) => None,
+                    None => snooping::read(&options)?,
+                },
                 storm: storm.unwrap_or(StormLimits::NONE),
                 isolation: match icc {
                     Some(false) => Isolation::Isolated,
@@ -189,6 +225,8 @@ impl ValidSettings {
                 },
                 gateway: None,
             },
+            overlay,
+            mtu_is_given: mtu.is_some(),
             way_out: match (request.internal, masquerade) {
                 (true, _) => WayOut::None,
                 (false, Some(false)) => WayOut::Routed,
@@ -211,8 +249,8 @@ impl ValidSettings {
 
 fn validate_driver(driver: &str) -> Result<(), OptionError> {
     match driver {
-        "bridge" => Ok(()),
-        "overlay" | "routed" | "nic" => Err(OptionError::DriverNotBuilt {
+        "bridge" | "overlay" => Ok(()),
+        "routed" | "nic" => Err(OptionError::DriverNotBuilt {
             driver: driver.to_owned(),
         }),
         _ => Err(OptionError::UnknownDriver {
@@ -421,12 +459,12 @@ mod tests {
             ValidSettings::new(&request).unwrap_err().to_string()
         };
         assert_eq!(
-            error("overlay"),
-            "driver overlay is not built yet; this version has bridge"
+            error("routed"),
+            "driver routed is not built yet; this version has bridge and overlay"
         );
         assert_eq!(
             error("briidge"),
-            "driver \"briidge\" is not known; this version has bridge"
+            "driver \"briidge\" is not known; this version has bridge and overlay"
         );
     }
 

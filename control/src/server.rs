@@ -43,7 +43,7 @@ pub async fn serve(
 }
 
 fn router(controller: Arc<Controller>) -> Router {
-    use routes::{endpoints, nat, networks, sandboxes, tables};
+    use routes::{endpoints, nat, networks, peers, sandboxes, tables};
     Router::new()
         .route("/v1/networks", get(networks::list).post(networks::create))
         .route(
@@ -64,6 +64,11 @@ fn router(controller: Arc<Controller>) -> Router {
         .route(
             "/v1/sandboxes/{sandbox}",
             get(sandboxes::show).delete(sandboxes::remove),
+        )
+        .route("/v1/peers", get(peers::list).post(peers::add))
+        .route(
+            "/v1/peers/{network}/{address}",
+            axum::routing::delete(peers::remove),
         )
         .route("/v1/ports", get(tables::ports))
         .route("/v1/ports/{port}", get(tables::port))

@@ -16,8 +16,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tapweave_control::datapath::{
     AttachedPort, Datapath, DatapathError, DatapathErrorKind as Kind, InterfaceSettings,
-    NamespaceId, NamespaceRef, NatFlow, NatStats, NetworkSettings, PublishedPorts, ReservedPort,
-    SandboxNo, UplinkState, WorkerStats,
+    NamespaceId, NamespaceRef, NatFlow, NatStats, NetworkSettings, OverlaySettings, PeerSettings,
+    PeerState, PublishedPorts, ReservedPort, SandboxNo, UnderlayState, UplinkState, WorkerStats,
 };
 use tapweave_device::{AttachError, Attacher, HEADROOM, NamespaceError, PortQueue};
 use tapweave_net::{Frame, MacAddr, NetworkNo, Offload, PortNo, Vid};
@@ -25,6 +25,7 @@ use tapweave_switch::{FdbEntry, MdbEntry, PortStats, Stations, Switch};
 
 use self::outside::Outside;
 use crate::clock::Clock;
+use crate::overlay::{Overlay, PEER_PORT};
 use crate::sandboxes::{AddError, Sandboxes};
 use crate::settings::{interface_spec, network_config, port_config};
 use crate::workers::{Readers, Workers};
@@ -34,7 +35,8 @@ use crate::workers::{Readers, Workers};
 pub(crate) struct SwitchDatapath {
     switch: Arc<Switch>,
     clock: Clock,
-    workers: Workers,
+    workers: Arc<Workers>,
+    overlay: Overlay,
     sandboxes: Arc<Sandboxes>,
     attacher: Attacher,
     ports: Mutex<BTreeMap<PortNo, Port>>,
@@ -53,7 +55,8 @@ impl SwitchDatapath {
     pub(crate) fn new(
         switch: Arc<Switch>,
         clock: Clock,
-        workers: Workers,
+        workers: Arc<Workers>,
+        overlay: Overlay,
         sandboxes: Arc<Sandboxes>,
         attacher: Attacher,
     ) -> Self {
@@ -62,6 +65,7 @@ impl SwitchDatapath {
             switch,
             clock,
             workers,
+            overlay,
             sandboxes,
             attacher,
             ports,
@@ -75,6 +79,11 @@ impl SwitchDatapath {
         for port in ports {
             self.remove_port(port);
         }
+    }
+
+    /// Looks after the underlay: see [`Overlay::follow`].
+    pub(crate) fn follow_underlay(&self) {
+        self.overlay.follow();
     }
 
     /// Ends what nobody listens to any more, and asks who listens. Call it twice a second, from one thread.
@@ -133,7 +142,55 @@ impl Datapath for SwitchDatapath {
     fn remove_network(&self, network: NetworkNo) -> Result<(), DatapathError> {
         self.switch
             .remove_network(network)
-            .map_err(|error| DatapathError::new(Kind::Conflict, error))
+            .map_err(|error| DatapathError::new(Kind::Conflict, error))?;
+        self.overlay.remove_network(network);
+        Ok(())
+    }
+
+    fn join_overlay(
+        &self,
+        network: NetworkNo,
+        overlay: &OverlaySettings,
+    ) -> Result<(), DatapathError> {
+        let mtu = self.switch.network_mtu(network);
+        let mtu = mtu.ok_or_else(|| DatapathError::new(Kind::Invalid, "no such network"))?;
+        self.overlay.add_network(network, *overlay, mtu)
+    }
+
+    fn overlay_mtu(&self) -> Result<u16, DatapathError> {
+        self.overlay.network_mtu()
+    }
+
+    fn add_peer(&self, network: NetworkNo, peer: &PeerSettings) -> Result<PortNo, DatapathError> {
+        let (peer, queue) = self.overlay.queue(network, *peer)?;
+        let port = self
+            .switch
+            .add_port(network, PEER_PORT)
+            .map_err(|error| DatapathError::new(Kind::Exhausted, error))?;
+        let admitted = self
+            .workers
+            .add_outlet(port, &queue)
+            .map_err(|error| DatapathError::new(Kind::Internal, error))
+            .and_then(|readers| {
+                let queues = vec![queue];
+                self.ports().insert(port, Port { readers, queues });
+                self.overlay.admit(network, peer, port)
+            });
+        match admitted {
+            Ok(()) => Ok(port),
+            Err(error) => {
+                self.remove_port(port);
+                Err(error)
+            }
+        }
+    }
+
+    fn peer_state(&self, port: PortNo) -> Option<PeerState> {
+        self.overlay.peer_state(port)
+    }
+
+    fn underlay(&self) -> UnderlayState {
+        self.overlay.underlay()
     }
 
     fn add_sandbox(
@@ -203,6 +260,7 @@ impl Datapath for SwitchDatapath {
     }
 
     fn remove_port(&self, port: PortNo) {
+        self.overlay.dismiss(port);
         let Some(Port { readers, queues }) = self.ports().remove(&port) else {
             return;
         };

@@ -16,6 +16,7 @@ use tracing::warn;
 use crate::clock::Clock;
 use crate::copies::Copies;
 use crate::event::Event;
+use crate::too_big::TooBig;
 
 /// What one worker did, written by it alone and read by anybody.
 #[derive(Debug, Default)]
@@ -41,6 +42,7 @@ pub(crate) struct Forwarder {
     clock: Clock,
     verdicts: Vec<Verdict>,
     copies: Copies,
+    too_big: TooBig,
     counters: Arc<WorkerCounters>,
     events: UnboundedSender<Event>,
 }
@@ -57,6 +59,7 @@ impl Forwarder {
             clock,
             verdicts: Vec::with_capacity(MAX_BATCH),
             copies: Copies::default(),
+            too_big: TooBig::default(),
             counters,
             events,
         }
@@ -94,7 +97,13 @@ impl BatchHandler for Forwarder {
         add(&self.counters.frames, self.verdicts.len() as u64);
         for (frame, verdict) in frames.iter_mut().zip(&self.verdicts) {
             match *verdict {
-                Verdict::Forward(to) => forward(&self.pipeline, egress, to, frame),
+                Verdict::Forward(to) => {
+                    let narrow = forward(&self.pipeline, egress, to, frame);
+                    if let Some(mtu) = narrow {
+                        self.too_big
+                            .tell(&self.pipeline, egress, now, ingress, frame, mtu);
+                    }
+                }
                 Verdict::Flood(vlan) => {
                     let ports = || self.pipeline.flood_set(ingress, vlan);
                     let copies = &mut self.copies;
@@ -143,13 +152,22 @@ impl BatchHandler for Forwarder {
     }
 }
 
-fn forward(pipeline: &Pipeline, egress: &mut dyn Egress, to: EgressPort, frame: &mut Frame<'_>) {
+/// Sends a frame to one port. Returns the largest packet that gets through, if this one was larger.
+fn forward(
+    pipeline: &Pipeline,
+    egress: &mut dyn Egress,
+    to: EgressPort,
+    frame: &mut Frame<'_>,
+) -> Option<u16> {
     match frame.apply_tag(to.tag) {
         Ok(()) => {
-            send(pipeline, egress, to.port, frame);
+            if let Err(SendError::TooBig { mtu }) = send(pipeline, egress, to.port, frame) {
+                return Some(mtu);
+            }
         }
         Err(_malformed) => pipeline.count_egress_drop(to.port, DropReason::TagFailed, 1),
     }
+    None
 }
 
 /// Lets the gateway answer or forward a frame, and sends what it makes of it. Further frames are copied:
@@ -191,7 +209,10 @@ fn spread<I: Iterator<Item = EgressPort>>(
             let changed = frame.apply_tag(action);
             for to in ports {
                 match changed {
-                    Ok(()) => is_held |= send(pipeline, egress, to.port, frame) == Sent::Later,
+                    Ok(()) => {
+                        let sent = send(pipeline, egress, to.port, frame);
+                        is_held |= matches!(sent, Ok(Sent::Later));
+                    }
                     Err(_malformed) => {
                         pipeline.count_egress_drop(to.port, DropReason::TagFailed, 1);
                     }
@@ -208,14 +229,20 @@ fn spread<I: Iterator<Item = EgressPort>>(
 
 /// Sends a frame to one port and counts what is known at once. Tells whether the device still needs the
 /// frame as it is.
-fn send(pipeline: &Pipeline, egress: &mut dyn Egress, to: PortNo, frame: &mut Frame<'_>) -> Sent {
+fn send(
+    pipeline: &Pipeline,
+    egress: &mut dyn Egress,
+    to: PortNo,
+    frame: &mut Frame<'_>,
+) -> Result<Sent, SendError> {
     let bytes = frame.data().len();
-    match egress.send(to, frame) {
-        Ok(Sent::Later) => return Sent::Later,
+    let sent = egress.send(to, frame);
+    match &sent {
+        Ok(Sent::Later) => {}
         Ok(Sent::Now) => pipeline.count_sent(to, 1, bytes),
-        Err(error) => pipeline.count_egress_drop(to, drop_reason(&error), 1),
+        Err(error) => pipeline.count_egress_drop(to, drop_reason(error), 1),
     }
-    Sent::Now
+    sent
 }
 
 fn drop_reason(error: &SendError) -> DropReason {
@@ -223,6 +250,8 @@ fn drop_reason(error: &SendError) -> DropReason {
         SendError::Full => DropReason::QueueFull,
         SendError::Down => DropReason::DeviceDown,
         SendError::Unsupported => DropReason::NotSegmentable,
+        SendError::TooBig { .. } => DropReason::TunnelTooBig,
+        SendError::Tagged => DropReason::TunnelTagged,
         // Further kinds of failure are failures of the device too.
         SendError::Failed(_) | _ => DropReason::DeviceError,
     }

@@ -20,15 +20,18 @@ mod forward;
 mod host;
 mod machine_id;
 mod notify;
+mod overlay;
 mod refusals;
 mod run;
 mod sandboxes;
 mod settings;
+mod too_big;
 mod uplink;
 mod worker;
 mod workers;
 
 pub use clock::Clock;
+pub use overlay::{UnderlayChoice, UnderlayChoiceError};
 pub use run::{BackendChoice, Options, run};
 pub use uplink::{
     NicAddress, NicChoice, TunChoice, UplinkChoice, UplinkChoiceError, UplinkOptions,

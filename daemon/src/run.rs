@@ -29,6 +29,7 @@ use crate::datapath::SwitchDatapath;
 use crate::event::Event;
 use crate::host::Machine;
 use crate::notify::notify;
+use crate::overlay::{Overlay, UnderlayChoice};
 use crate::refusals;
 use crate::sandboxes::Sandboxes;
 use crate::uplink::{Uplink, UplinkOptions};
@@ -40,6 +41,9 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How often memberships of groups are looked after, and at most how long an answer to a leave waits.
 const GROUP_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How often the underlay's addresses and the paths to peers are looked at. Some system calls each.
+const UNDERLAY_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Slots looked at in one sweep: all of some tables of the default size, a part of a large one.
 const SWEEP_BUDGET: usize = 1 << 17;
@@ -63,6 +67,10 @@ pub struct Options {
     pub worker_count: usize,
     /// How workers wait, read and write.
     pub backend: BackendChoice,
+    /// Where overlays send from and listen; none for the addresses of the default routes.
+    pub underlay: Vec<UnderlayChoice>,
+    /// UDP port of overlays that do not say which.
+    pub vxlan_port: u16,
     /// How long workers look for frames before they sleep; zero: not at all.
     pub busy_poll: Duration,
     /// How networks reach the world.
@@ -145,11 +153,21 @@ async fn run_until_stopped(
         open_backend,
     )
     .context("cannot start the workers")?;
+    let workers = Arc::new(workers);
+    let overlay = Overlay::new(
+        options.underlay.clone(),
+        options.vxlan_port,
+        Arc::clone(&workers),
+        clock,
+        random()?,
+    )
+    .context("cannot prepare for overlays")?;
     let sandboxes = Arc::new(Sandboxes::new().context("cannot watch namespaces")?);
     let datapath = Arc::new(SwitchDatapath::new(
         Arc::clone(&switch),
         clock,
         workers,
+        overlay,
         Arc::clone(&sandboxes),
         Attacher::new(PathBuf::from("/proc/self/exe")),
     ));
@@ -165,6 +183,7 @@ async fn run_until_stopped(
         .watch(event_sender)
         .context("cannot watch namespaces")?;
     let mut report = tokio::spawn(report_events(Arc::clone(&controller), events));
+    let follow = tokio::spawn(follow_underlay(Arc::clone(&datapath)));
     let tend = tokio::spawn(tend_groups(Arc::clone(&datapath)));
     let sweep = tokio::spawn(sweep(Arc::clone(&switch), clock));
     let refusals = tokio::spawn(refusals::watch(switch, Arc::clone(&controller), clock));
@@ -207,6 +226,7 @@ async fn run_until_stopped(
     report.abort();
     sweep.abort();
     tend.abort();
+    follow.abort();
     refusals.abort();
     spawn_blocking(move || {
         drop(uplink);
@@ -231,12 +251,16 @@ fn raise_descriptor_limit() {
 }
 
 fn new_switch(worker_count: usize) -> Result<Switch> {
-    let mut seed = [0; 8];
-    getrandom::fill(&mut seed).context("the kernel gives no random numbers")?;
     Ok(Switch::new(SwitchConfig {
         worker_count,
-        seed: u64::from_ne_bytes(seed),
+        seed: random()?,
     }))
+}
+
+fn random() -> Result<u64> {
+    let mut seed = [0; 8];
+    getrandom::fill(&mut seed).context("the kernel gives no random numbers")?;
+    Ok(u64::from_ne_bytes(seed))
 }
 
 /// Tells the controller what happened, until a worker fails; returns its number.
@@ -280,6 +304,21 @@ async fn sweep(switch: Arc<Switch>, clock: Clock) {
     loop {
         ticks.tick().await;
         switch.poll_ageing(clock.now(), SWEEP_BUDGET);
+    }
+}
+
+async fn follow_underlay(datapath: Arc<SwitchDatapath>) {
+    let mut ticks = interval(UNDERLAY_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let datapath = Arc::clone(&datapath);
+        if spawn_blocking(move || datapath.follow_underlay())
+            .await
+            .is_err()
+        {
+            warn!("the underlay could not be looked after");
+        }
     }
 }
 

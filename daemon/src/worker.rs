@@ -11,7 +11,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
-use tapweave_device::{Backend, Description, PortQueue, Reading, Waker};
+use tapweave_device::{Backend, Description, FrameSource, PortQueue, Reading, SourceNo, Waker};
 use tapweave_net::PortNo;
 use tracing::error;
 
@@ -27,6 +27,15 @@ enum Command {
     RemovePort {
         port: PortNo,
         answer: SyncSender<()>,
+    },
+    AddSource {
+        number: SourceNo,
+        source: Box<dyn FrameSource>,
+        answer: SyncSender<io::Result<()>>,
+    },
+    RemoveSource {
+        number: SourceNo,
+        answer: SyncSender<Option<Box<dyn FrameSource>>>,
     },
     Stop,
 }
@@ -114,6 +123,24 @@ impl Worker {
         self.ask(|answer| Command::RemovePort { port, answer })
     }
 
+    /// Gives the worker a source to read.
+    pub(crate) fn add_source(
+        &self,
+        number: SourceNo,
+        source: Box<dyn FrameSource>,
+    ) -> Pending<io::Result<()>> {
+        self.ask(|answer| Command::AddSource {
+            number,
+            source,
+            answer,
+        })
+    }
+
+    /// Takes a source away from the worker.
+    pub(crate) fn remove_source(&self, number: SourceNo) -> Pending<Option<Box<dyn FrameSource>>> {
+        self.ask(|answer| Command::RemoveSource { number, answer })
+    }
+
     fn ask<T>(&self, command: impl FnOnce(SyncSender<T>) -> Command) -> Pending<T> {
         let (answer, pending) = sync_channel(1);
         // A worker that has stopped drops the command and with it `answer`, which `wait` reports.
@@ -178,6 +205,17 @@ fn work(
                     forwarder.refresh();
                     backend.remove_port(port);
                     let _ignored = answer.send(());
+                }
+                Command::AddSource {
+                    number,
+                    source,
+                    answer,
+                } => {
+                    // Nobody may be waiting any more; then the source is removed next.
+                    let _ignored = answer.send(backend.add_source(number, source));
+                }
+                Command::RemoveSource { number, answer } => {
+                    let _ignored = answer.send(backend.remove_source(number));
                 }
                 Command::Stop => return Ok(()),
             }

@@ -4,11 +4,11 @@
 //! queue is read by one worker only, the one with the fewest queues, so that a flow keeps its order.
 
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tapweave_control::datapath::WorkerStats;
-use tapweave_device::{Backend, PortQueue, Reading};
+use tapweave_device::{Backend, FrameSource, PortQueue, Reading, SourceNo};
 use tapweave_net::PortNo;
 use tapweave_switch::Switch;
 use tokio::sync::mpsc::UnboundedSender;
@@ -21,9 +21,10 @@ use crate::worker::Worker;
 /// The workers of one daemon.
 #[derive(Debug)]
 pub(crate) struct Workers {
-    workers: Vec<Slot>,
+    slots: Vec<Slot>,
     /// Held while readers are chosen; never by a worker.
     choosing: Mutex<()>,
+    last_source: AtomicU32,
 }
 
 #[derive(Debug)]
@@ -64,10 +65,11 @@ impl Workers {
                 reading_count: AtomicUsize::new(0),
             })
         };
-        let workers = (0..count).map(start).collect::<io::Result<_>>()?;
+        let slots = (0..count).map(start).collect::<io::Result<_>>()?;
         Ok(Self {
-            workers,
+            slots,
             choosing: Mutex::new(()),
+            last_source: AtomicU32::new(0),
         })
     }
 
@@ -83,7 +85,7 @@ impl Workers {
     ) -> io::Result<Readers> {
         let readers = self.choose_readers(queues.len());
         let mut pending = Vec::new();
-        for (number, slot) in self.workers.iter().enumerate() {
+        for (number, slot) in self.slots.iter().enumerate() {
             // Its own queue to write to: the workers do not meet in one queue's lock.
             if let Some(queue) = queues.get(number % queues.len().max(1)) {
                 pending.push(
@@ -93,7 +95,7 @@ impl Workers {
             }
         }
         for (queue, &reader) in queues.iter().zip(&readers.0) {
-            if let Some(slot) = self.workers.get(reader) {
+            if let Some(slot) = self.slots.get(reader) {
                 pending.push(slot.worker.add_port(port, Arc::clone(queue), Reading::Here));
             }
         }
@@ -105,15 +107,68 @@ impl Workers {
         Ok(readers)
     }
 
+    /// Makes a queue that is only written to known to every worker, as that of a port.
+    ///
+    /// # Errors
+    ///
+    /// When a worker could not add it; then no worker knows the port.
+    pub(crate) fn add_outlet(
+        &self,
+        port: PortNo,
+        queue: &Arc<dyn PortQueue>,
+    ) -> io::Result<Readers> {
+        let add = |slot: &Slot| {
+            let queue = Arc::clone(queue);
+            slot.worker.add_port(port, queue, Reading::Elsewhere)
+        };
+        let pending: Vec<_> = self.slots.iter().map(add).collect();
+        let readers = Readers(Vec::new());
+        let added = pending.into_iter().try_for_each(|answer| answer.wait()?);
+        if let Err(error) = added {
+            self.remove_port(port, &readers);
+            return Err(error);
+        }
+        Ok(readers)
+    }
+
+    /// Returns how many workers there are.
+    pub(crate) const fn count(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Has one worker read a source, and returns the source's number.
+    ///
+    /// # Errors
+    ///
+    /// When the worker could not add it.
+    pub(crate) fn add_source(
+        &self,
+        worker: usize,
+        source: Box<dyn FrameSource>,
+    ) -> io::Result<SourceNo> {
+        let slot = self.slots.get(worker).ok_or(io::ErrorKind::NotFound)?;
+        let number = SourceNo(self.last_source.fetch_add(1, Ordering::Relaxed));
+        slot.worker.add_source(number, source).wait()??;
+        Ok(number)
+    }
+
+    /// Takes a source away from its worker, and closes it.
+    pub(crate) fn remove_source(&self, worker: usize, number: SourceNo) {
+        if let Some(slot) = self.slots.get(worker) {
+            // A worker that has stopped reads nothing any more.
+            drop(slot.worker.remove_source(number).wait());
+        }
+    }
+
     /// Takes a port away from every worker, and returns when none of them uses it any more.
     pub(crate) fn remove_port(&self, port: PortNo, readers: &Readers) {
         for &reader in &readers.0 {
-            if let Some(slot) = self.workers.get(reader) {
+            if let Some(slot) = self.slots.get(reader) {
                 slot.reading_count.fetch_sub(1, Ordering::Relaxed);
             }
         }
         let pending: Vec<_> = self
-            .workers
+            .slots
             .iter()
             .map(|slot| slot.worker.remove_port(port))
             .collect();
@@ -138,7 +193,7 @@ impl Workers {
                 frames: counters.frames.load(Ordering::Relaxed),
             }
         };
-        self.workers.iter().enumerate().map(stats).collect()
+        self.slots.iter().enumerate().map(stats).collect()
     }
 
     fn choose_readers(&self, queue_count: usize) -> Readers {
@@ -146,7 +201,7 @@ impl Workers {
         let choose = |_queue| {
             let load = |slot: &Slot| slot.reading_count.load(Ordering::Relaxed);
             let (number, slot) = self
-                .workers
+                .slots
                 .iter()
                 .enumerate()
                 .min_by_key(|(_, slot)| load(slot))?;

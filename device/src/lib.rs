@@ -67,6 +67,7 @@ pub use source::{FrameSink, FrameSource, Intake, SourceNo};
 pub use tun::{Tun, TunError, TunSpec};
 pub use underlay::{
     Datagram, DatagramReceiver, Datagrams, PORT_COUNT, SocketBuffer, TransmitError, UnderlaySender,
+    interface_addresses, interface_mtu,
 };
 pub use uring::{RingError, UringBackend};
 pub use watch::{NamespaceWatcher, WatchId};

@@ -56,6 +56,15 @@ pub enum SendError {
     /// The frame asks for something that the device cannot do and that could not be done for it.
     #[error("the frame's offload cannot be resolved")]
     Unsupported,
+    /// The packet is larger than what comes behind the device takes.
+    #[error("the packet is larger than the {mtu} bytes that reach the other end")]
+    TooBig {
+        /// Largest packet that reaches it, in bytes.
+        mtu: u16,
+    },
+    /// The frame has a VLAN tag, and nothing with a tag is let through.
+    #[error("the frame has a VLAN tag")]
+    Tagged,
     /// The device is gone or failed.
     #[error("the device failed")]
     Failed(#[source] io::Error),

@@ -25,10 +25,12 @@
 //! workers bind one socket each to the same port (`SO_REUSEPORT`); the kernel chooses by source and
 //! destination, hence a flow stays with one.
 
+mod local;
 mod receiver;
 mod sender;
 mod socket;
 
+pub use local::{interface_addresses, interface_mtu};
 pub use receiver::{Datagram, DatagramReceiver, Datagrams};
 pub use sender::{PORT_COUNT, TransmitError, UnderlaySender};
 pub use socket::SocketBuffer;

@@ -42,6 +42,7 @@ pub mod segment;
 pub mod sequence;
 pub mod site;
 pub mod traffic;
+pub mod underlay;
 pub mod wait;
 pub mod whoami;
 pub mod world;

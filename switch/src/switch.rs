@@ -381,6 +381,12 @@ impl Switch {
         entries
     }
 
+    /// Returns the largest L3 packet of a network, in bytes.
+    pub fn network_mtu(&self, network: NetworkNo) -> Option<u16> {
+        let control = self.control();
+        control.networks.get(&network).map(|network| network.mtu)
+    }
+
     /// Returns how full the FDB of a network is.
     pub fn fdb_usage(&self, network: NetworkNo) -> Option<FdbUsage> {
         self.fdb(network).map(|fdb| fdb.usage())

@@ -109,6 +109,8 @@ fn run() -> Result<()> {
     let folder = folder.context("cannot make a folder for the demo")?;
     let socket = folder.path().join("tapweave.sock");
     let options = Options {
+        underlay: Vec::new(),
+        vxlan_port: 4789,
         socket: SocketPath::Given(socket.clone()),
         worker_count: 1,
         backend: BackendChoice::Auto,

@@ -18,7 +18,7 @@ const OPTION_HELP: &str = "A driver option, such as tapweave.ageing=300s, tapwea
 pub(crate) struct CreateArgs {
     /// Name of the network
     name: Name,
-    /// What carries the network: bridge
+    /// What carries the network: bridge, on this host; or overlay, over UDP to other hosts
     #[arg(short, long, value_name = "DRIVER", default_value = "bridge")]
     driver: String,
     /// A subnet (repeatable), or `none` for pure L2 [default: a free /24 of 10.192.0.0/12]
@@ -39,9 +39,19 @@ pub(crate) struct CreateArgs {
     /// No way to the outside, and none in: the gateway answers only for itself
     #[arg(long)]
     internal: bool,
-    /// Largest IP packet, 68 to 65520 bytes, with IPv6 at least 1280 [default: 1500]
+    /// Largest IP packet, 68 to 65520 bytes, with IPv6 at least 1280 [default: 1500; for overlay what
+    /// the underlay leaves, 1450 on 1500]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(68..=65520))]
     mtu: Option<u32>,
+    /// How an overlay travels: vxlan [default: vxlan]
+    #[arg(long, value_name = "KIND")]
+    encap: Option<String>,
+    /// UDP port of an overlay [default: that of the daemon, 4789]
+    #[arg(long, value_name = "PORT")]
+    encap_port: Option<u16>,
+    /// VXLAN network identifier of an overlay, 0 to 16777215
+    #[arg(long, value_name = "N")]
+    vni: Option<u32>,
     /// Whether sandboxes reach each other; if not, only the gateway [default: true]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     icc: Option<bool>,
@@ -84,6 +94,9 @@ fn request(args: CreateArgs) -> Result<CreateNetwork, UsageError> {
         ipv6: args.ipv6,
         internal: args.internal,
         mtu: args.mtu,
+        encap: args.encap,
+        encap_port: args.encap_port,
+        vni: args.vni,
         icc: args.icc,
         masquerade: args.masquerade,
         labels: args.label.into_iter().collect(),

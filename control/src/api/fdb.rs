@@ -1,5 +1,7 @@
 //! The forwarding tables.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 use tapweave_net::{MacAddr, Vid};
 
@@ -13,8 +15,12 @@ pub struct FdbAdd {
     pub network: String,
     /// The station.
     pub mac: MacAddr,
-    /// Where it is: `NETWORK/SANDBOX[:IFNAME]`.
-    pub port: String,
+    /// Where it is: `NETWORK/SANDBOX[:IFNAME]`; none when it is on another host.
+    #[serde(default)]
+    pub port: Option<String>,
+    /// The host that it is on, a peer of the network; none when it is on a port.
+    #[serde(default)]
+    pub vtep: Option<IpAddr>,
     /// The VLAN in which it is there; none for frames that are in no VLAN.
     #[serde(default)]
     pub vlan: Option<Vid>,
@@ -45,8 +51,11 @@ pub struct FdbEntryView {
     pub vlan: Option<Vid>,
     /// The network.
     pub network: Name,
-    /// Where it is; none when that port has just gone.
+    /// Where it is; none when it is on another host, or when that port has just gone.
     pub port: Option<String>,
+    /// The host that it is on, if it is not this one.
+    #[serde(default)]
+    pub vtep: Option<IpAddr>,
     /// Milliseconds since a frame from the station was last seen.
     pub age_ms: u64,
     /// How the entry came into the table.

@@ -16,7 +16,7 @@ use crate::{Id, Name};
 pub struct CreateNetwork {
     /// Its name.
     pub name: Name,
-    /// What carries it: `bridge`, which is the default.
+    /// What carries it: `bridge`, which is the default, or `overlay`.
     #[serde(default = "bridge")]
     pub driver: String,
     /// Its subnets; none for one from the default pools.
@@ -31,9 +31,18 @@ pub struct CreateNetwork {
     /// Whether it has no way to the outside.
     #[serde(default)]
     pub internal: bool,
-    /// Largest L3 packet, in bytes; 1500 if none.
+    /// Largest L3 packet, in bytes; if none, 1500 or what the underlay leaves for an overlay.
     #[serde(default)]
     pub mtu: Option<u32>,
+    /// How frames of an overlay travel; `vxlan` if none.
+    #[serde(default)]
+    pub encap: Option<String>,
+    /// The UDP port of an overlay; the daemon's if none.
+    #[serde(default)]
+    pub encap_port: Option<u16>,
+    /// The VXLAN network identifier of an overlay, 0 to 16777215.
+    #[serde(default)]
+    pub vni: Option<u32>,
     /// Whether its endpoints reach each other; they do if none.
     #[serde(default)]
     pub icc: Option<bool>,
@@ -64,6 +73,9 @@ impl CreateNetwork {
             ipv6: false,
             internal: false,
             mtu: None,
+            encap: None,
+            encap_port: None,
+            vni: None,
             icc: None,
             masquerade: None,
             labels: BTreeMap::new(),

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::PortCounters;
 use crate::Name;
-use crate::datapath::{NatStats, UplinkState, WorkerStats};
+use crate::datapath::{NatStats, UnderlayState, UplinkState, WorkerStats};
 
 /// Which daemon this is.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -32,6 +32,9 @@ pub struct Stats {
     pub nat: NatStats,
     /// The worker threads.
     pub workers: Vec<WorkerStats>,
+    /// What overlays travel over.
+    #[serde(default)]
+    pub underlay: UnderlayState,
     /// The counters of all ports that exist, added up.
     pub total: PortCounters,
 }

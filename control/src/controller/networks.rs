@@ -1,10 +1,10 @@
 //! Networks: create, look at, remove.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 use tapweave_ipam::{Family, NetworkAddresses, Subnet, SubnetSpec, derived_mac, ula_prefix};
-use tracing::info;
+use tracing::{error, info, warn};
 
 use super::Controller;
 use crate::api::{CreateNetwork, NetworkInspect, SubnetRequest};
@@ -29,6 +29,12 @@ impl Controller {
             return Err(ControlError::ReservedName { name: request.name });
         }
         let mut valid = ValidSettings::new(&request)?;
+        if valid.overlay.is_some() {
+            if !valid.mtu_is_given {
+                valid.settings.mtu = self.datapath.overlay_mtu()?;
+            }
+            warn_of_shared_addresses(&request);
+        }
         let subnets = self.fixed_subnets(&request)?;
         if subnets.iter().any(is_v6) {
             valid.validate_for_v6()?;
@@ -45,6 +51,15 @@ impl Controller {
         let macs = gateway.iter().map(|gateway| gateway.mac).collect();
         valid.settings.gateway = gateway;
         let number = self.datapath.add_network(&valid.settings);
+        if let Some(overlay) = &valid.overlay
+            && let Err(cause) = self.datapath.join_overlay(number, overlay)
+        {
+            if let Err(cause) = self.datapath.remove_network(number) {
+                error!(%cause, ?number, "the packet path kept a network that was not made");
+            }
+            self.model().discard_draft(&request.name);
+            return Err(cause.into());
+        }
         let network = NetworkRecord {
             id,
             name: request.name,
@@ -56,6 +71,8 @@ impl Controller {
             addresses,
             labels: request.labels,
             options: valid.options,
+            overlay: valid.overlay,
+            peers: BTreeMap::new(),
             endpoints: BTreeSet::new(),
             macs,
             lifecycle: Lifecycle::Open,
@@ -67,13 +84,21 @@ impl Controller {
         Ok(view)
     }
 
-    /// Removes a network without endpoints.
+    /// Removes a network without endpoints. Its peers go with it.
     ///
     /// # Errors
     ///
     /// `NoSuch`, `NetworkInUse`, or what the packet path said; then the network is as it was.
     pub fn remove_network(&self, reference: &str) -> Result<(), ControlError> {
-        let (id, number) = self.model().close_network(reference)?;
+        let (id, number, peers) = {
+            let mut model = self.model();
+            let (id, number) = model.close_network(reference)?;
+            let peers = model.forget_peers(&id);
+            (id, number, peers)
+        };
+        for port in peers {
+            self.datapath.remove_port(port);
+        }
         let removed = self.datapath.remove_network(number);
         let mut model = self.model();
         match removed {
@@ -183,6 +208,15 @@ impl From<SubnetRequest> for SubnetSpec {
             ip_range: request.ip_range,
             gateway: request.gateway,
             aux_addresses: request.aux_addresses,
+        }
+    }
+}
+
+/// Without a store every host gives addresses from its own memory.
+fn warn_of_shared_addresses(request: &CreateNetwork) {
+    for subnet in &request.subnets {
+        if subnet.ip_range.is_none() {
+            warn!(network = %request.name, subnet = %subnet.subnet, "hosts may give the same addresses: give each its own --ip-range");
         }
     }
 }

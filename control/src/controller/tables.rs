@@ -76,10 +76,26 @@ impl Controller {
         let (number, port) = {
             let model = self.model();
             let network = model.network(&request.network)?;
-            let endpoint = find_port(&model, &request.port)?;
+            let wanted = match (&request.port, request.vtep) {
+                (Some(port), None) => port,
+                (None, Some(address)) => {
+                    network.check_overlay()?;
+                    let port = network.peers.get(&address.to_canonical());
+                    let port = *port.ok_or_else(|| ControlError::NoPeer {
+                        network: network.name.clone(),
+                        address,
+                    })?;
+                    let number = network.number;
+                    drop(model);
+                    let (mac, vlan) = (request.mac, request.vlan);
+                    return Ok(self.datapath.fdb_add(number, mac, vlan, port)?);
+                }
+                _ => return Err(ControlError::PortOrVtep),
+            };
+            let endpoint = find_port(&model, wanted)?;
             if endpoint.network_id != network.id {
                 return Err(ControlError::PortElsewhere {
-                    port: request.port.clone(),
+                    port: wanted.clone(),
                     network: network.name.clone(),
                 });
             }
@@ -90,7 +106,7 @@ impl Controller {
                     vlans: endpoint.vlans.clone(),
                 });
             }
-            (network.number, port_no(endpoint, &request.port)?)
+            (network.number, port_no(endpoint, wanted)?)
         };
         let (mac, vlan) = (request.mac, request.vlan);
         Ok(self.datapath.fdb_add(number, mac, vlan, port)?)
@@ -202,6 +218,7 @@ impl Controller {
             uplink: self.datapath.uplink(),
             nat: self.datapath.nat_stats(),
             workers: self.datapath.worker_stats(),
+            underlay: self.datapath.underlay(),
             total,
         }
     }
@@ -230,7 +247,7 @@ impl Controller {
 }
 
 /// Returns one network, or all.
-fn chosen<'m>(
+pub(super) fn chosen<'m>(
     model: &'m Model,
     network: Option<&str>,
 ) -> Result<Vec<&'m NetworkRecord>, ControlError> {
@@ -276,6 +293,10 @@ fn fdb_view(model: &Model, network: &Name, entry: &FdbEntry) -> FdbEntryView {
         vlan: entry.vid,
         network: network.clone(),
         port: model.endpoint_at(entry.port).map(EndpointRecord::port_name),
+        vtep: model
+            .network(network.as_str())
+            .ok()
+            .and_then(|network| network.peer_at(entry.port)),
         age_ms: u64::try_from(entry.age.as_millis()).unwrap_or(u64::MAX),
         kind: match entry.origin {
             FdbOrigin::Learned => FdbKind::Learned,

@@ -5,12 +5,12 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 use tapweave_ipam::{Family, LeaseError, NetworkAddresses, Subnet, derived_mac};
-use tapweave_net::{MacAddr, NetworkNo};
+use tapweave_net::{MacAddr, NetworkNo, PortNo};
 
 use crate::api::{
     ConfigFrom, ContainerInspect, IpamConfig, IpamInspect, NetworkInspect, docker_ports,
 };
-use crate::datapath::{Isolation, NetworkSettings, PublishedPorts, WayOut};
+use crate::datapath::{Isolation, NetworkSettings, OverlaySettings, PublishedPorts, WayOut};
 use crate::model::publishing::{self, Holding, Publish, PublishError, Target};
 use crate::model::{EndpointPlan, EndpointRecord, Model, Place};
 use crate::{ControlError, Id, Name};
@@ -38,6 +38,10 @@ pub(crate) struct NetworkRecord {
     pub(crate) labels: BTreeMap<String, String>,
     /// Driver options.
     pub(crate) options: BTreeMap<String, String>,
+    /// What makes it an overlay.
+    pub(crate) overlay: Option<OverlaySettings>,
+    /// The ports of the hosts that take part in it, by their addresses on the underlay.
+    pub(crate) peers: BTreeMap<IpAddr, PortNo>,
     /// Its endpoints.
     pub(crate) endpoints: BTreeSet<Id>,
     /// The MACs of its endpoints.
@@ -170,7 +174,10 @@ impl NetworkRecord {
             id: self.id.clone(),
             created: self.created.clone(),
             scope: "local".to_owned(),
-            driver: "bridge".to_owned(),
+            driver: match self.overlay {
+                Some(_) => "overlay".to_owned(),
+                None => "bridge".to_owned(),
+            },
             enable_ipv4: self.addresses.has(Family::V4),
             enable_ipv6: self.addresses.has(Family::V6),
             ipam: IpamInspect {

@@ -9,6 +9,7 @@ use crate::api::{Problem, Version};
 pub(super) mod endpoints;
 pub(super) mod nat;
 pub(super) mod networks;
+pub(super) mod peers;
 pub(super) mod sandboxes;
 pub(super) mod tables;
 

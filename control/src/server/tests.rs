@@ -129,7 +129,8 @@ async fn every_request_of_the_client_reaches_the_controller() {
     let add = FdbAdd {
         network: "net".to_owned(),
         mac,
-        port: "net/web".to_owned(),
+        port: Some("net/web".to_owned()),
+        vtep: None,
         vlan: Some(Vid::MAX),
     };
     client.fdb_add(&add).await.unwrap();
@@ -176,11 +177,11 @@ async fn refusals_are_problem_documents_with_a_fitting_status() {
         detail(unknown),
         (404, "there is no network \"a/b?c\"".to_owned())
     );
-    let overlay = CreateNetwork {
-        driver: "overlay".to_owned(),
+    let routed = CreateNetwork {
+        driver: "routed".to_owned(),
         ..network("far")
     };
-    let (status, text) = detail(client.create_network(&overlay).await.unwrap_err());
+    let (status, text) = detail(client.create_network(&routed).await.unwrap_err());
     assert_eq!((status, text.contains("not built yet")), (422, true));
 
     let answer = rig.post("/v1/networks", r#"{"name": "../x"}"#).await;

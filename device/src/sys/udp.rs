@@ -30,6 +30,8 @@ impl IntOption {
     pub(crate) const GRO: Self = Self::new(libc::SOL_UDP, libc::UDP_GRO);
     /// Cut what is sent, unless a message says otherwise.
     pub(crate) const SEGMENT: Self = Self::new(libc::SOL_UDP, libc::UDP_SEGMENT);
+    /// Take datagrams without a checksum, over IPv6 (RFC 6935).
+    pub(crate) const NO_CHECKSUM: Self = Self::new(libc::SOL_UDP, libc::UDP_NO_CHECK6_RX);
     /// Whether the kernel fragments, over IPv4.
     pub(crate) const MTU_DISCOVER_V4: Self = Self::new(libc::IPPROTO_IP, libc::IP_MTU_DISCOVER);
     /// Whether the kernel fragments, over IPv6.

@@ -64,6 +64,10 @@ impl DatagramReceiver {
             SocketAddr::V6(_) => IntOption::RECEIVE_CLASS,
         };
         class.set(socket.as_fd(), 1)?;
+        if addr.is_ipv6() {
+            // As every tunnel's end may (RFC 6936 §5): what matters inside has checksums of its own.
+            IntOption::NO_CHECKSUM.set(socket.as_fd(), 1)?;
+        }
         // Without it (before Linux 5.0) datagrams come one by one.
         let has_gro = IntOption::GRO.set(socket.as_fd(), 1).is_ok();
         Ok(Self {

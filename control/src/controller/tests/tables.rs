@@ -37,7 +37,8 @@ fn static_entries_are_made_shown_and_removed() {
         rig.controller.fdb_add(&FdbAdd {
             network: network.to_owned(),
             mac,
-            port: "net/web".to_owned(),
+            port: Some("net/web".to_owned()),
+            vtep: None,
             vlan: None,
         })
     };

@@ -17,7 +17,7 @@ use crate::server::reply::{Refusal, run};
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OfNetwork {
-    network: Option<String>,
+    pub(super) network: Option<String>,
 }
 
 /// `?vlan=VID`

@@ -1,0 +1,115 @@
+//! `tapweave peer …`
+
+use std::net::IpAddr;
+
+use clap::{Args, Subcommand};
+use tapweave_control::api::{PeerAdd, PeerView};
+
+use crate::context::Context;
+use crate::output::Form;
+use crate::table::{Table, optional};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PeerCommand {
+    /// Let another host take part in an overlay network; the other host has to be told of this one too
+    Add(AddArgs),
+    /// Let a host take part no more
+    Rm(RmArgs),
+    /// List the peers of one network, or of all
+    #[command(visible_alias = "list")]
+    Ls(LsArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AddArgs {
+    /// The network, by name or beginning of its id
+    network: String,
+    /// The host's address on the underlay
+    address: IpAddr,
+    /// The UDP port that it listens on [default: that of the network]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    port: Option<u16>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RmArgs {
+    /// The network, by name or beginning of its id
+    network: String,
+    /// The host's address on the underlay
+    address: IpAddr,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LsArgs {
+    /// The network, by name or beginning of its id
+    network: Option<String>,
+}
+
+pub(crate) async fn run(command: PeerCommand, context: &mut Context<'_>) -> anyhow::Result<()> {
+    match command {
+        PeerCommand::Add(args) => {
+            let request = PeerAdd {
+                network: args.network,
+                address: args.address,
+                port: args.port,
+            };
+            context.client.add_peer(&request).await?;
+            let address = args.address.to_string();
+            context.output.done("added", &address)?;
+        }
+        PeerCommand::Rm(args) => {
+            let client = &context.client;
+            client.remove_peer(&args.network, args.address).await?;
+            let address = args.address.to_string();
+            context.output.done("removed", &address)?;
+        }
+        PeerCommand::Ls(args) => {
+            let peers = context.client.peers(args.network.as_deref()).await?;
+            match context.output.form() {
+                Form::Json => context.output.json(&peers)?,
+                Form::Quiet => {
+                    for peer in &peers {
+                        context.output.line(peer.address)?;
+                    }
+                }
+                Form::Text => write!(context.output.writer(), "{}", table(&peers))?,
+            }
+        }
+    }
+    Ok(())
+}
+
+fn table(peers: &[PeerView]) -> Table {
+    let mut table = Table::new(&[
+        "PEER",
+        "PORT",
+        "NETWORK",
+        "STATE",
+        "HEARD",
+        "PATH MTU",
+        "MTU",
+        "RX FRAMES",
+        "RX BYTES",
+        "TX FRAMES",
+        "TX BYTES",
+        "DROPS",
+    ]);
+    for peer in peers {
+        let counters = &peer.counters;
+        table.row([
+            peer.address.to_string(),
+            peer.port.to_string(),
+            peer.network.to_string(),
+            peer.state.as_str().to_owned(),
+            optional(peer.heard_ms.map(|ms| format!("{}s ago", ms / 1000))),
+            peer.path_mtu.to_string(),
+            optional(peer.mtu),
+            counters.rx_frames.to_string(),
+            counters.rx_bytes.to_string(),
+            counters.tx_frames.to_string(),
+            counters.tx_bytes.to_string(),
+            counters.drop_count().to_string(),
+        ]);
+    }
+    table
+}

@@ -1,0 +1,65 @@
+//! Hosts that take part in overlay networks.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::PortCounters;
+use crate::Name;
+
+/// A host that is to take part in a network.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PeerAdd {
+    /// The network, by name or beginning of its id.
+    pub network: String,
+    /// The host's address on the underlay.
+    pub address: IpAddr,
+    /// The UDP port that it listens on; that of the network if none.
+    #[serde(default)]
+    pub port: Option<u16>,
+}
+
+/// A host that takes part in a network.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PeerView {
+    /// The network.
+    pub network: Name,
+    /// The host's address on the underlay.
+    pub address: IpAddr,
+    /// The UDP port that it listens on.
+    pub port: u16,
+    /// Whether it was heard of.
+    pub state: PeerStateView,
+    /// Milliseconds since something came from it; none when nothing ever did.
+    pub heard_ms: Option<u64>,
+    /// Largest IP packet that the way to it takes, in bytes.
+    pub path_mtu: u16,
+    /// Largest IP packet of the network that reaches it, in bytes; none when none does.
+    pub mtu: Option<u16>,
+    /// What was exchanged with it. `rx` is what came from the host.
+    pub counters: PortCounters,
+}
+
+/// Whether a host was heard of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PeerStateView {
+    /// Never.
+    Unheard,
+    /// In the last minute.
+    Heard,
+    /// Not in the last minute. It may have nothing to say.
+    Silent,
+}
+
+impl PeerStateView {
+    /// Returns its name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unheard => "unheard",
+            Self::Heard => "heard",
+            Self::Silent => "silent",
+        }
+    }
+}

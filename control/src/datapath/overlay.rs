@@ -1,0 +1,76 @@
+//! What the packet path knows of networks that span hosts.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tapweave_encap::Vni;
+
+/// How the frames of a network travel to other hosts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OverlaySettings {
+    /// The VXLAN segment.
+    pub vni: Vni,
+    /// The UDP port that this host listens on; none for the daemon's.
+    pub port: Option<u16>,
+}
+
+/// A host that takes part in a network.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PeerSettings {
+    /// Its address on the underlay.
+    pub address: IpAddr,
+    /// The UDP port that it listens on; none for that of the network.
+    pub port: Option<u16>,
+}
+
+/// What is known of such a host.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PeerState {
+    /// The UDP port that it listens on.
+    pub port: u16,
+    /// For how long nothing has come from it; `None` when nothing ever has.
+    pub silent_for: Option<Duration>,
+    /// Largest IP packet that the way to it takes, in bytes.
+    pub path_mtu: u16,
+    /// Largest IP packet of the network that reaches it, in bytes; `None` when none does.
+    pub inner_mtu: Option<u16>,
+}
+
+/// The underlay, as `stats` shows it.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct UnderlayState {
+    /// Addresses and ports that overlays listen on.
+    pub addresses: Vec<UnderlayAddress>,
+    /// Datagrams that were refused, by reason; reasons that never occurred are left out.
+    pub refused: BTreeMap<String, u64>,
+}
+
+/// An address and port that overlays listen on.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct UnderlayAddress {
+    /// The address.
+    pub address: IpAddr,
+    /// The UDP port.
+    pub port: u16,
+    /// Sockets that listen, one a worker.
+    pub sockets: usize,
+    /// Whether the kernel cuts messages into datagrams (`UDP_SEGMENT`).
+    pub segmentation: bool,
+    /// Whether the kernel merges datagrams (`UDP_GRO`).
+    pub gro: bool,
+    /// Receive buffer of each of the sockets.
+    pub receive_buffer: SocketBufferState,
+    /// Send buffer of each of the sockets that send; none when there are none.
+    pub send_buffer: Option<SocketBufferState>,
+}
+
+/// The size of a socket's buffer, in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SocketBufferState {
+    /// What was asked for.
+    pub asked_len: usize,
+    /// What the kernel granted: less when `net.core.rmem_max` or `wmem_max` is in the way.
+    pub granted_len: usize,
+}

@@ -1,0 +1,94 @@
+//! What makes a network an overlay: driver, encapsulation, VNI, port.
+
+use std::collections::BTreeMap;
+
+use tapweave_encap::{EncapKind, Vni};
+
+use super::{OptionError, parsed, snooping};
+use crate::api::CreateNetwork;
+use crate::datapath::OverlaySettings;
+
+pub(super) const OPTION_PORT: &str = "tapweave.vxlan_port";
+/// Where Docker shows the VNIs of a network, one for each subnet.
+const OPTION_VNI: &str = "com.docker.network.driver.overlay.vxlanid_list";
+
+/// Reads what makes `request` an overlay; none when it is a bridge network.
+pub(super) fn read(
+    request: &CreateNetwork,
+    options: &mut BTreeMap<String, String>,
+) -> Result<Option<OverlaySettings>, OptionError> {
+    let port = parsed(options, OPTION_PORT, "a port from 1 to 65535", |text| {
+        text.parse::<u16>().ok().filter(|port| *port > 0)
+    })?;
+    if request.driver != "overlay" {
+        let flags = [
+            ("--vni", request.vni.is_some()),
+            ("--encap", request.encap.is_some()),
+            ("--encap-port", request.encap_port.is_some()),
+            (OPTION_PORT, port.is_some()),
+        ];
+        let given = flags.into_iter().find(|(_, is_given)| *is_given);
+        return match given {
+            Some((flag, _)) => Err(OptionError::OnlyForOverlay { flag }),
+            None => Ok(None),
+        };
+    }
+    match request.encap.as_deref().map(str::parse::<EncapKind>) {
+        None | Some(Ok(EncapKind::Vxlan)) => {}
+        Some(Ok(kind)) => return Err(OptionError::EncapNotBuilt { kind }),
+        Some(Err(_unknown)) => {
+            return Err(OptionError::BadValue {
+                name: "--encap",
+                value: request.encap.clone().unwrap_or_default(),
+                expected: "vxlan, fou, gue or ipip",
+            });
+        }
+    }
+    if let (Some(flag), Some(option)) = (request.encap_port, port)
+        && flag != option
+    {
+        return Err(OptionError::Contradiction {
+            flag: "--encap-port",
+            name: OPTION_PORT,
+            value: option.to_string(),
+        });
+    }
+    if request.encap_port == Some(0) {
+        return Err(OptionError::BadValue {
+            name: "--encap-port",
+            value: "0".to_owned(),
+            expected: "a port from 1 to 65535",
+        });
+    }
+    let of_snooping = [
+        snooping::OPTION_QUERIER,
+        snooping::OPTION_FAST_LEAVE,
+        snooping::OPTION_QUERY_GUARD,
+        snooping::OPTION_MDB_LIMIT,
+    ];
+    let wants_snooping = options
+        .get(snooping::OPTION_SNOOPING)
+        .is_some_and(|value| matches!(value.as_str(), "true" | "1"));
+    let option = of_snooping
+        .into_iter()
+        .find(|name| options.contains_key(*name));
+    if let Some(name) = option.or_else(|| wants_snooping.then_some(snooping::OPTION_SNOOPING)) {
+        return Err(OptionError::SnoopingInOverlay { name });
+    }
+    if !request.l2_only && request.subnets.is_empty() {
+        return Err(OptionError::OverlayNeeds { flag: "--subnet" });
+    }
+    let number = request
+        .vni
+        .ok_or(OptionError::OverlayNeeds { flag: "--vni" })?;
+    let vni = Vni::new(number).map_err(|_too_large| OptionError::BadValue {
+        name: "--vni",
+        value: number.to_string(),
+        expected: "a number from 0 to 16777215",
+    })?;
+    options.insert(OPTION_VNI.to_owned(), vni.to_u32().to_string());
+    Ok(Some(OverlaySettings {
+        vni,
+        port: port.or(request.encap_port),
+    }))
+}

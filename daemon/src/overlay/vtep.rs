@@ -1,0 +1,261 @@
+//! The port of one host of an overlay: frames into datagrams.
+//!
+//! Runs on the packet path of any worker. A super-frame is cut where it lies: for each segment a small
+//! header is written into a side array on the stack, the payload stays, and up to 64 segments go to the
+//! kernel as one message. An ordinary frame gets the tunnel's header into its headroom.
+//!
+//! What is larger than the path to the host takes is refused as [`SendError::TooBig`], whose sender is
+//! then told; SYNs promise no more than fits where the path is narrower than the network.
+
+use std::io::IoSlice;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::{array, io};
+
+use arc_swap::ArcSwapOption;
+use tapweave_device::{PortQueue, Received, SendError, TransmitError, UnderlaySender};
+use tapweave_encap::{
+    DatagramRun, Inner, Outer, Peer, Refusal, Segments, SegmentsError, Tunnel, Underlay,
+    VxlanHeader,
+};
+use tapweave_net::checksum::complete;
+use tapweave_net::{
+    ChecksumOffload, EthernetView, Frame, Offload, OffloadSet, ParsedFrame, clamp_mss, mss_for_mtu,
+};
+
+/// Bytes of headers of all segments of one message: 64 of 160.
+const SIDE_LEN: usize = DatagramRun::MAX_COUNT * 160;
+
+const CHECKSUM_AND_TCP: OffloadSet = OffloadSet::CHECKSUM
+    .union(OffloadSet::TSO4)
+    .union(OffloadSet::TSO6);
+
+/// The way to one host in one network.
+#[derive(Debug)]
+pub(crate) struct VtepQueue {
+    tunnel: Tunnel,
+    peer: Arc<Peer>,
+    /// Largest IP packet of the network.
+    network_mtu: u16,
+    /// Sends from the underlay's address of the peer's family; none while the underlay has none.
+    sender: Arc<ArcSwapOption<UnderlaySender>>,
+    /// Of the flow hash.
+    seed: u64,
+    /// Never readable: nothing is received from a queue like this.
+    silence: Arc<OwnedFd>,
+}
+
+impl VtepQueue {
+    pub(crate) const fn new(
+        tunnel: Tunnel,
+        peer: Arc<Peer>,
+        network_mtu: u16,
+        sender: Arc<ArcSwapOption<UnderlaySender>>,
+        seed: u64,
+        silence: Arc<OwnedFd>,
+    ) -> Self {
+        Self {
+            tunnel,
+            peer,
+            network_mtu,
+            sender,
+            seed,
+            silence,
+        }
+    }
+
+    /// Reads what the frame is, and lowers what a SYN promises.
+    #[inline]
+    fn read(&self, frame: &mut Frame<'_>, mtu: u16) -> Result<Inner, SendError> {
+        let Ok(parsed) = ParsedFrame::parse(frame.data()) else {
+            let inner = Inner::parse(frame.data(), self.seed);
+            return inner.map_err(|_runt| SendError::Unsupported);
+        };
+        if mtu < self.network_mtu
+            && let Some(mss) = mss_for_mtu(parsed.network(), mtu)
+        {
+            let checksum = frame.offload().checksum;
+            clamp_mss(frame.data_mut(), &parsed, checksum, mss);
+        }
+        Ok(Inner::new(frame.data(), &parsed, self.seed))
+    }
+
+    /// Sends a frame that is no super-frame.
+    #[inline]
+    fn send_one(
+        &self,
+        sender: &UnderlaySender,
+        frame: &mut Frame<'_>,
+        inner: &Inner,
+        mtu: u16,
+    ) -> Result<(), SendError> {
+        let packet_len = match inner.packet() {
+            Some(packet) => packet.end - packet.start,
+            None => frame.data().len().saturating_sub(EthernetView::LEN),
+        };
+        if packet_len > usize::from(mtu) {
+            return Err(SendError::TooBig { mtu });
+        }
+        if let ChecksumOffload::Partial { start, offset } = frame.offload().checksum {
+            complete(frame.data_mut(), start, offset).map_err(|_outside| SendError::Unsupported)?;
+            frame.set_offload(Offload::NONE);
+        }
+        let outer = self.tunnel.outer(inner, self.peer.vtep());
+        let sent = match self.tunnel.push(frame, inner) {
+            Ok(payload) => sender.send(
+                outer.src_port,
+                to(&outer),
+                outer.class.to_u8(),
+                &[IoSlice::new(payload)],
+            ),
+            Err(Refusal::NoHeadroom) => {
+                let header = self.tunnel.header();
+                let parts = [IoSlice::new(header.bytes()), IoSlice::new(frame.data())];
+                sender.send(outer.src_port, to(&outer), outer.class.to_u8(), &parts)
+            }
+            Err(refusal) => return Err(send_error(refusal)),
+        };
+        sent.map_err(|error| self.transmit_error(sender, error))
+    }
+
+    /// Sends a super-frame in segments.
+    fn send_segments(
+        &self,
+        sender: &UnderlaySender,
+        frame: &Frame<'_>,
+        inner: &Inner,
+        mtu: u16,
+    ) -> Result<(), SendError> {
+        let segments = self
+            .tunnel
+            .segments(frame.data(), frame.offload(), inner)
+            .map_err(|error| match error {
+                SegmentsError::Refused(refusal) => send_error(refusal),
+                SegmentsError::Split(_) => SendError::Unsupported,
+            })?;
+        let segment_len = segments.segment_len();
+        let l3_start = inner
+            .packet()
+            .map_or(EthernetView::LEN, |packet| packet.start);
+        if segment_len - VxlanHeader::LEN - l3_start > usize::from(mtu) {
+            return Err(SendError::TooBig { mtu });
+        }
+        let outer = self.tunnel.outer(inner, self.peer.vtep());
+        let headers_len = segments.headers_len();
+        let count_max = (SIDE_LEN / headers_len).min(DatagramRun::max_count(segment_len));
+        if count_max == 0 {
+            return Err(SendError::Unsupported);
+        }
+        let mut next = 0;
+        while next < segments.count() {
+            let count = count_max.min(segments.count() - next);
+            let sent = send_message(sender, &outer, &segments, next, count)?;
+            if next == 0 {
+                sent.map_err(|error| self.transmit_error(sender, error))?;
+            }
+            // What is lost behind the first is asked for again, as on a wire.
+            next += count;
+        }
+        Ok(())
+    }
+
+    /// Returns what a failure means for the frame, and notes what it says about the path.
+    #[cold]
+    fn transmit_error(&self, sender: &UnderlaySender, error: TransmitError) -> SendError {
+        match error {
+            TransmitError::TooBig => {
+                refresh_path_mtu(sender, &self.peer);
+                let mtu = self.tunnel.inner_mtu(&self.peer).unwrap_or_default();
+                SendError::TooBig { mtu }
+            }
+            TransmitError::Full => SendError::Full,
+            TransmitError::Unreachable(_) => SendError::Down,
+            TransmitError::Failed(error) => SendError::Failed(error),
+            error => SendError::Failed(io::Error::other(error)),
+        }
+    }
+}
+
+impl PortQueue for VtepQueue {
+    fn offloads(&self) -> OffloadSet {
+        // Datagrams that are gathered for one message are not looked at one by one, so nobody would be
+        // told of one that is too large.
+        match self.tunnel.inner_mtu(&self.peer) {
+            Some(mtu) if mtu >= self.network_mtu => OffloadSet::ALL,
+            Some(_) | None => CHECKSUM_AND_TCP,
+        }
+    }
+
+    fn readiness(&self) -> BorrowedFd<'_> {
+        self.silence.as_fd()
+    }
+
+    fn recv<'b>(&self, _: &'b mut [u8]) -> io::Result<Received<'b>> {
+        Ok(Received::Empty)
+    }
+
+    fn send(&self, frame: &mut Frame<'_>) -> Result<(), SendError> {
+        let sender = self.sender.load();
+        let sender = sender.as_ref().ok_or(SendError::Down)?;
+        let Some(mtu) = self.tunnel.inner_mtu(&self.peer) else {
+            return Err(SendError::TooBig { mtu: 0 });
+        };
+        let inner = self.read(frame, mtu)?;
+        if frame.offload().gso.is_some() {
+            self.send_segments(sender, frame, &inner, mtu)
+        } else {
+            self.send_one(sender, frame, &inner, mtu)
+        }
+    }
+}
+
+/// Asks the kernel how large a packet may be on the way to a peer, and notes that.
+pub(crate) fn refresh_path_mtu(sender: &UnderlaySender, peer: &Peer) {
+    let vtep = peer.vtep();
+    if let Ok(mtu) = sender.path_mtu(SocketAddr::new(vtep.addr(), vtep.port())) {
+        peer.set_path_mtu(mtu.max(Underlay::of(vtep.addr()).min_path_mtu()));
+    }
+}
+
+/// Sends `count` segments from number `first` on as one message. `Err` when they cannot be cut.
+fn send_message(
+    sender: &UnderlaySender,
+    outer: &Outer,
+    segments: &Segments<'_>,
+    first: usize,
+    count: usize,
+) -> Result<Result<(), TransmitError>, SendError> {
+    let mut side = [0; SIDE_LEN];
+    let mut parts: [_; 2 * DatagramRun::MAX_COUNT] = array::from_fn(|_| IoSlice::new(&[]));
+    let headers = side.chunks_exact_mut(segments.headers_len());
+    let pairs = parts.as_chunks_mut::<2>().0.iter_mut();
+    for ((index, headers), pair) in (first..first + count).zip(headers).zip(pairs) {
+        let segment = segments
+            .write(index, headers)
+            .map_err(|_not_there| SendError::Unsupported)?;
+        let headers = &*headers;
+        *pair = [
+            IoSlice::new(headers.get(segment.headers).unwrap_or_default()),
+            IoSlice::new(segment.payload),
+        ];
+    }
+    let parts = parts.get(..2 * count).unwrap_or_default();
+    let (to, class) = (to(outer), outer.class.to_u8());
+    Ok(match u16::try_from(segments.segment_len()) {
+        Ok(len) if count > 1 => sender.send_run(outer.src_port, to, class, len, parts),
+        _ => sender.send(outer.src_port, to, class, parts),
+    })
+}
+
+const fn to(outer: &Outer) -> SocketAddr {
+    SocketAddr::new(outer.to.addr(), outer.to.port())
+}
+
+fn send_error(refusal: Refusal) -> SendError {
+    if refusal == Refusal::InnerTagged {
+        SendError::Tagged
+    } else {
+        SendError::Unsupported
+    }
+}
