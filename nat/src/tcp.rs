@@ -208,6 +208,10 @@ impl Connection {
         let is_opening = matches!(self.state, TcpState::SynSent | TcpState::SynReceived);
         let is_over = matches!(self.state, TcpState::TimeWait | TcpState::Reset);
         if is_opening && is_again {
+            if self.state == TcpState::SynSent {
+                // A SYN that goes unanswered may be repeated without options.
+                self.sides[direction.index()] = Side::first(segment);
+            }
             return Effect::Counts;
         }
         if !is_answer && (is_over || (is_opening && direction == self.by)) {
