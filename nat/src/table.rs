@@ -161,7 +161,7 @@ impl PairTable {
 
     #[inline]
     fn find_probe(&self, probe: &Probe, now: Timestamp) -> Option<(Record<'_>, Direction)> {
-        let (record, direction) = self.index.links(probe).find_map(|link| {
+        let (record, direction) = self.index.find_map(probe, |link| {
             let direction = link.direction();
             let record = self.live(link.slot())?;
             let found = record.slot.has_key(direction, &probe.key) && record.is_present();

@@ -77,13 +77,26 @@ impl Index {
         }
     }
 
-    /// Returns the links that may be of the key of `probe`, each read when it is its turn.
+    /// Returns the first thing that `look` makes of a link that may be of the key of `probe`. Each is
+    /// read when it is its turn.
     #[inline]
-    pub(super) fn links(&self, probe: &Probe) -> impl Iterator<Item = Link> {
-        let tag = probe.tag;
-        self.words(probe).filter_map(move |word| {
-            let link = word.load(Ordering::Acquire);
-            ((link >> TAG_SHIFT) as u32 == tag).then_some(Link(link))
+    pub(super) fn find_map<T>(
+        &self,
+        probe: &Probe,
+        mut look: impl FnMut(Link) -> Option<T>,
+    ) -> Option<T> {
+        probe.buckets.iter().find_map(|&index| {
+            let bucket = self.bucket(index);
+            let mut matches = bucket.matches(probe.tag);
+            while matches != 0 {
+                let word = bucket.0.get(matches.trailing_zeros() as usize)?;
+                let found = look(Link(word.load(Ordering::Acquire)));
+                if found.is_some() {
+                    return found;
+                }
+                matches &= matches - 1;
+            }
+            None
         })
     }
 
@@ -133,6 +146,18 @@ impl Index {
 }
 
 impl Bucket {
+    /// Returns a bit for each link with a tag. All are compared before the first branch: which one it
+    /// is is random, and a mispredicted branch costs more than eight comparisons.
+    #[inline]
+    fn matches(&self, tag: u32) -> u32 {
+        let mut matches = 0;
+        for (index, word) in self.0.iter().enumerate() {
+            let same = word.load(Ordering::Acquire) >> TAG_SHIFT == u64::from(tag);
+            matches |= u32::from(same) << index;
+        }
+        matches
+    }
+
     fn len(&self) -> usize {
         let taken = self
             .0

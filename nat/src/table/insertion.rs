@@ -192,7 +192,7 @@ impl<'t, G: FnMut(&Entry)> Insertion<'t, '_, G> {
     /// Returns another record, live or pending, that has the key of `probe`.
     fn rival(&self, draft: &Record<'_>, probe: &Probe) -> Option<(Record<'t>, Direction)> {
         let table = self.table;
-        table.index.links(probe).find_map(|link| {
+        table.index.find_map(probe, |link| {
             let slot = table.slots.get(link.slot() as usize)?;
             if link.slot() == draft.index {
                 return None;
