@@ -10,6 +10,7 @@
 //! interface, which takes 5 to 30 ms during which a worker would carry no frame.
 
 mod outside;
+mod translation;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,10 +21,12 @@ use tapweave_control::datapath::{
     PeerState, PublishedPorts, ReservedPort, SandboxNo, UnderlayState, UplinkState, WorkerStats,
 };
 use tapweave_device::{AttachError, Attacher, HEADROOM, NamespaceError, PortQueue};
+use tapweave_nat::Nat;
 use tapweave_net::{Frame, MacAddr, NetworkNo, Offload, PortNo, Vid};
 use tapweave_switch::{FdbEntry, MdbEntry, PortStats, Stations, Switch};
 
 use self::outside::Outside;
+use self::translation::Translation;
 use crate::clock::Clock;
 use crate::overlay::{Overlay, PEER_PORT};
 use crate::sandboxes::{AddError, Sandboxes};
@@ -41,6 +44,7 @@ pub(crate) struct SwitchDatapath {
     attacher: Attacher,
     ports: Mutex<BTreeMap<PortNo, Port>>,
     outside: Mutex<Outside>,
+    translation: Translation,
 }
 
 /// A port that the workers know.
@@ -54,6 +58,7 @@ struct Port {
 impl SwitchDatapath {
     pub(crate) fn new(
         switch: Arc<Switch>,
+        nat: Arc<Nat>,
         clock: Clock,
         workers: Arc<Workers>,
         overlay: Overlay,
@@ -61,6 +66,7 @@ impl SwitchDatapath {
         attacher: Attacher,
     ) -> Self {
         let ports = Mutex::default();
+        let translation = Translation::new(Arc::clone(&switch), nat);
         Self {
             switch,
             clock,
@@ -70,6 +76,7 @@ impl SwitchDatapath {
             attacher,
             ports,
             outside: Mutex::new(Outside::new()),
+            translation,
         }
     }
 
@@ -136,7 +143,11 @@ impl SwitchDatapath {
 
 impl Datapath for SwitchDatapath {
     fn add_network(&self, settings: &NetworkSettings) -> NetworkNo {
-        self.switch.add_network(network_config(settings))
+        let network = self.switch.add_network(network_config(settings));
+        if let Some(gateway) = &settings.gateway {
+            self.translation.add_network(network, gateway.way_out);
+        }
+        network
     }
 
     fn remove_network(&self, network: NetworkNo) -> Result<(), DatapathError> {
@@ -144,6 +155,7 @@ impl Datapath for SwitchDatapath {
             .remove_network(network)
             .map_err(|error| DatapathError::new(Kind::Conflict, error))?;
         self.overlay.remove_network(network);
+        self.translation.remove_network(network);
         Ok(())
     }
 
@@ -304,25 +316,21 @@ impl Datapath for SwitchDatapath {
     }
 
     fn set_published(&self, ports: &[PublishedPorts]) -> Result<(), DatapathError> {
-        if ports.is_empty() {
-            return Ok(());
-        }
-        Err(DatapathError::new(
-            Kind::Conflict,
-            "there is no uplink to publish ports on",
-        ))
+        self.translation
+            .set_published(ports)
+            .map_err(|error| DatapathError::new(Kind::Conflict, error))
     }
 
-    fn nat_flows(&self, _network: Option<NetworkNo>, _limit: usize) -> Vec<NatFlow> {
-        Vec::new()
+    fn nat_flows(&self, network: Option<NetworkNo>, limit: usize) -> Vec<NatFlow> {
+        self.translation.flows(self.clock.now(), network, limit)
     }
 
-    fn nat_flush(&self, _network: Option<NetworkNo>) -> usize {
-        0
+    fn nat_flush(&self, network: Option<NetworkNo>) -> usize {
+        self.translation.flush(network)
     }
 
     fn nat_stats(&self) -> NatStats {
-        NatStats::default()
+        self.translation.stats()
     }
 
     fn uplink(&self) -> UplinkState {

@@ -15,6 +15,7 @@ use tapweave_device::{
     Attacher, Backend, Capabilities, EpollBackend, FallbackBackend, UringBackend,
 };
 use tapweave_ipam::DefaultPools;
+use tapweave_nat::{Nat, NatConfig};
 use tapweave_switch::{Switch, SwitchConfig};
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -38,6 +39,10 @@ use crate::workers::Workers;
 /// How often old FDB entries are cleared away. An entry past its age is no longer used from that
 /// moment on; this only gives its place back.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How often some of the translated flows whose time is over are cleared away: all of them in four
+/// rounds. They are not found any more from that moment on, but hold their external ports.
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How often memberships of groups are looked after, and at most how long an answer to a leave waits.
 const GROUP_INTERVAL: Duration = Duration::from_millis(500);
@@ -163,8 +168,10 @@ async fn run_until_stopped(
     )
     .context("cannot prepare for overlays")?;
     let sandboxes = Arc::new(Sandboxes::new().context("cannot watch namespaces")?);
+    let nat = new_nat(options.worker_count)?;
     let datapath = Arc::new(SwitchDatapath::new(
         Arc::clone(&switch),
+        Arc::clone(&nat),
         clock,
         workers,
         overlay,
@@ -186,6 +193,7 @@ async fn run_until_stopped(
     let follow = tokio::spawn(follow_underlay(Arc::clone(&datapath)));
     let tend = tokio::spawn(tend_groups(Arc::clone(&datapath)));
     let sweep = tokio::spawn(sweep(Arc::clone(&switch), clock));
+    let expire = tokio::spawn(expire(nat, clock));
     let refusals = tokio::spawn(refusals::watch(switch, Arc::clone(&controller), clock));
 
     let socket_path = socket.path().to_owned();
@@ -225,6 +233,7 @@ async fn run_until_stopped(
     drop(watch);
     report.abort();
     sweep.abort();
+    expire.abort();
     tend.abort();
     follow.abort();
     refusals.abort();
@@ -255,6 +264,10 @@ fn new_switch(worker_count: usize) -> Result<Switch> {
         worker_count,
         seed: random()?,
     }))
+}
+
+fn new_nat(worker_count: usize) -> Result<Arc<Nat>> {
+    Ok(Arc::new(Nat::new(NatConfig::new(random()?, worker_count))))
 }
 
 fn random() -> Result<u64> {
@@ -319,6 +332,16 @@ async fn follow_underlay(datapath: Arc<SwitchDatapath>) {
         {
             warn!("the underlay could not be looked after");
         }
+    }
+}
+
+async fn expire(nat: Arc<Nat>, clock: Clock) {
+    let budget = usize::try_from(nat.config().flow_limit / 4).unwrap_or(usize::MAX);
+    let mut ticks = interval(EXPIRY_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        nat.poll_expiry(clock.now(), budget.max(1));
     }
 }
 

@@ -27,6 +27,9 @@ const FREELY_CHOSEN: PortRange = match PortRange::new(32768, 60999) {
     None => PortRange::ALL,
 };
 
+/// Most addresses that a message lists.
+const LISTED: usize = 4;
+
 /// Ports that are to be published.
 #[derive(Clone, Debug)]
 pub(crate) struct Publish {
@@ -298,8 +301,13 @@ fn listed(addresses: &[IpAddr]) -> String {
     if addresses.is_empty() {
         return "no address".to_owned();
     }
-    let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
-    addresses.join(" and ")
+    let shown = addresses.iter().take(LISTED).map(ToString::to_string);
+    let shown: Vec<_> = shown.collect();
+    let text = shown.join(", ");
+    match addresses.len().saturating_sub(LISTED) {
+        0 => text,
+        more => format!("{text} and {more} more"),
+    }
 }
 
 /// Says what else an uplink cannot do.

@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
+use ipnet::IpNet;
 use tapweave_control::datapath::{
     DatapathError, DatapathErrorKind as Kind, ReservedPort, Transport, UplinkState,
 };
@@ -26,6 +27,20 @@ impl Outside {
             uplink: UplinkState::none("the daemon has not opened it yet"),
             listening: Vec::new(),
         }
+    }
+
+    /// Returns what listens on an address of the uplink itself. What listens on every address of the
+    /// host is not in the way: the uplink's addresses are not the host's.
+    fn in_use(&self) -> Vec<ListeningPort> {
+        let is_ours = |ip: IpAddr| {
+            let mut addresses = self.uplink.addresses.iter();
+            addresses.any(|own| own.addr() == ip.to_canonical())
+        };
+        let listening = self.listening.iter();
+        listening
+            .filter(|port| is_ours(port.address.ip()))
+            .copied()
+            .collect()
     }
 }
 
@@ -79,32 +94,22 @@ impl SwitchDatapath {
     /// Takes note of how the networks reach the world now.
     pub(crate) fn set_uplink_state(&self, state: UplinkState) {
         self.outside().uplink = state;
+        self.refresh_translation();
     }
 
     /// Takes note of the ports that programs of the host listen on.
     pub(crate) fn set_listening_ports(&self, ports: Vec<ListeningPort>) {
         self.outside().listening = ports;
+        self.refresh_translation();
     }
 
     pub(super) fn uplink_state(&self) -> UplinkState {
         self.outside().uplink.clone()
     }
 
-    /// Returns what listens on an address of the uplink itself. What listens on every address of the
-    /// host is not in the way: the uplink's addresses are not the host's.
+    /// Returns what listens on an address of the uplink itself, and who.
     pub(super) fn ports_in_use(&self) -> Vec<ReservedPort> {
-        let found: Vec<ListeningPort> = {
-            let outside = self.outside();
-            let is_ours = |ip: IpAddr| {
-                let mut addresses = outside.uplink.addresses.iter();
-                addresses.any(|own| own.addr() == ip.to_canonical())
-            };
-            let ports = outside.listening.iter();
-            ports
-                .filter(|port| is_ours(port.address.ip()))
-                .copied()
-                .collect()
-        };
+        let found = self.outside().in_use();
         if found.is_empty() {
             return Vec::new();
         }
@@ -116,6 +121,19 @@ impl SwitchDatapath {
             holder: holders.get(&port.inode).cloned(),
         };
         found.iter().map(reserved).collect()
+    }
+
+    /// Lets the gateways translate to the addresses that there are now.
+    fn refresh_translation(&self) {
+        let (external, reserved) = {
+            let outside = self.outside();
+            let external = outside.uplink.addresses.iter().map(IpNet::addr).collect();
+            let in_use = outside.in_use();
+            let reserved = in_use.iter();
+            let reserved = reserved.map(|port| (transport(port.table), port.address.port()));
+            (external, reserved.collect())
+        };
+        self.translation.set_outside(external, reserved);
     }
 
     fn outside(&self) -> MutexGuard<'_, Outside> {

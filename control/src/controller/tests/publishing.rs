@@ -122,7 +122,7 @@ fn what_nobody_could_reach_is_not_published() {
     );
     assert_eq!(
         rig.refusal("l2", request.clone()),
-        "80:80/tcp cannot be published: the sandbox has no address, the uplink 192.0.2.1 and \
+        "80:80/tcp cannot be published: the sandbox has no address, the uplink 192.0.2.1, \
          2001:db8::1"
     );
     rig.create(network("net"));

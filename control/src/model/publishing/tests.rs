@@ -128,13 +128,13 @@ fn what_cannot_be_reached_is_refused() {
         (
             dual(),
             "198.51.100.9:80:80",
-            "198.51.100.9 is not an address of the uplink tapweave0, which has 192.0.2.1 and \
+            "198.51.100.9 is not an address of the uplink tapweave0, which has 192.0.2.1, \
              2001:db8::1; a port of the host's own addresses cannot be published by way of a TUN",
         ),
         (
             outside(&["192.0.2.1/24"]),
             "[::]:80:80",
-            "[::]:80:80/tcp cannot be published: the sandbox has 10.0.0.2 and fd00::2, the uplink no \
+            "[::]:80:80/tcp cannot be published: the sandbox has 10.0.0.2, fd00::2, the uplink no \
              address",
         ),
     ] {
