@@ -71,9 +71,7 @@ impl Nat {
             }),
         };
         let mut count = 0;
-        for (_, entry) in &snapshot.entries {
-            let mut entry = *entry;
-            entry.expires = now + entry.expires.since(snapshot.taken);
+        for mut entry in snapshot.entries_at(now) {
             let is_known = renumbered(&mut entry.original) && renumbered(&mut entry.reply);
             if is_known && Label::from_u32(entry.label).is_flow() && self.restore_one(now, &entry) {
                 count += 1;

@@ -28,6 +28,7 @@ mod new_flow;
 mod ports;
 mod rules;
 mod share;
+mod sync;
 mod tcp;
 mod tcp_state;
 #[cfg(test)]
@@ -48,4 +49,3 @@ pub use rules::{
 pub use tcp_state::TcpState;
 pub use timeouts::Timeouts;
 pub use verdict::{In, Out};
-mod sync;

@@ -39,6 +39,11 @@ use crate::table::{Realm, Tuple};
 
 impl Nat {
     /// Follows the flow that has a key, and returns its other key.
+    ///
+    /// # Errors
+    ///
+    /// [`NatDrop::Malformed`] also for a packet that has the key of a mapping: from or to the unspecified
+    /// address, which is never forwarded (RFC 1122 §3.2.1.3, RFC 4291 §2.5.2), and port 0.
     #[inline]
     fn follow_tuple(
         &self,
@@ -47,6 +52,9 @@ impl Nat {
         packet: &FlowPacket,
         len: u64,
     ) -> Result<Option<Tuple>, NatDrop> {
+        if tuple.src.is_any() || tuple.dst.is_any() {
+            return Err(NatDrop::Malformed);
+        }
         match self.table.find(tuple, pass.now) {
             Some((record, direction)) => self.follow(pass, record, direction, packet, len),
             None => Ok(None),

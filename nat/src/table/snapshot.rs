@@ -4,7 +4,6 @@ use tapweave_net::Timestamp;
 
 use super::PairTable;
 use super::entry::Entry;
-use super::insertion::Insert;
 use super::record::RecordRef;
 
 /// What a table held.
@@ -24,31 +23,17 @@ impl PairTable {
             entries: self.entries(now).collect(),
         }
     }
+}
 
-    /// Inserts the records of a snapshot, with as much time left as they had, and returns how many came
-    /// in. `revise` sees each first and may change it: names of other records in its words, which are
-    /// new in this table, and what refers to the old clock. It returns whether the record is wanted.
-    ///
-    /// Records come in the order of the snapshot, so that its caller can put those first that others
-    /// name. `named` is told the new name of each.
-    pub fn restore(
-        &self,
-        snapshot: &Snapshot,
-        now: Timestamp,
-        mut revise: impl FnMut(&mut Entry) -> bool,
-        mut named: impl FnMut(RecordRef, RecordRef),
-    ) -> usize {
-        let mut count = 0;
-        for &(old, mut entry) in &snapshot.entries {
-            entry.expires = now + entry.expires.since(snapshot.taken);
-            if !revise(&mut entry) {
-                continue;
-            }
-            if let Insert::Added(record) = self.insert(now, &entry, |_gone| {}) {
-                named(old, record.reference());
-                count += 1;
-            }
-        }
-        count
+impl Snapshot {
+    /// Returns the records as they are to be [inserted](PairTable::insert) into another table at `now`,
+    /// by its clock: with as much time left as they had. What their words say of other records and of
+    /// times is their owner's to put right.
+    pub fn entries_at(&self, now: Timestamp) -> impl Iterator<Item = Entry> {
+        let entries = self.entries.iter().copied();
+        entries.map(move |(_, entry)| Entry {
+            expires: now + entry.expires.since(self.taken),
+            ..entry
+        })
     }
 }

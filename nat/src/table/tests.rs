@@ -274,7 +274,7 @@ fn a_sweep_takes_bounded_steps_and_goes_round() {
 }
 
 #[test]
-fn a_snapshot_comes_back_with_the_time_left_and_new_names() {
+fn a_snapshot_comes_back_with_the_time_left() {
     let table = PairTable::new(100, 1);
     for number in 0..50 {
         add(&table, &flow(number));
@@ -282,21 +282,23 @@ fn a_snapshot_comes_back_with_the_time_left_and_new_names() {
     let taken = NOW + TIMEOUT / 3;
     let snapshot = table.snapshot(taken);
     let restored = PairTable::new(100, 2);
-    let mut names = Vec::new();
-    let count = restored.restore(
-        &snapshot,
-        Timestamp::from_secs(5),
-        |entry| entry.label != 3,
-        |old, new| names.push((old, new)),
-    );
-    assert_eq!((count, names.len()), (49, 49));
-    for (old, new) in names {
-        let before = table.at(old).unwrap().entry().unwrap();
-        let after = restored.at(new).unwrap().entry().unwrap();
-        let expires = Timestamp::from_secs(205);
-        assert_eq!(after, Entry { expires, ..before });
+    let now = Timestamp::from_secs(5);
+    for entry in snapshot.entries_at(now) {
+        let inserted = restored.insert(now, &entry, |_| {});
+        assert!(matches!(inserted, Insert::Added(_)));
     }
-    assert!(restored.find(&flow(3).original, NOW).is_none());
+    assert_eq!(restored.len(), 50);
+    for number in 0..50 {
+        let (record, _) = restored.find(&flow(number).reply, now).unwrap();
+        let expires = Timestamp::from_secs(205);
+        assert_eq!(
+            record.entry(),
+            Some(Entry {
+                expires,
+                ..flow(number)
+            })
+        );
+    }
 }
 
 #[test]

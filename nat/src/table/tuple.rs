@@ -109,8 +109,9 @@ impl Endpoint {
 
     /// Tells whether this stands for every remote of its family.
     #[inline]
-    pub fn is_any(self) -> bool {
-        self == Self::ANY_V4 || self == Self::ANY_V6
+    pub const fn is_any(self) -> bool {
+        let [high, low] = self.address;
+        self.port == 0 && high == 0 && (low == 0 || low == Self::ANY_V4.address[1])
     }
 
     pub(super) const fn from_words(address: [u64; 2], port: u16) -> Self {

@@ -233,3 +233,21 @@ fn networks_with_the_same_addresses_are_kept_apart() {
     let dst = socket(A).ip();
     assert_eq!(verdict, In::To { network: BLUE, dst });
 }
+
+/// Mappings stand in the table under keys with the unspecified address for a remote.
+#[test]
+fn a_packet_with_the_key_of_a_mapping_does_not_pass_for_its_flow() {
+    let world = World::new();
+    for (inside, remote, nowhere) in [
+        (A, X, "0.0.0.0:0"),
+        ("[fd00::2]:4000", "[2001:db8:ffff::1]:80", "[::]:0"),
+    ] {
+        let external = world.external(&udp(inside, remote));
+        let refused = world.out(RED, &udp(inside, nowhere));
+        assert_eq!(refused, Err(NatDrop::Malformed));
+        let refused = world.inward(&udp(nowhere, external));
+        assert_eq!(refused, Err(NatDrop::Malformed));
+        assert_eq!(world.nat.flush(&FlowFilter::default()), 1);
+        assert!(world.nat.is_empty());
+    }
+}

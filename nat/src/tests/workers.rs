@@ -130,6 +130,43 @@ fn nothing_is_left_behind_by_workers_that_make_and_remove_the_same_flows() {
     assert!(world.nat.is_empty(), "{:?}", world.nat);
 }
 
+/// As before, in a table that is too small for the flows, so that each takes others' places.
+#[test]
+fn nothing_is_left_behind_by_workers_that_evict_each_others_flows() {
+    let limits = Limits {
+        flows: core::num::NonZeroU32::new(500),
+        ..Limits::default()
+    };
+    let mut world = World::of(
+        NatConfig {
+            limits,
+            flow_limit: 24,
+            ..config()
+        },
+        &rules_config(),
+    );
+    race(&world, 300, |worker, round| {
+        for n in 0..8 {
+            let number = (round * 7 + n * 5) % 60;
+            let src = format!("10.0.0.{}:{}", 2 + number % 3, 4000 + number);
+            let dst = format!("198.51.100.{}:80", n % 2);
+            match external(&world, worker, &udp(src, dst)) {
+                Ok(_) | Err(NatDrop::Contended | NatDrop::TableFull) => {}
+                Err(drop) => panic!("{drop:?}"),
+            }
+        }
+        if worker == 0 {
+            world.nat.poll_expiry(world.now, 5);
+        }
+    });
+    assert!(world.nat.stats().flows_evicted > 0);
+    world.nat.flush(&FlowFilter::default());
+    assert_eq!((world.flows().len(), world.mapping_count()), (0, 0));
+    world.wait(core::time::Duration::from_mins(1));
+    world.sweep();
+    assert!(world.nat.is_empty(), "{:?}", world.nat);
+}
+
 /// Both ends of a hairpin send first, at the same time.
 #[test]
 fn a_hairpin_that_both_ends_open_at_once_is_one_flow() {
