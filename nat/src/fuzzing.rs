@@ -3,7 +3,8 @@
 //! `nat_packet` reads one frame as the translation does and gives it other ends. What must hold for
 //! every input: nothing panics, the frame says the new ends and nothing else has moved, a checksum that
 //! was right stays right and a wrong one wrong, and the way back leads to where it came from. The
-//! ordinary tests run it over generated and stored inputs; `fuzz/` runs it under libFuzzer.
+//! ordinary tests run it over generated and stored inputs; `fuzz/` runs it under libFuzzer. [`nat_flows`]
+//! sends packets through the whole translation.
 
 #![expect(
     clippy::expect_used,
@@ -25,9 +26,12 @@ use crate::packet::{
 };
 use crate::table::{Endpoint, Realm};
 
+mod flows;
 #[cfg(test)]
 #[cfg(not(loom))]
 mod smoke;
+
+pub use flows::nat_flows;
 
 /// Reads and rewrites `input`, a `virtio_net_hdr` of [`VnetHdr::LEN`] bytes and a frame.
 ///
