@@ -55,7 +55,7 @@ use core::net::{IpAddr, Ipv6Addr};
 
 use tapweave_net::{
     FlowKey, Fragment, Frame, IpProtocol, Ipv4View, Ipv6View, Network, ParsedFrame, TcpView,
-    Transport, UdpView,
+    Transport,
 };
 
 pub use ends::Ends;
@@ -121,7 +121,7 @@ impl Packet {
     /// # Errors
     ///
     /// What cannot be translated, and why: see [`Unreadable`].
-    #[inline]
+    #[inline(always)]
     pub fn read(frame: &Frame<'_>, parsed: &ParsedFrame) -> Result<Self, Unreadable> {
         let data = frame.data();
         let (src, dst) = addresses(parsed)?;
@@ -130,8 +130,11 @@ impl Packet {
             return FragmentPart::read(data, parsed).map(Self::Later);
         }
         let checksum = L4Checksum::of(frame.offload().checksum, parsed)?;
-        let l4 = parsed.l4_bytes(data).ok_or(Unreadable::Mismatch)?;
         let transport = parsed.transport().ok_or(Unreadable::Mismatch)?;
+        let l4_offset = parsed.l4_offset().ok_or(Unreadable::Mismatch)?;
+        let l4 = data
+            .get(l4_offset..parsed.l3_end())
+            .ok_or(Unreadable::Mismatch)?;
         let (ends, l4) = match transport {
             Transport::Tcp => {
                 let tcp = TcpView::parse(l4)?;
@@ -139,8 +142,8 @@ impl Packet {
                 (Ends::of(src, dst, ports), L4::Tcp(TcpSegment::read(&tcp)))
             }
             Transport::Udp => {
-                let udp = UdpView::parse_cut(l4)?;
-                let ports = (udp.src_port(), udp.dst_port());
+                let [s0, s1, d0, d1] = *l4.first_chunk().ok_or(Unreadable::Mismatch)?;
+                let ports = (u16::from_be_bytes([s0, s1]), u16::from_be_bytes([d0, d1]));
                 (Ends::of(src, dst, ports), L4::Udp)
             }
             Transport::Icmpv4 | Transport::Icmpv6 => {

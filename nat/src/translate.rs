@@ -44,7 +44,7 @@ impl Nat {
     ///
     /// [`NatDrop::Malformed`] also for a packet that has the key of a mapping: from or to the unspecified
     /// address, which is never forwarded (RFC 1122 §3.2.1.3, RFC 4291 §2.5.2), and port 0.
-    #[inline]
+    #[inline(always)]
     fn follow_tuple(
         &self,
         pass: &Pass<'_>,

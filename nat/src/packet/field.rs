@@ -18,7 +18,7 @@ pub(super) fn replace<const AT: usize, const LEN: usize, const N: usize>(
 
 /// Replaces the 16-bit number at `at` by what `update` makes of it and returns how it changed; `None`,
 /// and nothing changes, when it lies outside `bytes`.
-#[inline]
+#[inline(always)]
 pub(super) fn update_u16(
     bytes: &mut [u8],
     at: usize,

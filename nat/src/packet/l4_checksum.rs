@@ -65,7 +65,7 @@ impl L4Checksum {
     }
 
     /// Returns what a field that held `old` holds after the change.
-    #[inline]
+    #[inline(always)]
     pub(super) const fn after(self, transport: Transport, old: u16, change: L4Change) -> u16 {
         match (self, transport) {
             (Self::Complete, Transport::Tcp | Transport::Icmpv6) => {

@@ -28,7 +28,7 @@ pub enum RewriteError {
 /// # Errors
 ///
 /// [`RewriteError`], and nothing has changed then.
-#[inline]
+#[inline(always)]
 pub fn rewrite(
     frame: &mut Frame<'_>,
     parsed: &ParsedFrame,
@@ -95,7 +95,7 @@ pub(super) struct L3Change {
 
 /// Writes the addresses of the IP packet that starts at `l3[0]`, with the header checksum of IPv4.
 /// The family is that of the packet, by its version.
-#[inline]
+#[inline(always)]
 pub(super) fn write_addresses(
     l3: &mut [u8],
     src: IpAddr,

@@ -25,7 +25,7 @@ pub struct TcpSegment {
 const MAX_WINDOW_SCALE: u8 = 14;
 
 impl TcpSegment {
-    #[inline]
+    #[inline(always)]
     pub(super) fn read(tcp: &TcpView<'_>) -> Self {
         let flags = tcp.flags();
         let window_scale = if flags.contains(TcpFlags::SYN) {

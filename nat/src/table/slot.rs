@@ -104,23 +104,25 @@ impl Slot {
     /// Tells whether the fixed words say `key`; true only of one record if [`Slot::is_still`] then.
     #[inline]
     pub(super) fn has_key(&self, direction: Direction, key: &Key) -> bool {
-        self.key(direction) == *key
+        let addresses = &self.addresses[direction.index()];
+        let mut differ = 0;
+        for (word, part) in addresses.iter().zip(key.addresses) {
+            differ |= word.load(Ordering::Relaxed) ^ part;
+        }
+        let [protocol, ..] = self.label.load(Ordering::Relaxed).to_le_bytes();
+        differ == 0
+            && half(&self.ports, direction) == key.ports
+            && half(&self.realms, direction) == key.realm
+            && protocol == key.protocol
     }
 
     #[inline]
     fn key(&self, direction: Direction) -> Key {
-        let half = |word: &AtomicU64| {
-            let [low, high] = unpack(word.load(Ordering::Relaxed));
-            match direction {
-                Direction::Original => low,
-                Direction::Reply => high,
-            }
-        };
         let [protocol, ..] = self.label.load(Ordering::Relaxed).to_le_bytes();
         let addresses = &self.addresses[direction.index()];
         Key {
-            realm: half(&self.realms),
-            ports: half(&self.ports),
+            realm: half(&self.realms, direction),
+            ports: half(&self.ports, direction),
             protocol,
             addresses: core::array::from_fn(|part| addresses[part].load(Ordering::Relaxed)),
         }
@@ -235,6 +237,16 @@ const LOW: u64 = u32::MAX as u64;
 
 const fn pack(low: u32, high: u32) -> u64 {
     (high as u64) << 32 | low as u64
+}
+
+/// Returns the half of a word that is of the key of a direction.
+#[inline]
+fn half(word: &AtomicU64, direction: Direction) -> u32 {
+    let [low, high] = unpack(word.load(Ordering::Relaxed));
+    match direction {
+        Direction::Original => low,
+        Direction::Reply => high,
+    }
 }
 
 const fn unpack(word: u64) -> [u32; 2] {

@@ -1,7 +1,7 @@
 //! What a record of the table is found by: where a packet comes from and where it goes.
 
 use core::fmt;
-use core::net::{IpAddr, Ipv6Addr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tapweave_net::{IpProtocol, NetworkNo};
 
@@ -44,6 +44,9 @@ impl fmt::Debug for Realm {
     }
 }
 
+/// The low half of 0.0.0.0 when it is IPv4-mapped.
+const MAPPED: u64 = 0xffff_0000_0000;
+
 /// An address with a port, or with what stands in its place (the identifier of an ICMP query).
 ///
 /// IPv4 addresses are kept IPv4-mapped (RFC 4291 §2.5.5.2), so that both families have one form.
@@ -57,7 +60,7 @@ pub struct Endpoint {
 impl Endpoint {
     /// Any remote of IPv4: what stands in the keys of an endpoint-independent mapping.
     pub const ANY_V4: Self = Self {
-        address: [0, 0xffff_0000_0000],
+        address: [0, MAPPED],
         port: 0,
     };
     /// Any remote of IPv6.
@@ -69,14 +72,11 @@ impl Endpoint {
     /// Returns the endpoint of an address and a port or identifier.
     #[inline]
     pub fn new(address: IpAddr, port: u16) -> Self {
-        let mapped = match address {
-            IpAddr::V4(address) => u128::from(address.to_ipv6_mapped()),
-            IpAddr::V6(address) => u128::from(address),
+        let address = match address {
+            IpAddr::V4(address) => [0, MAPPED | u64::from(u32::from(address))],
+            IpAddr::V6(address) => halves(u128::from(address)),
         };
-        Self {
-            address: halves(mapped),
-            port,
-        }
+        Self { address, port }
     }
 
     /// Returns the wildcard of the family of `address`.
@@ -90,9 +90,17 @@ impl Endpoint {
 
     /// Returns the address, IPv4 where it is IPv4-mapped.
     #[inline]
-    pub fn ip(self) -> IpAddr {
-        let [high, low] = self.address.map(u128::from);
-        Ipv6Addr::from(high << 64 | low).to_canonical()
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the low half is the IPv4 address"
+    )]
+    pub const fn ip(self) -> IpAddr {
+        let [high, low] = self.address;
+        if high == 0 && low >> 32 == MAPPED >> 32 {
+            IpAddr::V4(Ipv4Addr::from_bits(low as u32))
+        } else {
+            IpAddr::V6(Ipv6Addr::from_bits((high as u128) << 64 | low as u128))
+        }
     }
 
     /// Returns the port or identifier.
