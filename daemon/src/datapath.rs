@@ -98,24 +98,36 @@ impl SwitchDatapath {
     /// The queries go straight to the devices: they are few, and no worker has to be woken for them.
     pub(crate) fn tend_groups(&self) {
         for query in self.switch.poll_groups(self.clock.now()) {
-            let queue = {
-                let ports = self.ports();
-                let queue = ports.get(&query.port).and_then(|port| port.queues.first());
-                queue.map(Arc::clone)
-            };
-            let Some(queue) = queue else {
-                continue;
-            };
-            let mut buffer = vec![0; HEADROOM];
-            buffer.extend_from_slice(&query.frame);
             // One that is lost is asked again.
-            if queue
-                .send(&mut Frame::new(&mut buffer, HEADROOM, Offload::NONE))
-                .is_ok()
-            {
+            if self.send(query.port, &query.frame) {
                 self.switch.count_query_sent(query.port, query.frame.len());
             }
         }
+    }
+
+    /// Lets gateways and uplinks ask for neighbours and advertise themselves. Call it several times a second,
+    /// from one thread: the first packet to a neighbour that is not known waits for it.
+    pub(crate) fn tend_gateways(&self) {
+        for sent in self.switch.poll_gateways(self.clock.now()) {
+            // As with queries.
+            if self.send(sent.port, &sent.frame) {
+                self.switch
+                    .count_gateway_frame_sent(sent.port, sent.frame.len());
+            }
+        }
+    }
+
+    /// Gives a frame of the switch's own straight to the device of a port; tells whether it took it.
+    fn send(&self, port: PortNo, frame: &[u8]) -> bool {
+        let queue = {
+            let ports = self.ports();
+            let queue = ports.get(&port).and_then(|port| port.queues.first());
+            queue.map(Arc::clone)
+        };
+        let mut buffer = vec![0; HEADROOM];
+        buffer.extend_from_slice(frame);
+        let mut frame = Frame::new(&mut buffer, HEADROOM, Offload::NONE);
+        queue.is_some_and(|queue| queue.send(&mut frame).is_ok())
     }
 
     /// Makes the static entry without which a locked port would let nobody send.

@@ -50,6 +50,9 @@ const GROUP_INTERVAL: Duration = Duration::from_millis(500);
 /// How often the underlay's addresses and the paths to peers are looked at. Some system calls each.
 const UNDERLAY_INTERVAL: Duration = Duration::from_secs(2);
 
+/// How long the first packet to an unknown neighbour waits for the question at most.
+const GATEWAY_INTERVAL: Duration = Duration::from_millis(200);
+
 /// Slots looked at in one sweep: all of some tables of the default size, a part of a large one.
 const SWEEP_BUDGET: usize = 1 << 17;
 
@@ -192,6 +195,7 @@ async fn run_until_stopped(
     let mut report = tokio::spawn(report_events(Arc::clone(&controller), events));
     let follow = tokio::spawn(follow_underlay(Arc::clone(&datapath)));
     let tend = tokio::spawn(tend_groups(Arc::clone(&datapath)));
+    let gateways = tokio::spawn(tend_gateways(Arc::clone(&datapath)));
     let sweep = tokio::spawn(sweep(Arc::clone(&switch), clock));
     let expire = tokio::spawn(expire(nat, clock));
     let refusals = tokio::spawn(refusals::watch(switch, Arc::clone(&controller), clock));
@@ -236,6 +240,7 @@ async fn run_until_stopped(
     expire.abort();
     tend.abort();
     follow.abort();
+    gateways.abort();
     refusals.abort();
     spawn_blocking(move || {
         drop(uplink);
@@ -357,6 +362,21 @@ async fn tend_groups(datapath: Arc<SwitchDatapath>) {
             .is_err()
         {
             warn!("the memberships of groups could not be looked after");
+        }
+    }
+}
+
+async fn tend_gateways(datapath: Arc<SwitchDatapath>) {
+    let mut ticks = interval(GATEWAY_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let datapath = Arc::clone(&datapath);
+        if spawn_blocking(move || datapath.tend_gateways())
+            .await
+            .is_err()
+        {
+            warn!("the neighbours of gateways could not be looked after");
         }
     }
 }

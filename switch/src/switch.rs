@@ -7,7 +7,7 @@
 //! refreshed, removes what they may have learned meanwhile and gives its index back.
 
 use core::fmt;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -39,6 +39,7 @@ pub struct Switch {
     worker_count: usize,
     seed: u64,
     owned: Arc<OwnedCounts>,
+    is_retirement_due: AtomicBool,
 }
 
 /// What the next snapshot is made of.
@@ -150,6 +151,7 @@ impl Switch {
             worker_count: config.worker_count.max(1),
             seed: config.seed,
             owned: Arc::new(OwnedCounts::new()),
+            is_retirement_due: AtomicBool::new(false),
         }
     }
 
@@ -288,8 +290,8 @@ impl Switch {
     /// Gives the gateways a NAT with its rules, or the NAT that they have other rules. Without one nothing leaves a
     /// network that is masqueraded.
     ///
-    /// What the old rules permitted and the new ones do not ends at once, but for what a worker makes by the old ones
-    /// until it has refreshed: [`Nat::retire`] ends that.
+    /// What the old rules permitted and the new ones do not ends at once, and once more at the next
+    /// [`Switch::poll_gateways`]: until it has refreshed, a worker may go on by the old ones.
     pub fn set_nat(&self, nat: &Arc<Nat>, rules: NatRules) {
         let rules = Arc::new(rules);
         let mut control = self.control();
@@ -299,6 +301,12 @@ impl Switch {
         });
         self.publish(&control);
         nat.retire(&rules);
+        self.is_retirement_due.store(true, Ordering::Relaxed);
+    }
+
+    /// Tells whether the rules of NAT have changed since the last call.
+    pub(crate) fn take_retirement(&self) -> bool {
+        self.is_retirement_due.swap(false, Ordering::Relaxed)
     }
 
     /// Finishes the removal of a port after every worker has refreshed to the generation that

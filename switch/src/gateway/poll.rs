@@ -43,6 +43,11 @@ impl Switch {
         for uplink in snapshot.router.uplinks() {
             poll_uplink(now, uplink, &mut frames);
         }
+        if let Some(translator) = &snapshot.translator
+            && self.take_retirement()
+        {
+            translator.nat.retire(&translator.rules);
+        }
         frames
     }
 
