@@ -60,6 +60,8 @@ use core::fmt;
 use core::iter;
 
 use tapweave_net::Timestamp;
+#[cfg(not(loom))]
+use zerocopy::FromZeros;
 
 pub use entry::{Direction, Entry};
 pub use insertion::Insert;
@@ -91,6 +93,20 @@ pub struct PairTable {
     sweep_hand: AtomicU32,
 }
 
+/// Returns slots that take memory only once they are used: what the allocator has from the kernel is zero
+/// already, and so is a slot that was never used.
+#[cfg(not(loom))]
+fn unused_slots(count: usize) -> Box<[Slot]> {
+    let zeroed = <[Slot]>::new_box_zeroed_with_elems(count);
+    // Asked again in the usual way, which ends the program when there is no memory.
+    zeroed.unwrap_or_else(|_no_memory| iter::repeat_with(Slot::new_zeroed).take(count).collect())
+}
+
+#[cfg(loom)]
+fn unused_slots(count: usize) -> Box<[Slot]> {
+    iter::repeat_with(Slot::new).take(count).collect()
+}
+
 impl PairTable {
     /// Largest capacity.
     pub const CAPACITY_MAX: u32 = 1 << 26;
@@ -104,9 +120,7 @@ impl PairTable {
         let buckets = (capacity as usize * 2 * INDEX_ROOM).div_ceil(100 * BUCKET_LEN);
         let bucket_count = u32::try_from(buckets).unwrap_or(u32::MAX).max(2);
         Self {
-            slots: iter::repeat_with(Slot::new)
-                .take(capacity as usize)
-                .collect(),
+            slots: unused_slots(capacity as usize),
             spare: Spare::new(),
             index: Index::new(bucket_count),
             hasher: KeyHasher::new(seed, bucket_count),

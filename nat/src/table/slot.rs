@@ -31,6 +31,7 @@ use super::tuple::{Endpoint, Realm, Tuple};
 use crate::sync::{AtomicU64, Ordering, fence};
 
 /// One record. 160 bytes; what a lookup reads stands in front.
+#[cfg_attr(not(loom), derive(zerocopy::FromZeros))]
 pub(super) struct Slot {
     life: AtomicU64,
     expires: AtomicU64,
@@ -51,6 +52,7 @@ pub(super) struct Slot {
 const _: () = assert!(size_of::<Slot>() == 160);
 
 impl Slot {
+    #[cfg(loom)]
     pub(super) fn new() -> Self {
         let word = || AtomicU64::new(0);
         Self {
