@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use ipnet::IpNet;
 
 use crate::lab::Lab;
 use crate::process::{Background, expect_success};
@@ -54,13 +55,13 @@ impl Http {
         })
     }
 
-    /// Has `curl` fetch the file, compares it, and requires that the server's log names `seen` as the
-    /// client.
+    /// Has `curl` fetch the file, compares it, and requires that the server's log names an address of
+    /// `seen` as the client.
     ///
     /// # Errors
     ///
     /// When the file does not arrive, or not as it is, or from another address.
-    pub fn fetch(&mut self, client: &Sandbox, seen: IpAddr) -> Result<()> {
+    pub fn fetch(&mut self, client: &Sandbox, seen: IpNet) -> Result<()> {
         let file = self.place.join(format!("fetched-by-{}", client.name()));
         let host = match self.ip {
             IpAddr::V4(ip) => ip.to_string(),
@@ -77,8 +78,12 @@ impl Http {
             self.ip
         );
         let line = self.process.line("GET /content")?;
-        let start = format!("{seen} ");
-        ensure!(line.starts_with(&start), "not from {seen}: {line}");
+        let client = line
+            .split_whitespace()
+            .next()
+            .and_then(|ip| ip.parse().ok());
+        let is_seen = client.is_some_and(|ip: IpAddr| seen.contains(&ip));
+        ensure!(is_seen, "not from {seen}: {line}");
         Ok(())
     }
 }

@@ -13,11 +13,13 @@
 
 use std::net::IpAddr;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use ipnet::IpNet;
 
 use crate::cli::{Cli, binary};
 use crate::daemon::Daemon;
 use crate::lab::Lab;
+use crate::listing::rows;
 use crate::masquerade;
 use crate::sandbox::Sandbox;
 use crate::segment::NETWORK;
@@ -27,11 +29,20 @@ use crate::world::{self, Plan, V4, V6, World};
 /// The network's options that give it the addresses of the drawing.
 pub const DUAL: &str = "--subnet 10.211.0.0/24 --subnet fd77:1::/64 --ipv6";
 
+/// The daemon's options for an uplink with the addresses of the drawing: the first one of each prefix is
+/// the host's.
+pub const TUN: &str = "--uplink tun:203.0.113.0/30,2001:db8:113::/126";
+
+/// The daemon's options for an uplink on the host's LAN, with addresses of its own there.
+pub const NIC: &str = "--uplink nic:eth0:192.0.2.3/24@192.0.2.1,2001:db8:2::3/64@2001:db8:2::1";
+
 /// Who translates.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Translator {
-    /// A tapweave daemon in the host with a `tun` uplink.
+    /// A tapweave daemon in the host with the uplink [`TUN`].
     Tapweave,
+    /// A tapweave daemon in the host with the uplink [`NIC`].
+    TapweaveNic,
     /// The kernel's bridge and nftables.
     Kernel,
 }
@@ -50,7 +61,8 @@ pub struct Inside {
 pub struct View {
     /// The world.
     pub world: Plan,
-    /// The address that sandboxes have outside, where ports are published as well.
+    /// An address of the translator outside, where ports are published. It may have others, all of
+    /// [`Plan::translated`].
     pub outside: IpAddr,
     /// The gateway's address inside.
     pub gateway: IpAddr,
@@ -87,12 +99,13 @@ impl Site {
     /// When the kernel or tapweave refuses.
     pub fn new(lab: &Lab, translator: Translator, connect_options: &[&str]) -> Result<Self> {
         match translator {
-            Translator::Tapweave => Self::tapweave(lab, "", DUAL, connect_options),
+            Translator::Tapweave => Self::tapweave(lab, TUN, DUAL, connect_options),
+            Translator::TapweaveNic => Self::tapweave(lab, NIC, DUAL, connect_options),
             Translator::Kernel => Self::kernel(lab, connect_options.len()),
         }
     }
 
-    /// A site of tapweave with options of the daemon and of the network, and for each of the sandboxes
+    /// A site of tapweave with options of the daemon, such as [`TUN`], and of the network, and for each of the sandboxes
     /// those of `network connect`.
     ///
     /// # Errors
@@ -104,11 +117,30 @@ impl Site {
         network_options: &str,
         connect_options: &[&str],
     ) -> Result<Self> {
-        let world = World::new(lab)?;
-        let options = format!("--uplink tun:{} {daemon_options}", V4.translated);
+        Self::in_world(
+            World::new(lab)?,
+            lab,
+            daemon_options,
+            network_options,
+            connect_options,
+        )
+    }
+
+    /// As [`Site::tapweave`] in a world that is there already.
+    ///
+    /// # Errors
+    ///
+    /// As [`Site::new`].
+    pub fn in_world(
+        world: World,
+        lab: &Lab,
+        daemon_options: &str,
+        network_options: &str,
+        connect_options: &[&str],
+    ) -> Result<Self> {
         let daemon = Daemon::under(
             world.host.command(&binary()?.display().to_string()),
-            &options,
+            daemon_options,
             &lab.file("daemon.sock"),
             &lab.file("daemon.log"),
         )?;
@@ -184,6 +216,19 @@ impl Site {
         Ok(())
     }
 
+    /// Ends the daemon as it should end, and returns the world without it.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel translates, or the daemon does not end well.
+    pub fn stop(self) -> Result<World> {
+        match self.gateway {
+            Gateway::Tapweave(daemon) => daemon.stop()?,
+            Gateway::Kernel => bail!("the kernel translates at this site"),
+        }
+        Ok(self.world)
+    }
+
     /// Returns the command line of the daemon.
     ///
     /// # Errors
@@ -201,7 +246,7 @@ impl Site {
     pub fn daemon(&self) -> Result<&Daemon> {
         match &self.gateway {
             Gateway::Tapweave(daemon) => Ok(daemon),
-            Gateway::Kernel => anyhow::bail!("the kernel translates at this site"),
+            Gateway::Kernel => bail!("the kernel translates at this site"),
         }
     }
 
@@ -212,16 +257,26 @@ impl Site {
     /// When there is no sandbox.
     pub fn views(&self) -> Result<[View; 2]> {
         let (a, b) = (self.inside(0)?, self.inside(1).or_else(|_| self.inside(0))?);
+        let [outside_v4, outside_v6] = self.outside()?;
+        // An address on the host's LAN is not of the prefix that is sent to the host.
+        let plan = |plan: Plan, outside| Plan {
+            translated: if plan.translated.contains(&outside) {
+                plan.translated
+            } else {
+                IpNet::from(outside)
+            },
+            ..plan
+        };
         let v4 = View {
-            world: V4,
-            outside: masquerade::OUTSIDE_V4,
+            world: plan(V4, outside_v4),
+            outside: outside_v4,
             gateway: "10.211.0.1".parse()?,
             a: a.v4,
             b: b.v4,
         };
         let v6 = View {
-            world: V6,
-            outside: masquerade::OUTSIDE_V6,
+            world: plan(V6, outside_v6),
+            outside: outside_v6,
             gateway: "fd77:1::1".parse()?,
             a: a.v6,
             b: b.v6,
@@ -241,6 +296,23 @@ impl Site {
             }
         }
         Ok(())
+    }
+
+    fn outside(&self) -> Result<[IpAddr; 2]> {
+        let Gateway::Tapweave(daemon) = &self.gateway else {
+            return Ok([masquerade::OUTSIDE_V4, masquerade::OUTSIDE_V6]);
+        };
+        let stats = daemon.cli().json("stats")?;
+        let addresses = rows(&stats["uplink"]["addresses"])?.iter();
+        let addresses: Vec<IpNet> = addresses
+            .map(|address| Ok(address.as_str().context("no text")?.parse()?))
+            .collect::<Result<_>>()?;
+        let first = |plan: Plan| {
+            let mut addresses = addresses.iter().map(IpNet::addr);
+            let first = addresses.find(|address| address.is_ipv4() == plan.host.is_ipv4());
+            first.with_context(|| format!("no address like {} in {stats}", plan.host))
+        };
+        Ok([first(V4)?, first(V6)?])
     }
 
     fn inside(&self, index: usize) -> Result<Inside> {

@@ -17,6 +17,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::Result;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::lab::Lab;
 use crate::sandbox::Sandbox;
@@ -35,7 +36,7 @@ pub struct Plan {
     /// The router's address on the host's uplink.
     pub router: IpAddr,
     /// The prefix that the router sends to the host, for whoever translates there.
-    pub translated: &'static str,
+    pub translated: IpNet,
 }
 
 /// IPv4.
@@ -45,7 +46,7 @@ pub const V4: Plan = Plan {
     client: IpAddr::V4(Ipv4Addr::new(198, 18, 1, 10)),
     host: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2)),
     router: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
-    translated: "203.0.113.0/28",
+    translated: IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(203, 0, 113, 0), 28)),
 };
 
 /// IPv6.
@@ -55,7 +56,10 @@ pub const V6: Plan = Plan {
     client: IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0x18, 0, 0, 0, 0, 0x10)),
     host: IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 0, 0, 2)),
     router: IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 0, 0, 1)),
-    translated: "2001:db8:113::/64",
+    translated: IpNet::V6(Ipv6Net::new_assert(
+        Ipv6Addr::new(0x2001, 0xdb8, 0x113, 0, 0, 0, 0, 0),
+        64,
+    )),
 };
 
 /// The interface by which every namespace but the router reaches the others.

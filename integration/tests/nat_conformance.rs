@@ -12,7 +12,7 @@ mod once {
     use tapweave_integration::{Lab, Site, conformance};
 
     /// How many checks there are.
-    const COUNT: usize = 37;
+    const COUNT: usize = 38;
 
     /// Where the kernel's masquerade does otherwise, on purpose.
     const OF_THE_KERNEL: [&str; 11] = [
@@ -39,6 +39,14 @@ mod once {
         Lab::run(|lab| {
             let site = Site::new(lab, Translator::Kernel, &["", ""])?;
             conformance::run(&site)?.expect(COUNT, &OF_THE_KERNEL)
+        })
+    }
+
+    #[test]
+    fn tapweave_does_all_that_is_required() -> Result<()> {
+        Lab::run(|lab| {
+            let site = Site::new(lab, Translator::Tapweave, &["", ""])?;
+            conformance::run(&site)?.expect(COUNT, &[])
         })
     }
 }

@@ -77,4 +77,19 @@ mod once {
             a_flood_of_one_does_not_stop_another(lab, &site)
         })
     }
+
+    #[test]
+    fn ten_thousand_connections_and_a_flood_are_borne() -> Result<()> {
+        Lab::run(|lab| {
+            let site = Site::new(lab, Translator::Tapweave, &["", ""])?;
+            site.settle()?;
+            let before = site.daemon()?.stats()?.resident_len;
+            ten_thousand_connections_are_open_at_once(lab, &site)?;
+            a_flood_of_one_does_not_stop_another(lab, &site)?;
+            let after = site.daemon()?.stats()?.resident_len;
+            // 200 bytes for each of 200,000 flows, and as much for what the kernel gave on the way.
+            ensure!(after - before < 80_000_000, "{before} bytes became {after}");
+            Ok(())
+        })
+    }
 }

@@ -29,7 +29,8 @@ fn sandboxes_are_seen_under_the_outside_address(lab: &Lab, site: &Site) -> Resul
             for transport in Transport::ALL {
                 let to = SocketAddr::new(view.world.server, 7000);
                 let seen = whoami::ask(sandbox, transport, to, 0)?;
-                ensure!(seen.ip() == view.outside, "seen as {seen} by {to}");
+                let is_translated = view.world.translated.contains(&seen.ip());
+                ensure!(is_translated, "seen as {seen} by {to}");
             }
         }
     }
@@ -45,7 +46,7 @@ fn payload_passes_unchanged_both_ways(lab: &Lab, site: &Site) -> Result<()> {
         let ip = view.world.server;
         traffic::tcp(lab, a, server, ip, 16 << 20)?;
         let mut http = Http::start(lab, server, ip, 16 << 20)?;
-        http.fetch(a, view.outside)?;
+        http.fetch(a, view.world.translated)?;
         traffic::udp(lab, a, server, ip, 1400, Datagrams::Single)?;
         traffic::udp(lab, a, server, ip, 1400, Datagrams::Segmented)?;
         traffic::udp(lab, a, server, ip, 4000, Datagrams::Single)?;
@@ -106,6 +107,34 @@ fn a_narrower_path_is_noticed(lab: &Lab, site: &Site) -> Result<()> {
         ensure!(mtu == NARROW, "tracepath found {mtu}");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod named {
+    use tapweave_integration::site::Translator;
+
+    use super::*;
+
+    #[test]
+    fn sandboxes_reach_the_world() -> Result<()> {
+        Lab::run(|lab| {
+            let site = Site::new(lab, Translator::Tapweave, &["", ""])?;
+            site.settle()?;
+            sandboxes_are_seen_under_the_outside_address(lab, &site)?;
+            names_are_resolved(lab, &site)?;
+            the_hops_of_the_way_answer(&site)?;
+            a_narrower_path_is_noticed(lab, &site)
+        })
+    }
+
+    #[test]
+    fn payload_passes_the_gateway_unchanged() -> Result<()> {
+        Lab::run(|lab| {
+            let site = Site::new(lab, Translator::Tapweave, &["", ""])?;
+            site.settle()?;
+            payload_passes_unchanged_both_ways(lab, &site)
+        })
+    }
 }
 
 #[cfg(test)]

@@ -157,6 +157,20 @@ def rfc5382_req_10_no_icmp_error_ends_a_connection(view):
 
 
 @check
+def rfc5382_req_2_a_closed_pair_of_ports_opens_again(view):
+    connection = Connection(view, view.a, view.server).open()
+    for sender, receiver in [("inner", view.server), ("outer", view.a)]:
+        getattr(connection, f"from_{sender}")("FA")
+        receiver.must_receive("a FIN", TCP, flags="FA")
+        setattr(connection, f"{sender}_next", getattr(connection, f"{sender}_next") + 1)
+    connection.from_inner("A")
+    view.server.must_receive("the last ACK", TCP, flags="A")
+    # RFC 9293 §3.6.1 lets a host leave TIME-WAIT by a SYN with a larger sequence number.
+    connection.inner_next, connection.outer_next = 500_000, 900_000
+    connection.open().must_work()
+
+
+@check
 def rfc7857_2_2_a_reset_out_of_window_does_not_end_a_connection(view):
     connection = Connection(view, view.a, view.server).open()
     for distance in (1 << 20, 1 << 31, -(1 << 20)):
@@ -174,6 +188,4 @@ def rfc7857_2_2_after_a_reset_in_window_the_pair_of_ports_opens_again(view):
     connection.from_outer("R", seq=connection.outer_next)
     view.a.must_receive("the reset", TCP, flags="R")
     connection.inner_next, connection.outer_next = 90_000, 80_000
-    again = connection.seen
     connection.open().must_work()
-    expect(view.family and connection.seen[0] == again[0], "another outside address")

@@ -9,5 +9,8 @@ for function in checks:
             function(view)
         except Failed as reason:
             print(f"fail {view.family} {function.__name__}: {reason}", flush=True)
+        except Exception as error:
+            # A packet that is not at all what was expected, or a kernel that refuses to send.
+            print(f"fail {view.family} {function.__name__}: {error!r}", flush=True)
         else:
             print(f"pass {view.family} {function.__name__}", flush=True)
