@@ -100,17 +100,22 @@ impl Args {
             return self.datapath.clone();
         }
         let all = Kind::value_variants().iter().copied();
-        let has_other = self.tapweave.is_some() || self.options.is_some();
+        let has_other = self.has_other();
         all.filter(|kind| *kind != Kind::Other || has_other)
             .collect()
     }
 
     fn gateways(&self) -> Vec<gateway::Kind> {
-        if self.gateway.is_empty() {
-            gateway::Kind::value_variants().to_vec()
-        } else {
-            self.gateway.clone()
+        if !self.gateway.is_empty() {
+            return self.gateway.clone();
         }
+        let all = gateway::Kind::value_variants().iter().copied();
+        let has_other = self.has_other();
+        all.filter(|kind| !kind.is_other() || has_other).collect()
+    }
+
+    const fn has_other(&self) -> bool {
+        self.tapweave.is_some() || self.options.is_some()
     }
 
     fn other(&self) -> Build {
@@ -230,7 +235,7 @@ fn measure_gateways(args: &Args, plan: &Plan, lab: &Lab, report: &mut Report) ->
     }
     let mut gateways = Vec::new();
     for kind in args.gateways() {
-        match kind.join(lab)? {
+        match kind.join(lab, &args.other())? {
             Some(joined) => gateways.push(joined),
             None => report.missing.push(kind.name()),
         }
