@@ -18,7 +18,7 @@ pub struct NatConfig {
     pub flow_limit: u32,
     /// How long state is kept without traffic.
     pub timeouts: Timeouts,
-    /// What each sandbox may have.
+    /// What each sandbox may have that has no [limits of its own](crate::Limited).
     pub limits: Limits,
     /// How many fragments may wait for the first one of their packet.
     pub fragments: FragmentLimits,
@@ -28,7 +28,8 @@ impl NatConfig {
     /// Flows and mappings that there is room for unless somebody says otherwise: 24 MB.
     pub const DEFAULT_FLOW_LIMIT: u32 = 1 << 17;
 
-    /// Returns the defaults: one sandbox may have half of all flows.
+    /// Returns the defaults. One sandbox may have half of the table: a quarter as many flows as there are
+    /// places, each with a mapping of its own.
     pub fn new(seed: u64, worker_count: usize) -> Self {
         Self {
             seed,
@@ -36,7 +37,7 @@ impl NatConfig {
             flow_limit: Self::DEFAULT_FLOW_LIMIT,
             timeouts: Timeouts::default(),
             limits: Limits {
-                flows: NonZeroU32::new(Self::DEFAULT_FLOW_LIMIT / 2),
+                flows: NonZeroU32::new(Self::DEFAULT_FLOW_LIMIT / 4),
                 new_flows_per_second: None,
             },
             fragments: FragmentLimits::default(),

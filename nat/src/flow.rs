@@ -238,7 +238,7 @@ impl Nat {
             .map(Label::from_u32)
             .is_some_and(Label::is_counted);
         match record.tuple(Direction::Original) {
-            Some(original) if is_counted => self.count_reopening(pass.now, &host_of(&original)),
+            Some(original) if is_counted => self.count_reopening(pass, &host_of(&original)),
             _ => Ok(()),
         }
     }

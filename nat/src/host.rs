@@ -16,11 +16,11 @@ use core::time::Duration;
 
 use tapweave_net::{IpProtocol, Timestamp};
 
-use crate::NatDrop;
 use crate::label::Label;
 use crate::nat::{Nat, Pass};
 use crate::share::{self, NoShare};
 use crate::table::{Endpoint, Entry, Insert, Realm, Record, Tuple};
+use crate::{Limits, NatDrop};
 
 /// What records of sandboxes have for a protocol.
 const RESERVED: IpProtocol = IpProtocol(255);
@@ -52,7 +52,7 @@ impl Host {
 impl Nat {
     /// Counts a new flow of a sandbox, and tells whether it was counted: it is not without limits.
     pub(crate) fn count_flow(&self, pass: &Pass<'_>, host: &Host) -> Result<bool, NatDrop> {
-        let limits = &self.config.limits;
+        let limits = self.limits_of(pass, host);
         if limits.flows.is_none() && limits.new_flows_per_second.is_none() {
             return Ok(false);
         }
@@ -67,7 +67,7 @@ impl Nat {
                 Err(NoShare::Limit) => return Err(NatDrop::FlowLimit),
                 Ok(()) => {}
             }
-            return match self.admit(pass.now, &record) {
+            return match admit(pass.now, &record, limits) {
                 Ok(()) => Ok(true),
                 Err(drop) => {
                     give_back(&mut record);
@@ -87,9 +87,9 @@ impl Nat {
     }
 
     /// Counts a connection that is opened anew in the place of an old one.
-    pub(crate) fn count_reopening(&self, now: Timestamp, host: &Host) -> Result<(), NatDrop> {
-        match self.table.find(&host.key(), now) {
-            Some((record, _)) => self.admit(now, &record),
+    pub(crate) fn count_reopening(&self, pass: &Pass<'_>, host: &Host) -> Result<(), NatDrop> {
+        match self.table.find(&host.key(), pass.now) {
+            Some((record, _)) => admit(pass.now, &record, self.limits_of(pass, host)),
             None => Ok(()),
         }
     }
@@ -118,27 +118,34 @@ impl Nat {
         }
     }
 
-    /// Takes a token of the rate limit.
-    fn admit(&self, now: Timestamp, record: &Record<'_>) -> Result<(), NatDrop> {
-        let Some(rate) = self.config.limits.new_flows_per_second else {
+    fn limits_of(&self, pass: &Pass<'_>, host: &Host) -> Limits {
+        let network = host.realm.network();
+        network
+            .and_then(|network| pass.rules.limits_of(network, host.endpoint.ip()))
+            .unwrap_or(self.config.limits)
+    }
+}
+
+/// Takes a token of the rate limit.
+fn admit(now: Timestamp, record: &Record<'_>, limits: Limits) -> Result<(), NatDrop> {
+    let Some(rate) = limits.new_flows_per_second else {
+        return Ok(());
+    };
+    let interval = SECOND / rate.get();
+    for _ in 0..RETRIES {
+        // A record that is gone has no memory of the flows before this one.
+        let Some(word) = record.word(0) else {
             return Ok(());
         };
-        let interval = SECOND / rate.get();
-        for _ in 0..RETRIES {
-            // A record that is gone has no memory of the flows before this one.
-            let Some(word) = record.word(0) else {
-                return Ok(());
-            };
-            let start = Timestamp::from_nanos(word).max(now);
-            if start + interval > now + SECOND {
-                return Err(NatDrop::FlowRate);
-            }
-            if record.exchange_word(0, word, (start + interval).as_nanos()) {
-                return Ok(());
-            }
+        let start = Timestamp::from_nanos(word).max(now);
+        if start + interval > now + SECOND {
+            return Err(NatDrop::FlowRate);
         }
-        Err(NatDrop::Contended)
+        if record.exchange_word(0, word, (start + interval).as_nanos()) {
+            return Ok(());
+        }
     }
+    Err(NatDrop::Contended)
 }
 
 fn new_entry(host: &Host, now: Timestamp) -> Entry {

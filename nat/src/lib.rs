@@ -44,7 +44,8 @@ pub use drop::NatDrop;
 pub use listing::{Endpoints, FlowEntry, FlowFilter, FlowKind, FlowState};
 pub use nat::{Nat, Pass};
 pub use rules::{
-    Masquerade, NatRules, NetworkRules, PortProtocol, Published, Reserved, RulesConfig, RulesError,
+    Limited, Masquerade, NatRules, NetworkRules, PortProtocol, Published, Reserved, RulesConfig,
+    RulesError,
 };
 pub use tcp_state::TcpState;
 pub use timeouts::Timeouts;

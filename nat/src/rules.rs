@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use tapweave_net::{IpProtocol, NetworkNo};
 use thiserror::Error;
 
+use crate::Limits;
 use blocked::BlockedPorts;
 pub use published::Published;
 use published::PublishedPorts;
@@ -64,6 +65,8 @@ pub struct RulesConfig {
     pub reserved: Vec<Reserved>,
     /// What is said of each network. A network that is missing is not translated and reaches nothing.
     pub networks: Vec<NetworkRules>,
+    /// Sandboxes that have other limits than [`NatConfig::limits`](crate::NatConfig::limits).
+    pub limited: Vec<Limited>,
 }
 
 impl Default for RulesConfig {
@@ -74,6 +77,7 @@ impl Default for RulesConfig {
             published: Vec::new(),
             reserved: Vec::new(),
             networks: Vec::new(),
+            limited: Vec::new(),
         }
     }
 }
@@ -94,6 +98,17 @@ pub struct NetworkRules {
     pub network: NetworkNo,
     /// How its packets leave.
     pub masquerade: Masquerade,
+}
+
+/// What a sandbox may have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limited {
+    /// Its network.
+    pub network: NetworkNo,
+    /// Its address there. A sandbox with several addresses may have as much by each of them.
+    pub address: IpAddr,
+    /// What it may have.
+    pub limits: Limits,
 }
 
 /// How the packets of a network leave for the outside.
@@ -144,6 +159,7 @@ pub struct NatRules {
     published: PublishedPorts,
     blocked: BlockedPorts,
     networks: BTreeMap<NetworkNo, Masquerade>,
+    limited: BTreeMap<(NetworkNo, IpAddr), Limits>,
 }
 
 impl Default for NatRules {
@@ -155,6 +171,7 @@ impl Default for NatRules {
             published: PublishedPorts::default(),
             blocked: BlockedPorts::default(),
             networks: BTreeMap::new(),
+            limited: BTreeMap::new(),
         }
     }
 }
@@ -183,6 +200,7 @@ impl NatRules {
             blocked.block(*protocol, ports.clone());
         }
         let networks = config.networks.iter();
+        let limited = config.limited.iter();
         Ok(Self {
             external: config.external.clone().into(),
             ports: config.ports.clone(),
@@ -190,6 +208,9 @@ impl NatRules {
             blocked,
             networks: networks
                 .map(|rules| (rules.network, rules.masquerade))
+                .collect(),
+            limited: limited
+                .map(|one| ((one.network, one.address), one.limits))
                 .collect(),
         })
     }
@@ -207,6 +228,11 @@ impl NatRules {
     /// Returns how the packets of `network` leave, `None` for a network that the rules do not name.
     pub fn masquerade(&self, network: NetworkNo) -> Option<Masquerade> {
         self.networks.get(&network).copied()
+    }
+
+    /// Returns the limits of a sandbox that has limits of its own.
+    pub fn limits_of(&self, network: NetworkNo, address: IpAddr) -> Option<Limits> {
+        self.limited.get(&(network, address)).copied()
     }
 
     /// Returns the ports from which mappings take theirs.

@@ -110,6 +110,7 @@ fn rules() -> NatRules {
             network(2, Masquerade::Yes),
             network(3, Masquerade::No),
         ],
+        limited: vec![],
     });
     rules.expect("the rules do not contradict themselves")
 }
@@ -233,7 +234,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(300))]
+        #![proptest_config(ProptestConfig::with_cases(150))]
 
         /// The body of the fuzz target, over random steps.
         #[test]

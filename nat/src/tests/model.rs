@@ -207,7 +207,7 @@ impl Pair {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig::with_cases(100))]
 
     #[test]
     fn datagrams_fare_as_in_the_reference(steps in prop::collection::vec(any_step(), 1..120)) {
