@@ -13,6 +13,7 @@ mod outside;
 mod translation;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tapweave_control::datapath::{
@@ -50,6 +51,8 @@ pub(crate) struct SwitchDatapath {
 /// A port that the workers know.
 #[derive(Debug)]
 struct Port {
+    /// The addresses that the flows of its sandbox are known by.
+    addresses: Vec<(NetworkNo, IpAddr)>,
     readers: Readers,
     /// Kept until the workers have let go of theirs.
     queues: Vec<Arc<dyn PortQueue>>,
@@ -197,7 +200,12 @@ impl Datapath for SwitchDatapath {
             .map_err(|error| DatapathError::new(Kind::Internal, error))
             .and_then(|readers| {
                 let queues = vec![queue];
-                self.ports().insert(port, Port { readers, queues });
+                let known = Port {
+                    addresses: Vec::new(),
+                    readers,
+                    queues,
+                };
+                self.ports().insert(port, known);
                 self.overlay.admit(network, peer, port)
             });
         match admitted {
@@ -267,7 +275,15 @@ impl Datapath for SwitchDatapath {
             });
         match readers {
             Ok(readers) => {
-                self.ports().insert(port, Port { readers, queues });
+                let addresses = interface.addresses.iter();
+                let addresses: Vec<_> = addresses.map(|net| (network, net.addr())).collect();
+                self.translation.limit(&addresses, interface.connections);
+                let known = Port {
+                    addresses,
+                    readers,
+                    queues,
+                };
+                self.ports().insert(port, known);
                 Ok(AttachedPort {
                     port,
                     ifname: made.ifname,
@@ -285,13 +301,20 @@ impl Datapath for SwitchDatapath {
 
     fn remove_port(&self, port: PortNo) {
         self.overlay.dismiss(port);
-        let Some(Port { readers, queues }) = self.ports().remove(&port) else {
+        let Some(removed) = self.ports().remove(&port) else {
             return;
         };
+        let Port {
+            addresses,
+            readers,
+            queues,
+        } = removed;
         // It is known: whoever takes it out of `ports` first is the only one to come here.
         let _ignored = self.switch.remove_port(port);
         self.workers.remove_port(port, &readers);
         self.switch.purge_port(port);
+        // No packet of it is under way any more, and the next sandbox may get its addresses.
+        self.translation.forget(&addresses);
         drop(queues);
     }
 

@@ -61,7 +61,12 @@ impl SwitchDatapath {
             .map_err(|error| DatapathError::new(Kind::Exhausted, error))?;
         match self.workers.add_port(port, &queues) {
             Ok(readers) => {
-                self.ports().insert(port, Port { readers, queues });
+                let known = Port {
+                    addresses: Vec::new(),
+                    readers,
+                    queues,
+                };
+                self.ports().insert(port, known);
                 Ok(port)
             }
             Err(error) => {
@@ -81,7 +86,10 @@ impl SwitchDatapath {
 
     /// Closes the uplink of this port. Its device goes when the caller's queues are gone too.
     pub(crate) fn close_uplink(&self, port: PortNo) {
-        let Some(Port { readers, queues }) = self.ports().remove(&port) else {
+        let Some(Port {
+            readers, queues, ..
+        }) = self.ports().remove(&port)
+        else {
             return;
         };
         // It is known: whoever takes it out of `ports` first is the only one to come here.

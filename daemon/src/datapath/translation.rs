@@ -10,11 +10,11 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tapweave_control::datapath::{
-    FlowCounters, FlowTuple, NatFlow, NatStats, PublishedPorts, Transport, WayOut,
+    ConnectionLimits, FlowCounters, FlowTuple, NatFlow, NatStats, PublishedPorts, Transport, WayOut,
 };
 use tapweave_nat::{
-    Endpoints, FlowEntry, FlowFilter, FlowKind, Masquerade, Nat, NatDrop, NatRules, NetworkRules,
-    PortProtocol, Published, Reserved, RulesConfig, RulesError,
+    Endpoints, FlowEntry, FlowFilter, FlowKind, Limited, Limits, Masquerade, Nat, NatDrop,
+    NatRules, NetworkRules, PortProtocol, Published, Reserved, RulesConfig, RulesError,
 };
 use tapweave_net::{IpProtocol, NetworkNo, Timestamp};
 use tapweave_switch::Switch;
@@ -35,6 +35,7 @@ struct Wishes {
     published: Vec<PublishedPorts>,
     external: Vec<IpAddr>,
     reserved: Vec<(Transport, u16)>,
+    limited: BTreeMap<(NetworkNo, IpAddr), Limits>,
 }
 
 impl Translation {
@@ -62,6 +63,42 @@ impl Translation {
         let removed = self.change(|wishes| wishes.networks.remove(&network));
         if removed.is_some() {
             self.flush(Some(network));
+        }
+    }
+
+    /// Limits the connections of a sandbox, by each of its addresses.
+    pub(super) fn limit(&self, addresses: &[(NetworkNo, IpAddr)], connections: ConnectionLimits) {
+        if connections == ConnectionLimits::default() {
+            return;
+        }
+        let default = self.nat.config().limits;
+        let limits = Limits {
+            flows: connections.count.or(default.flows),
+            new_flows_per_second: connections.per_second.or(default.new_flows_per_second),
+        };
+        let limited = addresses.iter().map(|&address| (address, limits));
+        self.change(|wishes| wishes.limited.extend(limited));
+    }
+
+    /// Forgets the flows of a sandbox, and its limits.
+    pub(super) fn forget(&self, addresses: &[(NetworkNo, IpAddr)]) {
+        let is_limited = |wishes: &Wishes| {
+            addresses
+                .iter()
+                .any(|address| wishes.limited.contains_key(address))
+        };
+        if is_limited(&self.wishes()) {
+            self.change(|wishes| {
+                for address in addresses {
+                    wishes.limited.remove(address);
+                }
+            });
+        }
+        for &(network, address) in addresses {
+            self.nat.flush(&FlowFilter {
+                address: Some(address),
+                ..of_network(Some(network))
+            });
         }
     }
 
@@ -119,6 +156,7 @@ impl Translation {
             ("flows_added", stats.flows_added),
             ("flows_evicted", stats.flows_evicted),
             ("mappings_added", stats.mappings_added),
+            ("mappings_yielded", stats.mappings_yielded),
             ("tcp_out_of_window", stats.tcp_out_of_window),
         ];
         let drops = NatDrop::ALL.map(|reason| (reason.as_str(), stats.dropped(reason)));
@@ -161,6 +199,7 @@ impl Wishes {
     fn rules(&self) -> RulesConfig {
         let networks = self.networks.iter();
         let reserved = self.reserved.iter();
+        let limited = self.limited.iter();
         RulesConfig {
             external: self.external.clone(),
             published: self.published.iter().map(published).collect(),
@@ -174,6 +213,13 @@ impl Wishes {
                 .map(|(&network, &masquerade)| NetworkRules {
                     network,
                     masquerade,
+                })
+                .collect(),
+            limited: limited
+                .map(|(&(network, address), &limits)| Limited {
+                    network,
+                    address,
+                    limits,
                 })
                 .collect(),
             ..RulesConfig::default()
