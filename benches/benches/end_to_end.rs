@@ -21,7 +21,9 @@ use tapweave_benches::mix::Mix;
 use tapweave_benches::plan::{Case, Plan};
 use tapweave_benches::report::Report;
 use tapweave_benches::rounds::Rounds;
-use tapweave_benches::{connections, frames, gateway, generator, idle, namespaces, ping_pong, tcp};
+use tapweave_benches::{
+    connections, frames, gateway, generator, idle, namespaces, overlay, ping_pong, tcp,
+};
 use tapweave_integration::Lab;
 
 /// Measures tapweave between namespaces, beside the kernel's bridge and other switches.
@@ -36,6 +38,9 @@ struct Args {
     /// Measure only this gateway (may be repeated); ratios are to the first
     #[arg(long, value_name = "NAME")]
     gateway: Vec<gateway::Kind>,
+    /// Measure only this overlay (may be repeated); ratios are to the first
+    #[arg(long, value_name = "NAME")]
+    overlay: Vec<overlay::Kind>,
     /// Measure this build of tapweave as well, as `other`
     #[arg(long, value_name = "PATH")]
     tapweave: Option<PathBuf>,
@@ -118,6 +123,14 @@ impl Args {
         self.tapweave.is_some() || self.options.is_some()
     }
 
+    fn overlays(&self) -> Vec<overlay::Kind> {
+        if self.overlay.is_empty() {
+            overlay::Kind::value_variants().to_vec()
+        } else {
+            self.overlay.clone()
+        }
+    }
+
     fn other(&self) -> Build {
         Build {
             program: self.tapweave.clone(),
@@ -165,6 +178,8 @@ fn measure(args: &Args) -> Result<Report> {
         nat_tcp: Vec::new(),
         nat_frames: Vec::new(),
         nat_connections: Vec::new(),
+        overlay_tcp: Vec::new(),
+        overlay_frames: Vec::new(),
         ping_pong: Vec::new(),
         idle: Vec::new(),
     };
@@ -179,6 +194,7 @@ fn measure(args: &Args) -> Result<Report> {
     }
     Lab::run(|lab| measure_switches(args, &plan, lab, &mut report))?;
     Lab::run(|lab| measure_gateways(args, &plan, lab, &mut report))?;
+    Lab::run(|lab| measure_overlays(args, &plan, lab, &mut report))?;
     Ok(report)
 }
 
@@ -221,6 +237,9 @@ fn measure_switches(args: &Args, plan: &Plan, lab: &Lab, report: &mut Report) ->
             | Case::Nat4
             | Case::NatCps
             | Case::NatUdp
+            | Case::Vxlan1
+            | Case::Vxlan4
+            | Case::VxlanUdp
             | Case::Idle
             | Case::Ports => {}
         }
@@ -266,9 +285,35 @@ fn measure_gateways(args: &Args, plan: &Plan, lab: &Lab, report: &mut Report) ->
             | Case::Frames64
             | Case::Imix
             | Case::RoundTrip
+            | Case::Vxlan1
+            | Case::Vxlan4
+            | Case::VxlanUdp
             | Case::Idle
             | Case::Ports => {}
         }
+    }
+    report.noisy_run_count += rounds.noisy_run_count();
+    Ok(())
+}
+
+fn measure_overlays(args: &Args, plan: &Plan, lab: &Lab, report: &mut Report) -> Result<()> {
+    if !plan.cases.iter().any(|case| case.is_about_overlays()) {
+        return Ok(());
+    }
+    let overlays = args.overlays();
+    let overlays: Vec<_> = overlays
+        .into_iter()
+        .map(|kind| kind.join(lab))
+        .collect::<Result<_>>()?;
+    let mut rounds = Rounds::new(plan, &overlays);
+    for (case, stream_count) in [(Case::Vxlan1, 1), (Case::Vxlan4, 4)] {
+        if plan.has(case) {
+            let results = tcp::measure(&mut rounds, lab, stream_count, Way::Up)?;
+            report.overlay_tcp.extend(results);
+        }
+    }
+    if plan.has(Case::VxlanUdp) {
+        report.overlay_frames = frames::measure(&mut rounds, lab, Mix::OneFlow)?;
     }
     report.noisy_run_count += rounds.noisy_run_count();
     Ok(())

@@ -19,6 +19,7 @@ pub mod iperf;
 pub mod machine;
 pub mod mix;
 pub mod namespaces;
+pub mod overlay;
 pub mod packet_socket;
 pub mod ping_pong;
 pub mod plan;

@@ -39,6 +39,16 @@ pub enum Case {
     NatCps,
     /// 64-byte UDP frames a second through a gateway, one flow
     NatUdp,
+    /// TCP throughput of one connection between two hosts, over VXLAN
+    #[value(name = "vxlan-1")]
+    #[serde(rename = "vxlan-1")]
+    Vxlan1,
+    /// The same with four connections at once
+    #[value(name = "vxlan-4")]
+    #[serde(rename = "vxlan-4")]
+    Vxlan4,
+    /// 64-byte UDP frames a second between two hosts, over VXLAN, one flow
+    VxlanUdp,
     /// Memory and processor time of an idle daemon with 10 ports
     Idle,
     /// The same with 1,000 ports, and what each connect takes
@@ -83,6 +93,11 @@ impl Case {
             self,
             Self::NatUp | Self::NatDown | Self::Nat4 | Self::NatCps | Self::NatUdp
         )
+    }
+
+    /// Tells whether it is about two hosts.
+    pub const fn is_about_overlays(self) -> bool {
+        matches!(self, Self::Vxlan1 | Self::Vxlan4 | Self::VxlanUdp)
     }
 }
 

@@ -38,6 +38,10 @@ pub struct Report {
     pub nat_frames: Vec<FramesResult>,
     /// Connections through gateways.
     pub nat_connections: Vec<ConnectionsResult>,
+    /// TCP between hosts, by number of streams and overlay.
+    pub overlay_tcp: Vec<TcpResult>,
+    /// Frames between hosts.
+    pub overlay_frames: Vec<FramesResult>,
     /// Round trips, by datapath.
     pub ping_pong: Vec<PingPongResult>,
     /// Idle daemons, by number of ports.
@@ -57,6 +61,12 @@ impl fmt::Display for Report {
         )?;
         self.frames(f, " behind the gateway", &self.nat_frames)?;
         self.connections(f)?;
+        self.tcp(
+            f,
+            "over VXLAN between two hosts with an underlay of",
+            &self.overlay_tcp,
+        )?;
+        self.frames(f, " of another host, over VXLAN,", &self.overlay_frames)?;
         self.idle(f)
     }
 }

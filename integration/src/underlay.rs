@@ -77,6 +77,8 @@ impl Segment {
 #[derive(Debug)]
 pub struct Underlay {
     place: Sandbox,
+    /// Of the names of its namespaces.
+    prefix: String,
 }
 
 impl Underlay {
@@ -86,10 +88,20 @@ impl Underlay {
     ///
     /// When the kernel refuses.
     pub fn new(lab: &Lab) -> Result<Self> {
-        let place = lab.sandbox("underlay")?;
+        Self::with_prefix(lab, "")
+    }
+
+    /// As [`Underlay::new`], where a lab has several: the names of its namespaces begin with `prefix`.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses.
+    pub fn with_prefix(lab: &Lab, prefix: &str) -> Result<Self> {
+        let place = lab.sandbox(&format!("{prefix}underlay"))?;
         place.ip("link add br0 type bridge mcast_snooping 0 stp_state 0")?;
         place.ip("link set br0 up")?;
-        Ok(Self { place })
+        let prefix = prefix.to_owned();
+        Ok(Self { place, prefix })
     }
 
     /// Makes the namespace of a host with its addresses.
@@ -98,7 +110,7 @@ impl Underlay {
     ///
     /// When the kernel refuses.
     pub fn host(&self, lab: &Lab, number: u8) -> Result<Sandbox> {
-        let host = station(lab, &format!("host{number}"))?;
+        let host = station(lab, &format!("{}host{number}", self.prefix))?;
         let path = host.path();
         self.place.ip(&format!(
             "link add host{number} type veth peer name eth0 netns {}",
@@ -163,7 +175,7 @@ impl KernelHost {
         }
         host.ip("link add br0 type bridge mcast_snooping 0 stp_state 0")?;
         let kernel = Self {
-            station: station(lab, &format!("station{number}"))?,
+            station: station(lab, &format!("{}station{number}", underlay.prefix))?,
             mac: frame::mac(number.into()),
             host,
             number,
@@ -219,30 +231,30 @@ impl TapweaveHost {
         number: u8,
         peers: &[u8],
     ) -> Result<Self> {
-        let vtep = segment.vtep(number).to_string();
-        Self::with_underlay(lab, underlay, segment, number, peers, &vtep)
+        let options = format!("--underlay {}", segment.vtep(number));
+        Self::with_options(lab, underlay, segment, number, peers, &options)
     }
 
-    /// As [`TapweaveHost::new`] with what `--underlay` names.
+    /// As [`TapweaveHost::new`] with options of the daemon, separated by spaces.
     ///
     /// # Errors
     ///
     /// As [`TapweaveHost::new`].
-    pub fn with_underlay(
+    pub fn with_options(
         lab: &Lab,
         underlay: &Underlay,
         segment: Segment,
         number: u8,
         peers: &[u8],
-        named: &str,
+        options: &str,
     ) -> Result<Self> {
         let host = underlay.host(lab, number)?;
         let Segment { vni, port, .. } = segment;
         let daemon = Daemon::under(
             host.command(&binary()?.display().to_string()),
-            &format!("--underlay {named} --vxlan-port {port}"),
-            &lab.file(format!("{number}.sock")),
-            &lab.file(format!("daemon{number}.log")),
+            &format!("{options} --vxlan-port {port}"),
+            &lab.file(format!("{}{number}.sock", underlay.prefix)),
+            &lab.file(format!("{}daemon{number}.log", underlay.prefix)),
         )?;
         daemon.cli().ok(&format!(
             "network create {NETWORK} -d overlay --vni {vni} --subnet 10.77.0.0/24 \
@@ -252,7 +264,7 @@ impl TapweaveHost {
             let peer = segment.vtep(*peer);
             daemon.cli().ok(&format!("peer add {NETWORK} {peer}"))?;
         }
-        let sandbox = station(lab, &format!("sandbox{number}"))?;
+        let sandbox = station(lab, &format!("{}sandbox{number}", underlay.prefix))?;
         let addresses = format!("--guard=false --ip 10.77.0.{number} --ip6 fd77::{number}");
         let endpoint = daemon.cli().connect(NETWORK, &sandbox, &addresses)?;
         Ok(Self {

@@ -88,15 +88,6 @@ mod named {
     }
 
     #[test]
-    fn a_kernel_host_and_tapweave_carry_all_traffic_over_ipv6() -> Result<()> {
-        Lab::run(|lab| {
-            with_kernel(lab, V6, |_, ours, kernel| {
-                everything_passes(lab, ours, kernel)
-            })
-        })
-    }
-
-    #[test]
     fn a_flood_reaches_every_host_once_and_comes_back_from_none() -> Result<()> {
         Lab::run(|lab| {
             let (segment, underlay) = (Segment::USUAL, Underlay::new(lab)?);
@@ -125,6 +116,62 @@ mod named {
                 expect_delivery(&stations, index, &unicast, 20, Receivers::Only(&[to]))?;
             }
             Ok(())
+        })
+    }
+
+    #[test]
+    fn two_daemons_carry_all_traffic_and_keep_their_segments_apart() -> Result<()> {
+        Lab::run(|lab| {
+            let (segment, underlay) = (Segment::USUAL, Underlay::new(lab)?);
+            let first = TapweaveHost::new(lab, &underlay, segment, 1, &[2])?;
+            let options = "--underlay 192.0.2.2 --workers 2";
+            let second = TapweaveHost::with_options(lab, &underlay, segment, 2, &[1], options)?;
+            let (a, b) = (&first.sandbox, &second.sandbox);
+            for (to_a, to_b) in first.addresses().into_iter().zip(second.addresses()) {
+                traffic::ping_soon(a, to_b)?;
+                traffic::tcp(lab, a, b, to_b, 8 << 20)?;
+                traffic::tcp(lab, b, a, to_a, 8 << 20)?;
+                traffic::udp(lab, a, b, to_b, 1200, Datagrams::Segmented)?;
+                traffic::udp(lab, b, a, to_a, 60_000, Datagrams::Single)?;
+            }
+            let others = [&first, &second].map(|host| {
+                let cli = host.daemon.cli();
+                cli.ok("network create other -d overlay --vni 43 --subnet 10.78.0.0/24")?;
+                let sandbox = lab.sandbox(&format!("other-{}", host.sandbox.name()))?;
+                let last = if host.mac == first.mac { 2 } else { 3 };
+                let endpoint = cli.connect("other", &sandbox, &format!("--ip 10.78.0.{last}"))?;
+                Ok::<_, anyhow::Error>((sandbox, endpoint))
+            });
+            let [third, fourth] = others;
+            let ((third, _), (_fourth, far)) = (third?, fourth?);
+            // The hosts are peers in the first network only.
+            traffic::no_ping(&third, far.ipv4()?)?;
+            first.daemon.cli().ok("peer add other 192.0.2.2")?;
+            traffic::no_ping(&third, far.ipv4()?)?;
+            second.wait_refused_some("peer_not_bound")?;
+            second.daemon.cli().ok("peer add other 192.0.2.1")?;
+            traffic::ping_soon(&third, far.ipv4()?)?;
+            let taken = first
+                .daemon
+                .cli()
+                .refused("network create third -d overlay --vni 43 --subnet 10.79.0.0/24")?;
+            ensure!(taken.contains("belongs to another network"), "{taken}");
+            Ok(())
+        })
+    }
+}
+
+/// What does not depend on the rights of the daemon.
+#[cfg(test)]
+mod once {
+    use super::*;
+
+    #[test]
+    fn a_kernel_host_and_tapweave_carry_all_traffic_over_ipv6() -> Result<()> {
+        Lab::run(|lab| {
+            with_kernel(lab, V6, |_, ours, kernel| {
+                everything_passes(lab, ours, kernel)
+            })
         })
     }
 
@@ -208,46 +255,6 @@ for _ in range(2000):
     }
 
     #[test]
-    fn two_daemons_carry_all_traffic_and_keep_their_segments_apart() -> Result<()> {
-        Lab::run(|lab| {
-            let (segment, underlay) = (Segment::USUAL, Underlay::new(lab)?);
-            let first = TapweaveHost::new(lab, &underlay, segment, 1, &[2])?;
-            let second = TapweaveHost::new(lab, &underlay, segment, 2, &[1])?;
-            let (a, b) = (&first.sandbox, &second.sandbox);
-            for (to_a, to_b) in first.addresses().into_iter().zip(second.addresses()) {
-                traffic::ping_soon(a, to_b)?;
-                traffic::tcp(lab, a, b, to_b, 8 << 20)?;
-                traffic::tcp(lab, b, a, to_a, 8 << 20)?;
-                traffic::udp(lab, a, b, to_b, 1200, Datagrams::Segmented)?;
-                traffic::udp(lab, b, a, to_a, 60_000, Datagrams::Single)?;
-            }
-            let others = [&first, &second].map(|host| {
-                let cli = host.daemon.cli();
-                cli.ok("network create other -d overlay --vni 43 --subnet 10.78.0.0/24")?;
-                let sandbox = lab.sandbox(&format!("other-{}", host.sandbox.name()))?;
-                let last = if host.mac == first.mac { 2 } else { 3 };
-                let endpoint = cli.connect("other", &sandbox, &format!("--ip 10.78.0.{last}"))?;
-                Ok::<_, anyhow::Error>((sandbox, endpoint))
-            });
-            let [third, fourth] = others;
-            let ((third, _), (_fourth, far)) = (third?, fourth?);
-            // The hosts are peers in the first network only.
-            traffic::no_ping(&third, far.ipv4()?)?;
-            first.daemon.cli().ok("peer add other 192.0.2.2")?;
-            traffic::no_ping(&third, far.ipv4()?)?;
-            second.wait_refused_some("peer_not_bound")?;
-            second.daemon.cli().ok("peer add other 192.0.2.1")?;
-            traffic::ping_soon(&third, far.ipv4()?)?;
-            let taken = first
-                .daemon
-                .cli()
-                .refused("network create third -d overlay --vni 43 --subnet 10.79.0.0/24")?;
-            ensure!(taken.contains("belongs to another network"), "{taken}");
-            Ok(())
-        })
-    }
-
-    #[test]
     fn a_narrower_path_is_told_to_senders() -> Result<()> {
         Lab::run(|lab| {
             with_kernel(lab, Segment::USUAL, |_, ours, kernel| {
@@ -282,7 +289,8 @@ for _ in range(2000):
         Lab::run(|lab| {
             let (segment, underlay) = (Segment::USUAL, Underlay::new(lab)?);
             let kernel = KernelHost::new(lab, &underlay, segment, 2, &[1])?;
-            let ours = TapweaveHost::with_underlay(lab, &underlay, segment, 1, &[2], "eth0")?;
+            let ours =
+                TapweaveHost::with_options(lab, &underlay, segment, 1, &[2], "--underlay eth0")?;
             let to = kernel.addresses()[0];
             traffic::ping_soon(&ours.sandbox, to)?;
             underlay.set_link(2, "down")?;
@@ -306,12 +314,6 @@ for _ in range(2000):
             )
         })
     }
-}
-
-/// What does not depend on the rights of the daemon.
-#[cfg(test)]
-mod once {
-    use super::*;
 
     #[test]
     fn traffic_passes_whatever_the_underlay_offers() -> Result<()> {
