@@ -1,6 +1,6 @@
 //! `tapweave demo`: the main job end to end, in namespaces of its own.
 //!
-//! One host, two networks, two sandboxes each. What it says it has seen, it has seen: every step checks
+//! One host, two networks, two sandboxes each, and a world outside. What it says it has seen, it has seen: every step checks
 //! what came out, and the demo fails if one did not work. Needs nothing but the kernel.
 //!
 //! However the demo ends, its daemon and its sandboxes see their stdin end, and end too; so there is
@@ -8,10 +8,12 @@
 
 mod agent;
 mod daemon;
+mod gateway;
 mod lab;
 mod page;
 mod story;
 mod traffic;
+mod world;
 
 use std::io;
 
@@ -31,6 +33,7 @@ pub(crate) struct DemoArgs {
 }
 
 pub(crate) fn run(args: &DemoArgs, output: &mut Output<'_>) -> anyhow::Result<()> {
+    world::enter()?;
     let mut lab = Lab::start()?;
     let mut report = story::tell(&mut lab)?;
     if args.keep {

@@ -8,8 +8,8 @@ mod everywhere {
     use tapweave_integration::process::{Background, expect_success};
     use tapweave_integration::{Family, Lab, listing, wait};
 
-    /// The demo itself, its daemon, and an agent in each of its four sandboxes.
-    const MEMBER_COUNT: usize = 6;
+    /// The demo itself, its daemon, an agent in each of its four sandboxes, and one outside.
+    const MEMBER_COUNT: usize = 7;
 
     #[test]
     fn every_step_of_the_demo_works_and_nothing_is_left() -> Result<()> {
@@ -33,6 +33,14 @@ mod everywhere {
                     ("TCP transfer", "dave → carol"),
                     ("learning", ""),
                     ("isolation", "alice → carol"),
+                    ("masquerade", "alice → world"),
+                    ("UDP, 1400 bytes", "dave → world"),
+                    ("TCP transfer", "alice → world"),
+                    ("published port", "world → bob"),
+                    ("hairpin", "alice → bob"),
+                    ("hairpin", "carol → bob"),
+                    ("no way around", "alice → carol"),
+                    ("TCP, 1 stream", "alice → world"),
                     ("TCP, 1 stream", "alice → bob"),
                     ("TCP, 4 streams", "alice → bob"),
                     ("sandbox ends", "dave"),
@@ -41,6 +49,7 @@ mod everywhere {
             );
             assert_eq!(listing::rows(&report["networks"])?.len(), 2);
             assert_eq!(listing::rows(&report["ports"])?.len(), 4);
+            assert!(!listing::rows(&report["nat"])?.is_empty());
             assert_eq!(family.members()?, []);
             assert!(family.files()?.is_empty(), "{:?}", family.files()?);
             Ok(())

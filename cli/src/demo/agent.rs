@@ -3,11 +3,11 @@
 //! The demo starts this program again with a hidden argument; the new process enters namespaces of
 //! its own while it still has one thread, says so, and then works off requests, one JSON line each on
 //! stdin, one JSON line back on stdout. It ends when its stdin does, so that nothing survives the
-//! demo, however that ends.
+//! demo, however that ends. The one that plays the world stays where it is started.
 
 use std::env;
 use std::io::{self, BufRead, BufReader, Write};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
 use std::thread;
 
@@ -19,6 +19,17 @@ use super::traffic;
 
 /// The argument that makes this program an agent.
 const ARGUMENT: &str = "__tapweave-demo-agent";
+/// What follows it for an agent that stays in the namespace that it is started in.
+const STAY: &str = "stay";
+
+/// Where an agent lives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Home {
+    /// In a network namespace of its own.
+    Own,
+    /// In that of the demo.
+    Shared,
+}
 
 /// What the demo asks of an agent.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -28,6 +39,10 @@ pub(super) enum Request {
     Ping { to: Ipv4Addr, count: u16 },
     /// Looks for a neighbour on the interface itself, past every route.
     Reach { to: Ipv4Addr },
+    /// Sends an ICMP echo request to each at once, by the usual routes.
+    PingEach { to: Vec<Ipv4Addr> },
+    /// Connects, and asks who is there and who is seen there.
+    Introduce { to: SocketAddrV4 },
     /// Sends datagrams to be echoed, one after the other.
     UdpEcho {
         to: Ipv4Addr,
@@ -57,6 +72,10 @@ pub(super) struct Reply {
     pub(super) seconds: f64,
     /// Whether what arrived is what was sent.
     pub(super) intact: bool,
+    /// Who answered, as it sees itself.
+    pub(super) server: Option<SocketAddr>,
+    /// Who asked, as the server sees it.
+    pub(super) client: Option<SocketAddr>,
 }
 
 /// An agent, as the demo sees it. Dropping it ends it.
@@ -68,10 +87,11 @@ pub(super) struct Agent {
 }
 
 impl Agent {
-    /// Starts a process in new namespaces and waits until it is in them.
-    pub(super) fn start() -> Result<Self> {
+    /// Starts a process and waits until it is at home.
+    pub(super) fn start(home: Home) -> Result<Self> {
         let mut child = Command::new("/proc/self/exe")
             .arg(ARGUMENT)
+            .args((home == Home::Shared).then_some(STAY))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -128,12 +148,17 @@ impl Drop for Agent {
 /// the process has one thread.
 pub(crate) fn run_agent_if_requested() -> Option<ExitCode> {
     let argument = env::args_os().nth(1)?;
-    (argument == ARGUMENT).then(run)
+    let stays = env::args_os().nth(2).is_some_and(|word| word == STAY);
+    let home = if stays { Home::Shared } else { Home::Own };
+    (argument == ARGUMENT).then(|| run(home))
 }
 
-/// Enters new namespaces, serves, and answers requests until stdin ends, even in the middle of one.
-fn run() -> ExitCode {
-    let entered = enter_fresh_namespace().map_err(|error| error.to_string());
+/// Goes home, serves, and answers requests until stdin ends, even in the middle of one.
+fn run(home: Home) -> ExitCode {
+    let entered = match home {
+        Home::Own => enter_fresh_namespace().map_err(|error| error.to_string()),
+        Home::Shared => Ok(()),
+    };
     let failed = entered.is_err();
     if say(&entered).is_err() || failed {
         return ExitCode::FAILURE;

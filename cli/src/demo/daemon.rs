@@ -16,7 +16,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Signal, getpid, kill_process};
 use tapweave_control::SocketPath;
-use tapweave_daemon::{BackendChoice, Options, UplinkChoice, UplinkOptions};
+use tapweave_daemon::{BackendChoice, Options, TunChoice, UplinkChoice, UplinkOptions};
+
+use super::world;
 
 /// The argument that makes this program the demo's daemon.
 const ARGUMENT: &str = "__tapweave-demo-daemon";
@@ -116,7 +118,10 @@ fn run() -> Result<()> {
         backend: BackendChoice::Auto,
         busy_poll: Duration::ZERO,
         uplink: UplinkOptions {
-            choice: UplinkChoice::None,
+            choice: UplinkChoice::Tun(TunChoice {
+                v4: Some(world::PREFIX),
+                v6: None,
+            }),
             ..UplinkOptions::default()
         },
     };

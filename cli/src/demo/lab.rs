@@ -1,4 +1,4 @@
-//! What the demo runs on: a private daemon, two networks, four sandboxes.
+//! What the demo runs on: a private daemon, two networks, four sandboxes, and the world outside.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tapweave_control::datapath::NamespaceRef;
 use tapweave_daemon::Clock;
 use tokio::runtime::{self, Runtime};
 
-use super::agent::{Agent, Reply, Request};
+use super::agent::{Agent, Home, Reply, Request};
 use super::daemon::Daemon;
 
 /// Network and name of each sandbox.
@@ -21,11 +21,15 @@ const SANDBOXES: [(&str, &str); 4] = [
     ("red", "dave"),
 ];
 
+/// The sandbox that can be reached from outside, and how.
+const PUBLISHED: (&str, &str) = ("bob", "8080:7001");
+
 /// Everything that runs. Dropping it ends it.
 #[derive(Debug)]
 pub(super) struct Lab {
     pub(super) networks: Vec<NetworkInspect>,
     pub(super) sandboxes: Vec<Sandbox>,
+    world: Option<Agent>,
     runtime: Runtime,
     client: Client,
     daemon: Daemon,
@@ -50,6 +54,7 @@ impl Lab {
         let mut lab = Self {
             networks: Vec::new(),
             sandboxes: Vec::new(),
+            world: Some(Agent::start(Home::Shared)?),
             runtime,
             client,
             daemon,
@@ -92,16 +97,26 @@ impl Lab {
             .with_context(|| format!("no sandbox {name}"))
     }
 
+    /// Has somebody outside do something.
+    pub(super) fn ask_world(&mut self, request: &Request) -> Result<Reply> {
+        let world = self.world.as_mut().context("the world has ended")?;
+        world.ask(request).context("the world failed")
+    }
+
     /// Stops the daemon and every sandbox, and makes sure that nothing is left.
     pub(super) fn stop(mut self) -> Result<()> {
         self.sandboxes.clear();
+        self.world = None;
         self.daemon.stop()
     }
 
     fn add_sandbox(&mut self, network: &str, name: &str) -> Result<()> {
-        let agent = Agent::start()?;
+        let agent = Agent::start(Home::Own)?;
         let mut request = Connect::new(name);
         request.namespace = Some(NamespaceRef::Pid(agent.pid()));
+        if name == PUBLISHED.0 {
+            request.publish.push(PUBLISHED.1.parse()?);
+        }
         let clock = Clock::new();
         let started = clock.now();
         let endpoint = self.call(self.client.connect(network, &request))?;

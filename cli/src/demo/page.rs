@@ -29,6 +29,19 @@ pub(super) fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         let port = entry.port.as_deref().unwrap_or("-");
         writeln!(out, "  {}  {:<5} {port}", entry.mac, entry.network)?;
     }
+    writeln!(out, "\nWhat its gateways translate (nat ls)\n")?;
+    for flow in &report.nat {
+        writeln!(
+            out,
+            "  {:<4} {:<11} {:<10} {:<40} {:<38} {}",
+            flow.protocol,
+            flow.kind,
+            flow.port.as_deref().unwrap_or("-"),
+            flow.original.to_string(),
+            flow.reply.to_string(),
+            flow.state
+        )?;
+    }
     writeln!(out, "\nWhat passed its ports (port ls)\n")?;
     writeln!(
         out,
@@ -57,7 +70,13 @@ pub(super) fn print_keep(lab: &Lab, out: &mut dyn Write) -> io::Result<()> {
     let socket = lab.client().socket().display();
     writeln!(out, "The demo is running. In another terminal:\n")?;
     writeln!(out, "  export TAPWEAVE_SOCKET={socket}")?;
-    for command in ["network inspect blue", "port ls", "fdb show", "stats"] {
+    for command in [
+        "network inspect blue",
+        "port ls",
+        "fdb show",
+        "nat ls",
+        "stats",
+    ] {
         writeln!(out, "  tapweave {command}")?;
     }
     for sandbox in &lab.sandboxes {

@@ -4,15 +4,16 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
-use tapweave_control::api::{Endpoint, FdbEntryView, FdbKind, Port};
+use tapweave_control::api::{Endpoint, FdbEntryView, FdbKind, NatFlowView, Port};
 use tapweave_daemon::Clock;
 
 use super::agent::{Reply, Request};
+use super::gateway;
 use super::lab::Lab;
 
-const MEBI: u64 = 1024 * 1024;
+pub(super) const MEBI: u64 = 1024 * 1024;
 /// How long each throughput is measured.
-const FLOOD_MILLIS: u64 = 2_000;
+pub(super) const FLOOD_MILLIS: u64 = 2_000;
 /// How long a sandbox that ended may stay known.
 const END_LIMIT_MILLIS: u64 = 1_000;
 
@@ -23,6 +24,7 @@ pub(super) struct Report {
     pub(super) steps: Vec<Step>,
     pub(super) fdb: Vec<FdbEntryView>,
     pub(super) ports: Vec<Port>,
+    pub(super) nat: Vec<NatFlowView>,
 }
 
 /// A network, as the page draws it.
@@ -51,7 +53,7 @@ impl Report {
         self.steps.iter().all(|step| step.ok)
     }
 
-    fn add(&mut self, what: &'static str, way: &str, found: String, ok: bool) {
+    pub(super) fn add(&mut self, what: &'static str, way: &str, found: String, ok: bool) {
         self.steps.push(Step {
             what,
             way: way.to_owned(),
@@ -68,6 +70,7 @@ pub(super) fn tell(lab: &mut Lab) -> Result<Report> {
         steps: Vec::new(),
         fdb: Vec::new(),
         ports: Vec::new(),
+        nat: Vec::new(),
     };
     connected(lab, &mut report);
     for (from, to) in [("alice", "bob"), ("carol", "dave")] {
@@ -79,6 +82,7 @@ pub(super) fn tell(lab: &mut Lab) -> Result<Report> {
     }
     learning(lab, &mut report)?;
     isolation(lab, &mut report)?;
+    gateway::tell(lab, &mut report)?;
     for streams in [1, 4] {
         throughput(lab, &mut report, streams)?;
     }
@@ -289,7 +293,8 @@ fn throughput(lab: &mut Lab, report: &mut Report, streams: u8) -> Result<()> {
     Ok(())
 }
 
-fn address(lab: &mut Lab, name: &str) -> Result<Ipv4Addr> {
+/// Returns the IPv4 address of a sandbox.
+pub(super) fn address(lab: &mut Lab, name: &str) -> Result<Ipv4Addr> {
     let addresses = &lab.sandbox(name)?.endpoint.addresses;
     let v4 = addresses.iter().find_map(|net| match net.addr() {
         IpAddr::V4(v4) => Some(v4),
@@ -298,11 +303,11 @@ fn address(lab: &mut Lab, name: &str) -> Result<Ipv4Addr> {
     v4.with_context(|| format!("{name} has no IPv4 address"))
 }
 
-fn arrow(from: &str, to: &str) -> String {
+pub(super) fn arrow(from: &str, to: &str) -> String {
     format!("{from} → {to}")
 }
 
-fn round_trip(reply: &Reply) -> String {
+pub(super) fn round_trip(reply: &Reply) -> String {
     reply
         .rtt_us
         .map_or_else(String::new, |us| format!(", median round trip {us:.0} µs"))
@@ -312,6 +317,6 @@ fn round_trip(reply: &Reply) -> String {
     clippy::cast_precision_loss,
     reason = "for people, with one digit after the point"
 )]
-fn gigabits_per_second(reply: &Reply) -> f64 {
+pub(super) fn gigabits_per_second(reply: &Reply) -> f64 {
     reply.received as f64 * 8.0 / reply.seconds / 1e9
 }

@@ -15,7 +15,7 @@ use tapweave_net::{Timestamp, checksum};
 
 use super::agent::{Reply, Request};
 
-const TCP_PORT: u16 = 7001;
+pub(super) const TCP_PORT: u16 = 7001;
 const UDP_PORT: u16 = 7002;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 const TRANSFER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -24,6 +24,7 @@ const CHUNK_LEN: usize = 256 * 1024;
 /// First byte of a TCP connection: what the receiver does with the rest.
 const HASH: u8 = b'h';
 const COUNT: u8 = b'c';
+const INTRODUCE: u8 = b'i';
 /// What the receiver answers: bytes received (8), then their SHA-256, or zeroes.
 const ANSWER_LEN: usize = 8 + 32;
 /// What an IPv4 header without options has; a raw socket receives it too.
@@ -60,6 +61,8 @@ pub(super) fn work(request: &Request) -> Result<Reply> {
                 ..Reply::default()
             }),
         },
+        Request::PingEach { ref to } => ping_each(to),
+        Request::Introduce { to } => introduce(to),
         Request::UdpEcho { to, count, len } => udp_echo(to, count, len),
         Request::TcpHash { to, len } => tcp_hash(to, len),
         Request::TcpFlood {
@@ -92,6 +95,38 @@ fn ping(to: Ipv4Addr, count: u16, flags: SendFlags) -> Result<Reply> {
     }
     reply.rtt_us = median_us(round_trips);
     Ok(reply)
+}
+
+/// Counts who answers within the usual time.
+fn ping_each(to: &[Ipv4Addr]) -> Result<Reply> {
+    let pings = to.iter().map(|&to| {
+        thread::spawn(move || ping(to, 1, SendFlags::empty()).map(|reply| reply.received))
+    });
+    let pings: Vec<JoinHandle<Result<u64>>> = pings.collect();
+    let mut reply = Reply {
+        sent: to.len() as u64,
+        ..Reply::default()
+    };
+    for ping in pings {
+        reply.received += ping.join().map_err(|_panic| anyhow!("a ping failed"))??;
+    }
+    Ok(reply)
+}
+
+fn introduce(to: SocketAddrV4) -> Result<Reply> {
+    let mut stream = connect(to, INTRODUCE)?;
+    stream.shutdown(Shutdown::Write)?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (server, client) = answer
+        .split_once(' ')
+        .context("the server is another one")?;
+    Ok(Reply {
+        server: Some(server.parse()?),
+        client: Some(client.parse()?),
+        intact: true,
+        ..Reply::default()
+    })
 }
 
 /// Builds an ICMP echo request (RFC 792) with a payload that fills a usual ping.
@@ -154,7 +189,7 @@ fn udp_echo(to: Ipv4Addr, count: u16, len: usize) -> Result<Reply> {
 
 fn tcp_hash(to: Ipv4Addr, len: u64) -> Result<Reply> {
     let clock = Clock::new();
-    let mut stream = connect(to, HASH)?;
+    let mut stream = connect(SocketAddrV4::new(to, TCP_PORT), HASH)?;
     let mut hasher = Sha256::new();
     let mut chunk = vec![0; CHUNK_LEN];
     let mut byte = 1_u8;
@@ -177,14 +212,14 @@ fn tcp_hash(to: Ipv4Addr, len: u64) -> Result<Reply> {
         received,
         seconds: seconds_on(clock),
         intact,
-        rtt_us: None,
+        ..Reply::default()
     })
 }
 
 fn tcp_flood(to: Ipv4Addr, streams: u8, millis: u64) -> Result<Reply> {
     let clock = Clock::new();
     let flood = move || -> Result<(u64, u64)> {
-        let mut stream = connect(to, COUNT)?;
+        let mut stream = connect(SocketAddrV4::new(to, TCP_PORT), COUNT)?;
         let chunk = vec![0; CHUNK_LEN];
         let mut sent = 0;
         while clock.now().as_millis() < millis {
@@ -213,9 +248,8 @@ fn seconds_on(clock: Clock) -> f64 {
     clock.now().since(Timestamp::ZERO).as_secs_f64()
 }
 
-fn connect(to: Ipv4Addr, mode: u8) -> io::Result<TcpStream> {
-    let address = SocketAddrV4::new(to, TCP_PORT).into();
-    let mut stream = TcpStream::connect_timeout(&address, ANSWER_TIMEOUT)?;
+fn connect(to: SocketAddrV4, mode: u8) -> io::Result<TcpStream> {
+    let mut stream = TcpStream::connect_timeout(&to.into(), ANSWER_TIMEOUT)?;
     stream.set_read_timeout(Some(TRANSFER_TIMEOUT))?;
     stream.set_write_timeout(Some(TRANSFER_TIMEOUT))?;
     stream.write_all(&[mode])?;
@@ -236,6 +270,9 @@ fn end_of(mut stream: TcpStream) -> io::Result<(u64, [u8; 32])> {
 fn receive(mut stream: TcpStream) -> io::Result<()> {
     let mut mode = [0];
     stream.read_exact(&mut mode)?;
+    if mode == [INTRODUCE] {
+        return write!(stream, "{} {}", stream.local_addr()?, stream.peer_addr()?);
+    }
     let mut hasher = Sha256::new();
     let mut buf = vec![0; CHUNK_LEN];
     let mut count = 0_u64;
