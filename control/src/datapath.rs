@@ -69,8 +69,10 @@ pub struct NetworkSettings {
     pub storm: StormLimits,
     /// Whether its ports reach each other, or only the gateway.
     pub isolation: Isolation,
-    /// Its gateway; none for a network without addresses.
+    /// Its gateway; none for a network without addresses, or one whose gateway is not ours.
     pub gateway: Option<GatewaySettings>,
+    /// The interface of the host whose LAN it is part of, if it is ([`Datapath::add_parent`]).
+    pub parent: Option<String>,
 }
 
 /// Whether a port may exchange frames with other isolated ports.
@@ -213,7 +215,16 @@ pub trait Datapath: Send + Sync + fmt::Debug + 'static {
     /// Makes a bridge domain.
     fn add_network(&self, settings: &NetworkSettings) -> NetworkNo;
 
-    /// Removes a bridge domain that has no ports.
+    /// Joins a network to the LAN of an interface of the host, from now until it is removed; when the
+    /// interface goes and comes back, it is joined again.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` when there is no such interface, `Conflict` when it is the parent of another network,
+    /// `Denied` when the daemon may not use it.
+    fn add_parent(&self, network: NetworkNo, ifname: &str) -> Result<(), DatapathError>;
+
+    /// Removes a bridge domain that has no ports of sandboxes.
     ///
     /// # Errors
     ///

@@ -357,6 +357,7 @@ impl ControlError {
                 PublishError::Exhausted { .. } => ErrorKind::Exhausted,
                 PublishError::NoUplink { .. }
                 | PublishError::Internal { .. }
+                | PublishError::OnLan { .. }
                 | PublishError::NotOnUplink { .. }
                 | PublishError::NoCommonFamily { .. } => ErrorKind::Invalid,
             },

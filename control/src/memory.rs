@@ -214,6 +214,13 @@ impl Datapath for MemoryDatapath {
         number
     }
 
+    fn add_parent(&self, network: NetworkNo, _ifname: &str) -> Result<(), DatapathError> {
+        let mut state = self.state();
+        state.maybe_fail()?;
+        state.network(network)?;
+        Ok(())
+    }
+
     fn remove_network(&self, network: NetworkNo) -> Result<(), DatapathError> {
         let mut state = self.state();
         state.maybe_fail()?;

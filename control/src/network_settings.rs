@@ -3,6 +3,7 @@
 //! `tapweave.*` options are ours and must be known. Four of Docker's are understood; all others are
 //! kept and shown, because tools set them for drivers in general.
 
+mod lan;
 mod overlay;
 mod snooping;
 
@@ -30,6 +31,9 @@ pub const MTU_V6_MIN: u16 = 1280;
 pub const DEFAULT_AGEING: Duration = Duration::from_mins(5);
 /// Most FDB entries of a network when nothing else is asked for, as Open vSwitch has it.
 pub const DEFAULT_FDB_LIMIT: u32 = 8192;
+
+/// The driver of networks that are part of the LAN of an interface of the host.
+pub(crate) const DRIVER_NIC: &str = "nic";
 
 /// IEEE 802.1Q-2018 table 8-6 gives 10 s to 10^6 s; tests and labs want less.
 const AGEING_SECS: RangeInclusive<u64> = 1..=1_000_000;
@@ -62,16 +66,30 @@ const OPTION_MTU: &str = "com.docker.network.driver.mtu";
 #[non_exhaustive]
 pub enum OptionError {
     /// A driver of the plan.
-    #[error("driver {driver} is not built yet; this version has bridge and overlay")]
+    #[error("driver {driver} is not built yet; this version has bridge, overlay and nic")]
     DriverNotBuilt {
         /// Its name.
         driver: String,
     },
     /// No driver.
-    #[error("driver {driver:?} is not known; this version has bridge and overlay")]
+    #[error("driver {driver:?} is not known; this version has bridge, overlay and nic")]
     UnknownDriver {
         /// What was given.
         driver: String,
+    },
+    /// The driver `nic` without an interface.
+    #[error("driver nic needs --parent, the interface whose LAN the network is part of")]
+    NeedsParent,
+    /// An interface for a network that is not on its LAN.
+    #[error("--parent is for driver nic only")]
+    ParentWithoutNic,
+    /// Something that a network without a gateway of ours cannot do.
+    #[error(
+        "{flag} is not for driver nic: the network is part of the LAN, and its router is the gateway"
+    )]
+    NotOnLan {
+        /// The flag.
+        flag: &'static str,
     },
     /// A name in our own space that means nothing.
     #[error("option {name} is not known; there are {}", KNOWN_OPTIONS.join(", "))]
@@ -166,6 +184,7 @@ impl ValidSettings {
         validate_driver(&request.driver)?;
         let mut options = request.options.clone();
         let overlay = overlay::read(request, &mut options)?;
+        let parent = lan::read(request, &mut options)?;
         let unknown = options
             .keys()
             .find(|name| name.starts_with("tapweave.") && !KNOWN_OPTIONS.contains(&name.as_str()))
@@ -224,6 +243,7 @@ impl ValidSettings {
                     Some(true) | None => Isolation::Open,
                 },
                 gateway: None,
+                parent,
             },
             overlay,
             mtu_is_given: mtu.is_some(),
@@ -249,8 +269,8 @@ impl ValidSettings {
 
 fn validate_driver(driver: &str) -> Result<(), OptionError> {
     match driver {
-        "bridge" | "overlay" => Ok(()),
-        "routed" | "nic" => Err(OptionError::DriverNotBuilt {
+        "bridge" | "overlay" | DRIVER_NIC => Ok(()),
+        "routed" => Err(OptionError::DriverNotBuilt {
             driver: driver.to_owned(),
         }),
         _ => Err(OptionError::UnknownDriver {
@@ -361,6 +381,7 @@ mod tests {
             storm: StormLimits::NONE,
             isolation: Isolation::Open,
             gateway: None,
+            parent: None,
         };
         assert_eq!(valid.settings, expected);
         assert_eq!(valid.way_out, WayOut::Masquerade);
@@ -460,11 +481,11 @@ mod tests {
         };
         assert_eq!(
             error("routed"),
-            "driver routed is not built yet; this version has bridge and overlay"
+            "driver routed is not built yet; this version has bridge, overlay and nic"
         );
         assert_eq!(
             error("briidge"),
-            "driver \"briidge\" is not known; this version has bridge and overlay"
+            "driver \"briidge\" is not known; this version has bridge, overlay and nic"
         );
     }
 

@@ -10,11 +10,12 @@
 //! interface, which takes 5 to 30 ms during which a worker would carry no frame.
 
 mod outside;
+mod parents;
 mod translation;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tapweave_control::datapath::{
     AttachedPort, Datapath, DatapathError, DatapathErrorKind as Kind, InterfaceSettings,
@@ -27,6 +28,7 @@ use tapweave_net::{Frame, MacAddr, NetworkNo, Offload, PortNo, Vid};
 use tapweave_switch::{FdbEntry, MdbEntry, PortStats, Stations, Switch};
 
 use self::outside::Outside;
+use self::parents::Parents;
 use self::translation::Translation;
 use crate::clock::Clock;
 use crate::overlay::{Overlay, PEER_PORT};
@@ -45,7 +47,10 @@ pub(crate) struct SwitchDatapath {
     attacher: Attacher,
     ports: Mutex<BTreeMap<PortNo, Port>>,
     outside: Mutex<Outside>,
+    parents: Mutex<Parents>,
     translation: Translation,
+    /// For threads that outlive a call and not this.
+    this: Weak<Self>,
 }
 
 /// A port that the workers know.
@@ -67,24 +72,26 @@ impl SwitchDatapath {
         overlay: Overlay,
         sandboxes: Arc<Sandboxes>,
         attacher: Attacher,
-    ) -> Self {
-        let ports = Mutex::default();
+    ) -> Arc<Self> {
         let translation = Translation::new(Arc::clone(&switch), nat);
-        Self {
+        Arc::new_cyclic(|this| Self {
             switch,
             clock,
             workers,
             overlay,
             sandboxes,
             attacher,
-            ports,
+            ports: Mutex::default(),
             outside: Mutex::new(Outside::new()),
+            parents: Mutex::default(),
             translation,
-        }
+            this: Weak::clone(this),
+        })
     }
 
     /// Removes every port, so that the interfaces in the sandboxes are gone.
     pub(crate) fn shut_down(&self) {
+        self.drop_parents(None);
         let ports: Vec<PortNo> = self.ports().keys().copied().collect();
         for port in ports {
             self.remove_port(port);
@@ -157,6 +164,10 @@ impl SwitchDatapath {
 }
 
 impl Datapath for SwitchDatapath {
+    fn add_parent(&self, network: NetworkNo, ifname: &str) -> Result<(), DatapathError> {
+        self.keep_parent(network, ifname)
+    }
+
     fn add_network(&self, settings: &NetworkSettings) -> NetworkNo {
         let network = self.switch.add_network(network_config(settings));
         if let Some(gateway) = &settings.gateway {
@@ -166,6 +177,8 @@ impl Datapath for SwitchDatapath {
     }
 
     fn remove_network(&self, network: NetworkNo) -> Result<(), DatapathError> {
+        // Its port is one of the network too; the caller has seen to it that there are no others.
+        self.drop_parents(Some(network));
         self.switch
             .remove_network(network)
             .map_err(|error| DatapathError::new(Kind::Conflict, error))?;

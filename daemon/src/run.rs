@@ -172,7 +172,7 @@ async fn run_until_stopped(
     .context("cannot prepare for overlays")?;
     let sandboxes = Arc::new(Sandboxes::new().context("cannot watch namespaces")?);
     let nat = new_nat(options.worker_count)?;
-    let datapath = Arc::new(SwitchDatapath::new(
+    let datapath = SwitchDatapath::new(
         Arc::clone(&switch),
         Arc::clone(&nat),
         clock,
@@ -180,7 +180,7 @@ async fn run_until_stopped(
         overlay,
         Arc::clone(&sandboxes),
         Attacher::new(PathBuf::from("/proc/self/exe")),
-    ));
+    );
     let instance = socket.path().display().to_string();
     let uplink = Uplink::open(&options.uplink, &capabilities, &datapath, &instance, clock)?;
     let controller = Arc::new(Controller::new(

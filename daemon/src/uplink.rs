@@ -2,21 +2,24 @@
 //!
 //! # Theory of operation
 //!
-//! An uplink is a [`Line`]: something with queues that is a port of the switch. One thread, the keeper,
-//! owns it. The keeper sleeps until the host's interfaces or addresses change, until the line itself
+//! An uplink is a [`Line`](keeper::Line): something with queues that is a port of the switch. One thread,
+//! the keeper, owns it. The keeper sleeps until the host's interfaces or addresses change, until the line itself
 //! has something to do, or for some seconds; then it looks at everything anew. What it finds missing it
 //! opens again, so an interface that goes and comes back needs nobody's help; what changed it tells the
 //! packet path, the log, and whoever asks for the state.
 //!
 //! The packet path never waits for the keeper: frames that find no uplink are dropped and counted.
 //!
-//! An uplink of sockets, for hosts without privileges, would be one more [`Line`].
+//! An uplink of sockets, for hosts without privileges, would be one more line. The way of a network to the LAN of
+//! its parent interface is kept open by the same means.
 
 mod choice;
 mod keeper;
 mod lan;
 mod nic;
+mod parent;
 mod prefixes;
+mod shown;
 mod steps;
 mod tun;
 
@@ -28,8 +31,10 @@ use tapweave_device::{Capabilities, OwnNamespaces, TunDevice};
 use tracing::warn;
 
 pub use self::choice::{NicAddress, NicChoice, TunChoice, UplinkChoice, UplinkChoiceError};
-use self::keeper::Keeper;
+pub(crate) use self::keeper::Keeper;
 use self::nic::NicLine;
+pub(crate) use self::parent::ParentLine;
+use self::shown::Shown;
 use self::tun::TunLine;
 use crate::clock::Clock;
 use crate::datapath::SwitchDatapath;
@@ -78,8 +83,8 @@ impl Uplink {
         instance: &str,
         clock: Clock,
     ) -> Result<Self> {
-        let keep = |line: TunLine| Keeper::start(line, Arc::clone(datapath));
-        let keep_nic = |line: NicLine| Keeper::start(line, Arc::clone(datapath));
+        let keep = |line: TunLine| Keeper::start(Shown::new(line), Arc::downgrade(datapath));
+        let keep_nic = |line: NicLine| Keeper::start(Shown::new(line), Arc::downgrade(datapath));
         let none = |reason: &str| {
             datapath.set_uplink_state(UplinkState::none(reason));
             Self { _keeper: None }

@@ -18,9 +18,13 @@ const OPTION_HELP: &str = "A driver option, such as tapweave.ageing=300s, tapwea
 pub(crate) struct CreateArgs {
     /// Name of the network
     name: Name,
-    /// What carries the network: bridge, on this host; or overlay, over UDP to other hosts
+    /// What carries the network: bridge, on this host; overlay, over UDP to other hosts; or nic, the LAN of
+    /// an interface
     #[arg(short, long, value_name = "DRIVER", default_value = "bridge")]
     driver: String,
+    /// The interface of the host whose LAN the network is part of (with -d nic)
+    #[arg(long, value_name = "IFNAME")]
+    parent: Option<String>,
     /// A subnet (repeatable), or `none` for pure L2 [default: a free /24 of 10.192.0.0/12]
     #[arg(long, value_name = "CIDR", value_parser = subnet)]
     subnet: Vec<SubnetArg>,
@@ -89,6 +93,7 @@ fn request(args: CreateArgs) -> Result<CreateNetwork, UsageError> {
     let (subnets, l2_only) = subnets(&args)?;
     Ok(CreateNetwork {
         driver: args.driver,
+        parent: args.parent,
         subnets,
         l2_only,
         ipv6: args.ipv6,

@@ -16,10 +16,14 @@ use crate::{Id, Name};
 pub struct CreateNetwork {
     /// Its name.
     pub name: Name,
-    /// What carries it: `bridge`, which is the default, or `overlay`.
+    /// What carries it: `bridge`, which is the default, `overlay`, or `nic`, the LAN of an interface of the
+    /// host.
     #[serde(default = "bridge")]
     pub driver: String,
-    /// Its subnets; none for one from the default pools.
+    /// The interface of the host whose LAN it is part of; only for the driver `nic`, which needs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
+    /// Its subnets; none for one from the default pools, or with the driver `nic` for no addresses.
     #[serde(default)]
     pub subnets: Vec<SubnetRequest>,
     /// Whether it has no addresses at all and carries every `EtherType`.
@@ -68,6 +72,7 @@ impl CreateNetwork {
         Self {
             name,
             driver: bridge(),
+            parent: None,
             subnets: Vec::new(),
             l2_only: false,
             ipv6: false,

@@ -39,7 +39,8 @@ impl Controller {
         if subnets.iter().any(is_v6) {
             valid.validate_for_v6()?;
         }
-        let choice = if request.l2_only || !request.subnets.is_empty() {
+        let is_lan = valid.settings.parent.is_some();
+        let choice = if request.l2_only || is_lan || !request.subnets.is_empty() {
             Choice::NotNeeded
         } else {
             Choice::Avoiding(self.host.prefixes_in_use()?)
@@ -47,13 +48,20 @@ impl Controller {
         let (id, created) = (self.new_id()?, rfc_3339(self.host.unix_time()));
         let addresses = self.draft_network(&request.name, subnets, choice)?;
 
-        let gateway = gateway(&addresses, valid.way_out);
+        let gateway = if is_lan {
+            None
+        } else {
+            gateway(&addresses, valid.way_out)
+        };
         let macs = gateway.iter().map(|gateway| gateway.mac).collect();
         valid.settings.gateway = gateway;
         let number = self.datapath.add_network(&valid.settings);
-        if let Some(overlay) = &valid.overlay
-            && let Err(cause) = self.datapath.join_overlay(number, overlay)
-        {
+        let joined = match (&valid.overlay, &valid.settings.parent) {
+            (Some(overlay), _) => self.datapath.join_overlay(number, overlay),
+            (None, Some(parent)) => self.datapath.add_parent(number, parent),
+            (None, None) => Ok(()),
+        };
+        if let Err(cause) = joined {
             if let Err(cause) = self.datapath.remove_network(number) {
                 error!(%cause, ?number, "the packet path kept a network that was not made");
             }

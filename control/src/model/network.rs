@@ -13,6 +13,7 @@ use crate::api::{
 use crate::datapath::{Isolation, NetworkSettings, OverlaySettings, PublishedPorts, WayOut};
 use crate::model::publishing::{self, Holding, Publish, PublishError, Target};
 use crate::model::{EndpointPlan, EndpointRecord, Model, Place};
+use crate::network_settings::DRIVER_NIC;
 use crate::{ControlError, Id, Name};
 
 /// A network.
@@ -126,6 +127,11 @@ impl NetworkRecord {
         addresses: &[IpNet],
         held: &[Holding],
     ) -> Result<Vec<PublishedPorts>, PublishError> {
+        if self.settings.parent.is_some() {
+            return Err(PublishError::OnLan {
+                network: self.name.clone(),
+            });
+        }
         if self.internal {
             return Err(PublishError::Internal {
                 network: self.name.clone(),
@@ -174,9 +180,10 @@ impl NetworkRecord {
             id: self.id.clone(),
             created: self.created.clone(),
             scope: "local".to_owned(),
-            driver: match self.overlay {
-                Some(_) => "overlay".to_owned(),
-                None => "bridge".to_owned(),
+            driver: match (&self.overlay, &self.settings.parent) {
+                (Some(_), _) => "overlay".to_owned(),
+                (None, Some(_)) => DRIVER_NIC.to_owned(),
+                (None, None) => "bridge".to_owned(),
             },
             enable_ipv4: self.addresses.has(Family::V4),
             enable_ipv6: self.addresses.has(Family::V6),
@@ -197,7 +204,14 @@ impl NetworkRecord {
     }
 
     /// Returns the gateway of each family that an endpoint with `addresses` has, if it leads out.
+    ///
+    /// On a LAN that is the LAN's router.
     fn default_gateways(&self, addresses: &[IpNet]) -> Vec<IpAddr> {
+        if self.settings.parent.is_some() {
+            let routers = self.addresses.subnets().iter().map(Subnet::gateway);
+            let is_neighbor = |router: &IpAddr| addresses.iter().any(|own| own.contains(router));
+            return routers.filter(is_neighbor).collect();
+        }
         let leading_out = self.settings.gateway.iter();
         let leading_out = leading_out.filter(|gateway| gateway.way_out != WayOut::None);
         let gateways = leading_out.flat_map(|gateway| &gateway.addresses);

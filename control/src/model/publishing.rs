@@ -71,6 +71,14 @@ pub enum PublishError {
         /// Why there is none.
         reason: String,
     },
+    /// The network is on a LAN, where everybody reaches it.
+    #[error(
+        "network {network} is part of a LAN: its sandboxes are reached there without publishing"
+    )]
+    OnLan {
+        /// The network.
+        network: Name,
+    },
     /// The network has no way in or out.
     #[error("network {network} is internal: its ports cannot be published")]
     Internal {

@@ -24,6 +24,7 @@ use tracing::{info, warn};
 use super::choice::{NicAddress, NicChoice};
 use super::keeper::Line;
 use super::lan::{ALL_NODES, Lan, solicited_node_mac};
+use super::shown::UplinkLine;
 use crate::clock::Clock;
 use crate::datapath::SwitchDatapath;
 use crate::machine_id::Digest;
@@ -38,6 +39,7 @@ pub(super) struct NicLine {
     /// Whether the interface was there when it was looked at last.
     was_there: bool,
     open: Option<Open>,
+    problems: Vec<String>,
 }
 
 /// The place, as long as the interface is there.
@@ -81,6 +83,7 @@ impl NicLine {
             clock,
             was_there: true,
             open: None,
+            problems: Vec::new(),
         })
     }
 
@@ -143,17 +146,6 @@ impl NicLine {
             }
         }
         groups
-    }
-
-    fn state(&self, missing: Vec<String>) -> UplinkState {
-        let addresses = self.open.as_ref().map(|open| open.config.addresses.clone());
-        UplinkState {
-            kind: Kind::Nic,
-            ifname: Some(self.choice.ifname.clone()),
-            addresses: addresses.unwrap_or_default(),
-            reason: "--uplink nic".to_owned(),
-            missing,
-        }
     }
 
     /// Opens or closes, as the interface comes and goes; returns what is wrong with it.
@@ -234,17 +226,15 @@ impl Open {
 }
 
 impl Line for NicLine {
-    fn tend(&mut self, datapath: &SwitchDatapath) -> (UplinkState, Option<Duration>) {
+    fn tend(&mut self, datapath: &SwitchDatapath) -> Option<Duration> {
         if let Err(problem) = self.follow(datapath) {
-            return (self.state(vec![problem]), None);
+            self.problems = vec![problem];
+            return None;
         }
-        let mut due = None;
-        let mut problems = Vec::new();
-        if let Some(open) = &mut self.open {
-            due = Some(open.tend(self.clock, datapath));
-            problems = open.problems();
-        }
-        (self.state(problems), due)
+        let open = self.open.as_mut()?;
+        let due = open.tend(self.clock, datapath);
+        self.problems = open.problems();
+        Some(due)
     }
 
     fn readiness(&self) -> Option<BorrowedFd<'_>> {
@@ -254,6 +244,19 @@ impl Line for NicLine {
     fn close(&mut self, datapath: &SwitchDatapath) {
         if let Some(open) = self.open.take() {
             datapath.close_uplink(open.port);
+        }
+    }
+}
+
+impl UplinkLine for NicLine {
+    fn state(&self) -> UplinkState {
+        let addresses = self.open.as_ref().map(|open| open.config.addresses.clone());
+        UplinkState {
+            kind: Kind::Nic,
+            ifname: Some(self.choice.ifname.clone()),
+            addresses: addresses.unwrap_or_default(),
+            reason: "--uplink nic".to_owned(),
+            missing: self.problems.clone(),
         }
     }
 }

@@ -20,6 +20,7 @@ use tracing::warn;
 use super::choice::TunChoice;
 use super::keeper::Line;
 use super::prefixes::{Shares, free_v4, free_v6};
+use super::shown::UplinkLine;
 use super::steps::HostRouting;
 use crate::datapath::SwitchDatapath;
 use crate::machine_id::Digest;
@@ -36,6 +37,8 @@ pub(super) struct TunLine {
     /// Made and not yet a port.
     made: Option<Tun>,
     open: Option<Open>,
+    /// What is still to be done.
+    missing: Vec<String>,
 }
 
 /// A TUN that is a port.
@@ -69,6 +72,7 @@ impl TunLine {
             reason: reason.to_owned(),
             made: Some(made),
             open: None,
+            missing: Vec::new(),
         })
     }
 
@@ -101,20 +105,10 @@ impl TunLine {
             port,
         })
     }
-
-    fn state(&self, missing: Vec<String>) -> UplinkState {
-        UplinkState {
-            kind: Kind::Tun,
-            ifname: self.open.as_ref().map(|open| open.ifname.clone()),
-            addresses: self.own.clone(),
-            reason: self.reason.clone(),
-            missing,
-        }
-    }
 }
 
 impl Line for TunLine {
-    fn tend(&mut self, datapath: &SwitchDatapath) -> (UplinkState, Option<Duration>) {
+    fn tend(&mut self, datapath: &SwitchDatapath) -> Option<Duration> {
         if !self.is_open() {
             if let Some(open) = &self.open {
                 warn!(
@@ -126,16 +120,14 @@ impl Line for TunLine {
             match self.try_open(datapath) {
                 Ok(open) => self.open = Some(open),
                 Err(error) => {
-                    let state = self.state(vec![format!("{error:#}")]);
-                    return (state, Some(RETRY_INTERVAL));
+                    self.missing = vec![format!("{error:#}")];
+                    return Some(RETRY_INTERVAL);
                 }
             }
         }
         let prefixes: Vec<IpNet> = self.spec.addresses.iter().map(IpNet::trunc).collect();
-        (
-            self.state(HostRouting::read().missing_steps(&prefixes)),
-            None,
-        )
+        self.missing = HostRouting::read().missing_steps(&prefixes);
+        None
     }
 
     fn readiness(&self) -> Option<std::os::fd::BorrowedFd<'_>> {
@@ -145,6 +137,18 @@ impl Line for TunLine {
     fn close(&mut self, datapath: &SwitchDatapath) {
         if let Some(open) = self.open.take() {
             datapath.close_uplink(open.port);
+        }
+    }
+}
+
+impl UplinkLine for TunLine {
+    fn state(&self) -> UplinkState {
+        UplinkState {
+            kind: Kind::Tun,
+            ifname: self.open.as_ref().map(|open| open.ifname.clone()),
+            addresses: self.own.clone(),
+            reason: self.reason.clone(),
+            missing: self.missing.clone(),
         }
     }
 }

@@ -1,0 +1,115 @@
+//! Networks that are part of the LAN of an interface of the host.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::sync::{Arc, MutexGuard, PoisonError, Weak};
+
+use tapweave_control::datapath::{DatapathError, DatapathErrorKind as Kind};
+use tapweave_device::PortQueue;
+use tapweave_net::{NetworkNo, PortNo};
+use tapweave_switch::PortConfig;
+
+use super::{Port, SwitchDatapath};
+use crate::uplink::{Keeper, ParentLine};
+
+/// Who keeps the port of each interface that is a parent, by its name.
+#[derive(Debug, Default)]
+pub(super) struct Parents(BTreeMap<String, Parent>);
+
+#[derive(Debug)]
+struct Parent {
+    network: NetworkNo,
+    /// None while it is being opened.
+    keeper: Option<Keeper>,
+}
+
+impl SwitchDatapath {
+    pub(super) fn keep_parent(
+        &self,
+        network: NetworkNo,
+        ifname: &str,
+    ) -> Result<(), DatapathError> {
+        match self.parents().0.entry(ifname.to_owned()) {
+            Entry::Vacant(entry) => {
+                let keeper = None;
+                entry.insert(Parent { network, keeper });
+            }
+            Entry::Occupied(_) => {
+                return Err(DatapathError::new(
+                    Kind::Conflict,
+                    format!("interface {ifname} is the parent of another network"),
+                ));
+            }
+        }
+        let opened = ParentLine::new(network, ifname).and_then(|line| {
+            Keeper::start(line, Weak::clone(&self.this))
+                .map_err(|error| DatapathError::new(Kind::Internal, error))
+        });
+        let mut parents = self.parents();
+        match opened {
+            Ok(keeper) => {
+                if let Some(parent) = parents.0.get_mut(ifname) {
+                    parent.keeper = Some(keeper);
+                }
+                Ok(())
+            }
+            Err(error) => {
+                parents.0.remove(ifname);
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes a network off its LAN, or every network.
+    pub(super) fn drop_parents(&self, network: Option<NetworkNo>) {
+        let mut ended = Vec::new();
+        self.parents().0.retain(|_, parent| {
+            let stays = network.is_some_and(|network| parent.network != network);
+            if !stays {
+                ended.extend(parent.keeper.take());
+            }
+            stays
+        });
+        // Joins threads that may want what was locked above.
+        drop(ended);
+    }
+
+    /// Makes a packet socket a port of a network.
+    ///
+    /// # Errors
+    ///
+    /// When there is no port number or a worker cannot add the queue; then nothing is left of it.
+    pub(crate) fn open_parent(
+        &self,
+        network: NetworkNo,
+        queue: Arc<dyn PortQueue>,
+    ) -> Result<PortNo, DatapathError> {
+        let port = self
+            .switch
+            .add_port(network, PortConfig::OPEN)
+            .map_err(|error| DatapathError::new(Kind::Exhausted, error))?;
+        let queues = vec![queue];
+        match self.workers.add_port(port, &queues) {
+            Ok(readers) => {
+                let addresses = Vec::new();
+                let port_of_lan = Port {
+                    addresses,
+                    readers,
+                    queues,
+                };
+                self.ports().insert(port, port_of_lan);
+                Ok(port)
+            }
+            Err(error) => {
+                // It is known: it was added above. No worker knows it.
+                let _ignored = self.switch.remove_port(port);
+                self.switch.purge_port(port);
+                Err(DatapathError::new(Kind::Internal, error))
+            }
+        }
+    }
+
+    fn parents(&self) -> MutexGuard<'_, Parents> {
+        self.parents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
