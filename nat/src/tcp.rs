@@ -43,6 +43,9 @@
 //!   so none are checked; it counts as open once the other end has answered.
 
 mod side;
+#[cfg(test)]
+#[cfg(not(loom))]
+mod tests;
 
 use tapweave_net::TcpFlags;
 
