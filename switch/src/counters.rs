@@ -34,6 +34,10 @@ pub struct PortStats {
     /// Messages of IGMP and MLD that were not believed: malformed, or not from the link. They are
     /// forwarded all the same.
     pub mdb_invalid: u64,
+    /// ICMP errors that the gateway sent to the port.
+    pub icmp_errors: u64,
+    /// ICMP errors that the gateway did not send to the port, because there were too many.
+    pub icmp_suppressed: u64,
 }
 
 impl PortStats {
@@ -49,6 +53,8 @@ impl PortStats {
         fdb_full: 0,
         mdb_full: 0,
         mdb_invalid: 0,
+        icmp_errors: 0,
+        icmp_suppressed: 0,
     };
 
     /// Returns the dropped frames of `reason`.
@@ -78,6 +84,8 @@ pub(crate) struct Shard {
     pub(crate) fdb_full: Counter,
     pub(crate) mdb_full: Counter,
     pub(crate) mdb_invalid: Counter,
+    pub(crate) icmp_errors: Counter,
+    pub(crate) icmp_suppressed: Counter,
     drops: DropCounters,
 }
 
@@ -154,6 +162,8 @@ impl PortCounters {
             total.fdb_full += shard.fdb_full.value();
             total.mdb_full += shard.mdb_full.value();
             total.mdb_invalid += shard.mdb_invalid.value();
+            total.icmp_errors += shard.icmp_errors.value();
+            total.icmp_suppressed += shard.icmp_suppressed.value();
             for (sum, count) in total.drops.iter_mut().zip(&shard.drops.0) {
                 *sum += count.value();
             }

@@ -60,6 +60,10 @@ pub struct PortCounters {
     pub mdb_full: u64,
     /// Messages of IGMP and MLD that were not believed, and forwarded all the same.
     pub mdb_invalid: u64,
+    /// ICMP errors that the gateway sent to the port.
+    pub icmp_errors: u64,
+    /// ICMP errors that the gateway did not send, because there were too many.
+    pub icmp_suppressed: u64,
     /// Frames dropped, by reason; reasons that never occurred are left out.
     pub drops: BTreeMap<String, u64>,
 }
@@ -81,6 +85,8 @@ impl PortCounters {
         self.fdb_full = self.fdb_full.saturating_add(other.fdb_full);
         self.mdb_full = self.mdb_full.saturating_add(other.mdb_full);
         self.mdb_invalid = self.mdb_invalid.saturating_add(other.mdb_invalid);
+        self.icmp_errors = self.icmp_errors.saturating_add(other.icmp_errors);
+        self.icmp_suppressed = self.icmp_suppressed.saturating_add(other.icmp_suppressed);
         for (reason, count) in &other.drops {
             let sum = self.drops.entry(reason.clone()).or_default();
             *sum = sum.saturating_add(*count);
@@ -100,6 +106,8 @@ impl From<&PortStats> for PortCounters {
             fdb_full: stats.fdb_full,
             mdb_full: stats.mdb_full,
             mdb_invalid: stats.mdb_invalid,
+            icmp_errors: stats.icmp_errors,
+            icmp_suppressed: stats.icmp_suppressed,
             drops: DropReason::ALL
                 .into_iter()
                 .map(|reason| (reason.as_str().to_owned(), stats.dropped(reason)))

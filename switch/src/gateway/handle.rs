@@ -12,6 +12,7 @@ use super::way::{Use, Way};
 use super::{Uplink, inside, outside};
 use crate::decide::{NoTrace, Trace};
 use crate::explain::Stage;
+use crate::meter::Meter;
 use crate::pipeline::Pipeline;
 use crate::snapshot::{Port, Snapshot};
 use crate::{DropReason, EgressPort};
@@ -164,15 +165,33 @@ impl<T: Trace> Call<'_, T> {
                 &*uplink.errors,
             ),
         };
-        let is_due = match self.use_ {
-            Use::Packet => meter.take(1, self.now),
-            Use::Question => meter.would_take(1, self.now),
-        };
-        if !is_due {
+        self.send_error(ingress, meter, || tell(frame, parsed, kind, mac, src))?;
+        Some(EgressPort::unchanged(ingress.no()))
+    }
+
+    /// Makes an ICMP error to where a frame came in, if there have not been too many, and counts it. `None` when
+    /// there is none to be sent.
+    pub(super) fn send_error(
+        &self,
+        ingress: Ingress<'_>,
+        meter: &Meter,
+        make: impl FnOnce() -> Option<()>,
+    ) -> Option<()> {
+        let shard = ingress.counters().shard(self.worker);
+        let is_packet = self.use_ == Use::Packet;
+        if !meter.would_take(1, self.now) {
+            if is_packet {
+                shard.icmp_suppressed.add(1);
+            }
             return None;
         }
-        tell(frame, parsed, kind, mac, src)?;
-        Some(EgressPort::unchanged(ingress.no()))
+        make()?;
+        if is_packet {
+            // Another worker may have taken the last one meanwhile: that is one too many, and no more.
+            let _taken = meter.take(1, self.now);
+            shard.icmp_errors.add(1);
+        }
+        Some(())
     }
 
     /// Tells who listens what is done.

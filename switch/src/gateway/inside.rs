@@ -161,11 +161,11 @@ impl Inside<'_> {
         let way = if is_ours {
             None
         } else {
-            let way = outward(call, packet.dst)?;
-            packet.check_size(way.mtu)?;
             if packet.hops <= 1 {
                 return Err(Refusal::EXPIRED);
             }
+            let way = outward(call, packet.dst)?;
+            packet.check_size(way.mtu)?;
             Some(way)
         };
         let Some(translator) = translator else {

@@ -32,6 +32,7 @@ use foldhash::fast::FixedState;
 use tapweave_net::{MacAddr, Timestamp, Vid};
 
 use self::slot::{Entry, Slot, State};
+use crate::sync::{AtomicBool, Ordering};
 
 mod slot;
 
@@ -93,6 +94,8 @@ pub(crate) enum Claim {
 pub(crate) struct Neighbors {
     hasher: FixedState,
     slots: Box<[Slot]>,
+    /// Whether there may be an entry: most networks never have one, and need not be looked through.
+    is_used: AtomicBool,
 }
 
 impl Neighbors {
@@ -101,6 +104,7 @@ impl Neighbors {
         Self {
             hasher: FixedState::with_seed(seed),
             slots: (0..BUCKETS * WAYS).map(|_| Slot::default()).collect(),
+            is_used: AtomicBool::new(false),
         }
     }
 
@@ -145,6 +149,7 @@ impl Neighbors {
                     *entry = Entry::wanted(bits, now);
                 }
             });
+            self.is_used.store(true, Ordering::Release);
         }
     }
 
@@ -165,6 +170,7 @@ impl Neighbors {
         };
         if let Some(slot) = slot {
             slot.write(now, |entry| *entry = Entry::reachable(bits, place, now));
+            self.is_used.store(true, Ordering::Release);
         }
     }
 
@@ -172,8 +178,18 @@ impl Neighbors {
     /// `limit` of them. For the control side, several times a second.
     pub(crate) fn poll(&self, now: Timestamp, limit: usize) -> Vec<Question> {
         let mut questions = Vec::new();
+        // Whoever makes an entry after this says so again.
+        if !self.is_used.swap(false, Ordering::Acquire) {
+            return questions;
+        }
+        let mut is_used = false;
         for slot in &self.slots {
-            let Some(entry) = slot.read().filter(|entry| entry.state != State::Free) else {
+            let entry = slot.read();
+            if entry.is_some_and(|entry| entry.state == State::Free) {
+                continue;
+            }
+            is_used = true;
+            let Some(entry) = entry else {
                 continue;
             };
             let next = next_of(&entry, slot.used_at(), now);
@@ -197,6 +213,9 @@ impl Neighbors {
                     vid: next.vid,
                 });
             }
+        }
+        if is_used {
+            self.is_used.store(true, Ordering::Release);
         }
         questions
     }

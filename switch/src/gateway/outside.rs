@@ -169,11 +169,11 @@ impl FromOutside<'_> {
         let kind = refusal.tell?;
         let gateway = call.snapshot.networks.get(&network)?.gateway.as_deref()?;
         let src = gateway.address_like(Packet::read(frame, parsed).ok()?.src)?;
-        if !self.uplink.errors.take(1, call.now) {
-            return None;
-        }
         let mac = self.uplink.answering_mac(parsed);
-        tell(frame, parsed, kind, mac, src)?;
+        let ingress = Ingress::Uplink(self.uplink);
+        call.send_error(ingress, &self.uplink.errors, || {
+            tell(frame, parsed, kind, mac, src)
+        })?;
         let parsed = ParsedFrame::parse(frame.data()).ok()?;
         let pass = translator.pass(call.now, call.worker);
         // Nothing waits for an error.

@@ -95,13 +95,16 @@ fn poll_network(
             }
         }
     }
-    if let Some(frame) = advertisement(gateway, network.mtu) {
-        let audience = gateway.advertiser.poll(now);
-        let is_told = |member: &&Member| match &audience {
-            Audience::Everybody => true,
-            Audience::Ports(ports) => ports.contains(&member.port),
-        };
-        for member in network.members.iter().filter(is_told) {
+    let audience = gateway.advertiser.poll(now);
+    let is_told = |member: &&Member| match &audience {
+        Audience::Everybody => true,
+        Audience::Ports(ports) => ports.contains(&member.port),
+    };
+    let mut told = network.members.iter().filter(is_told).peekable();
+    if told.peek().is_some()
+        && let Some(frame) = advertisement(gateway, network.mtu)
+    {
+        for member in told {
             send(member, member.vlans.untagged(), &frame);
         }
     }

@@ -106,6 +106,7 @@ fn errors_are_limited_and_drops_are_counted_all_the_same() {
     assert_eq!(told.count(), 100);
     let stats = rig.switch.port_stats(a).unwrap();
     assert_eq!(stats.dropped(DropReason::GatewayHopLimit), 150);
+    assert_eq!((stats.icmp_errors, stats.icmp_suppressed), (100, 50));
     // The limit is that of the network, which is another one than that of the other.
     let packet = Way::out(3, "198.51.100.7", "10.0.0.3")
         .with_hops(1)

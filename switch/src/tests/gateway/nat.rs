@@ -11,7 +11,7 @@ use tapweave_net::{FlowKey, UdpView};
 use super::*;
 
 /// The same rig with NAT: both networks are masqueraded, and port 8080 leads to the second sandbox.
-fn rig() -> Rig {
+pub(super) fn rig() -> Rig {
     let rig = Rig::new(Outside::Masqueraded);
     let nat = Nat::new(NatConfig {
         flow_limit: 1 << 10,

@@ -425,3 +425,28 @@ fn the_explanation_names_each_step() {
             .all(|count| *count == 0)
     );
 }
+
+#[test]
+fn nothing_is_allocated_on_the_way() {
+    let mut rig = nat::rig();
+    let [a, ..] = rig.ports;
+    let uplink = rig.uplink;
+    let out = Way::out(2, "198.51.100.7", "10.0.0.2").udp(b"hi");
+    // Makes the mapping.
+    rig.forward(a, &out);
+    for (ingress, data) in [
+        (a, out),
+        (a, Way::out(2, "10.0.0.1", "10.0.0.2").ping(1, b"hi")),
+        (a, Way::out(2, "10.9.0.1", "10.0.0.2").udp(b"hi")),
+        (a, Way::out(2, "10.0.0.77", "10.0.0.2").udp(b"hi")),
+        (uplink, Way::back("192.0.2.2", "198.51.100.7").udp(b"hi")),
+    ] {
+        let mut buffer = [&[0xa5; HEADROOM], &data[..]].concat();
+        let mut frame = Frame::new(&mut buffer, HEADROOM, Offload::NONE);
+        let (pipeline, now) = (&rig.pipeline, rig.now);
+        let info = allocation_counter::measure(|| {
+            pipeline.handle_gateway(now, ingress, &mut frame, &mut |_, _| {});
+        });
+        assert_eq!(info.count_total, 0, "{data:02x?}");
+    }
+}
