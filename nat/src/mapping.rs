@@ -318,7 +318,10 @@ impl Nat {
                 Attempt::Taken => {}
             }
         }
-        pressure.store(now.as_nanos(), Ordering::Relaxed);
+        // A short search says little; the next long one is due when it is due.
+        if !is_pressed {
+            pressure.store(now.as_nanos(), Ordering::Relaxed);
+        }
         Err(NatDrop::PortsExhausted)
     }
 

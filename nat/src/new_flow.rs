@@ -32,27 +32,6 @@ pub(crate) struct FirstPacket<'a> {
     pub(crate) len: u64,
 }
 
-/// What becomes of the first packet of a flow.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Begun {
-    /// It belongs to a flow whose key in the other direction this is.
-    Flow(Tuple),
-    /// It is for the external address itself.
-    Local,
-}
-
-impl Begun {
-    /// Returns what becomes of a packet from `remote` to a sandbox's end, of which nothing is remembered.
-    const fn without_flow(internal: &Internal, remote: Endpoint) -> Self {
-        Self::Flow(Tuple {
-            realm: internal.realm,
-            protocol: internal.protocol,
-            src: internal.endpoint,
-            dst: remote,
-        })
-    }
-}
-
 /// The sandbox's end that an external endpoint leads to.
 #[derive(Clone, Copy, Debug)]
 struct Server {
@@ -62,13 +41,13 @@ struct Server {
 }
 
 impl Nat {
-    /// Makes the flow of a packet that a sandbox sent to the outside.
+    /// Makes the flow of a packet that a sandbox sent to the outside, and returns its other key.
     #[cold]
     pub(crate) fn begin_outward(
         &self,
         pass: &Pass<'_>,
         first: &FirstPacket<'_>,
-    ) -> Result<Begun, NatDrop> {
+    ) -> Result<Tuple, NatDrop> {
         let beginning = self.beginning(first)?;
         let original = first.tuple;
         let inserted = self.with_opener(pass, first, |external, label| {
@@ -81,18 +60,19 @@ impl Nat {
             let label = Label::of(FlowKind::Masqueraded).and(label);
             self.insert_flow(pass, first, &beginning, label, reply)
         });
-        Ok(Begun::Flow(inserted?.reply))
+        Ok(inserted?.reply)
     }
 
-    /// Makes the flow of a packet that a sandbox sent to an external address (RFC 4787 REQ-9).
+    /// Makes the flow of a packet that a sandbox sent to an external address (RFC 4787 REQ-9), and returns
+    /// its other key; `None` for a query, which is for the external address itself.
     #[cold]
     pub(crate) fn begin_hairpin(
         &self,
         pass: &Pass<'_>,
         first: &FirstPacket<'_>,
-    ) -> Result<Begun, NatDrop> {
+    ) -> Result<Option<Tuple>, NatDrop> {
         if first.is_query() {
-            return Ok(Begun::Local);
+            return Ok(None);
         }
         let beginning = self.beginning(first)?;
         let original = first.tuple;
@@ -120,17 +100,17 @@ impl Nat {
                 .with_server_mapping(server.has_share);
             self.insert_flow(pass, first, &beginning, label, reply)
         });
-        self.settle(&server, external, inserted)
+        self.settle(&server, external, inserted).map(Some)
     }
 
-    /// Makes the flow of a packet that came from outside, to a published port or to a mapping; `None`
-    /// when nothing is there that would take it.
+    /// Makes the flow of a packet that came from outside, to a published port or to a mapping, and returns
+    /// its other key; `None` when nothing is there that would take it.
     #[cold]
     pub(crate) fn begin_inward(
         &self,
         pass: &Pass<'_>,
         first: &FirstPacket<'_>,
-    ) -> Result<Option<Begun>, NatDrop> {
+    ) -> Result<Option<Tuple>, NatDrop> {
         if first.is_query() {
             return Ok(None);
         }
@@ -139,7 +119,12 @@ impl Nat {
         let published = published_at(pass, protocol, external);
         if published.is_none() && first.packet.l4 == L4::Udp {
             let internal = self.pass_stranger(pass.now, protocol, external, first.len);
-            return Ok(internal.map(|internal| Begun::without_flow(&internal, original.src)));
+            return Ok(internal.map(|internal| Tuple {
+                realm: internal.realm,
+                protocol,
+                src: internal.endpoint,
+                dst: original.src,
+            }));
         }
         let Some(server) = published.or_else(|| self.mapped_at(pass, protocol, external)) else {
             return Ok(None);
@@ -224,17 +209,17 @@ impl Nat {
         })
     }
 
-    /// Gives the server's share back unless a record holds it.
+    /// Gives the server's share back unless a record holds it, and returns the flow's other key.
     fn settle(
         &self,
         server: &Server,
         external: Endpoint,
         inserted: Result<Inserted, NatDrop>,
-    ) -> Result<Begun, NatDrop> {
+    ) -> Result<Tuple, NatDrop> {
         if server.has_share && !inserted.is_ok_and(|inserted| inserted.holds_shares) {
             self.give_back_mapping(&server.internal, external);
         }
-        Ok(Begun::Flow(inserted?.reply))
+        Ok(inserted?.reply)
     }
 
     /// Inserts the record of a flow, or follows that of another worker.

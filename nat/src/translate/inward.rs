@@ -6,7 +6,7 @@ use super::error::translate_error;
 use super::fragment::Way;
 use super::{ends_against, ip_len, is_for_external, tuple_of};
 use crate::nat::{Nat, Pass};
-use crate::new_flow::{Begun, FirstPacket};
+use crate::new_flow::FirstPacket;
 use crate::packet::{L4, Packet, QueryKind, rewrite};
 use crate::table::{Realm, Tuple};
 use crate::{In, NatDrop};
@@ -33,8 +33,7 @@ impl Nat {
                 } else {
                     let first = FirstPacket { tuple, packet, len };
                     match self.begin_inward(pass, &first)? {
-                        Some(Begun::Flow(other)) => other,
-                        Some(Begun::Local) => return Ok(In::Local),
+                        Some(other) => other,
                         None if packet.l4 == L4::Query(QueryKind::Request)
                             && is_for_external(pass, parsed) =>
                         {

@@ -6,7 +6,7 @@ use super::error::translate_error;
 use super::fragment::Way;
 use super::{addresses, ends_against, ip_len, is_for_external, tuple_of};
 use crate::nat::{Nat, Pass};
-use crate::new_flow::{Begun, FirstPacket};
+use crate::new_flow::FirstPacket;
 use crate::packet::{Packet, rewrite};
 use crate::table::{Realm, Tuple};
 use crate::{Masquerade, NatDrop, Out};
@@ -77,18 +77,14 @@ impl Nat {
         network: NetworkNo,
         first: &FirstPacket<'_>,
     ) -> Result<Result<Tuple, Out>, NatDrop> {
-        let begun = if pass.rules.is_external(first.tuple.dst.ip()) {
-            self.begin_hairpin(pass, first)?
-        } else {
-            match masquerade(pass, network)? {
-                Masquerade::Yes => self.begin_outward(pass, first)?,
-                Masquerade::No => return Ok(Err(Out::Untranslated)),
-            }
-        };
-        Ok(match begun {
-            Begun::Flow(other) => Ok(other),
-            Begun::Local => Err(Out::Local),
-        })
+        if pass.rules.is_external(first.tuple.dst.ip()) {
+            let begun = self.begin_hairpin(pass, first)?;
+            return Ok(begun.ok_or(Out::Local));
+        }
+        match masquerade(pass, network)? {
+            Masquerade::Yes => self.begin_outward(pass, first).map(Ok),
+            Masquerade::No => Ok(Err(Out::Untranslated)),
+        }
     }
 }
 
