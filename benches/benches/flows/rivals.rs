@@ -79,9 +79,9 @@ impl Flow {
         } else {
             Direction::Reply
         };
-        let [packets, bytes] = &self.counts[direction.index()];
-        packets.fetch_add(1, Ordering::Relaxed);
-        bytes.fetch_add(100, Ordering::Relaxed);
+        for (count, more) in self.counts[direction.index()].iter().zip([1, 100]) {
+            count.store(count.load(Ordering::Relaxed) + more, Ordering::Relaxed);
+        }
         self.keys[direction.opposite().index()]
     }
 }

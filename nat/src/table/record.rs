@@ -157,7 +157,8 @@ impl Record<'_> {
             })
     }
 
-    /// Adds to the counts of a direction.
+    /// Adds to the counts of a direction. A worker that counts the same direction at the same moment may
+    /// undo it.
     #[inline]
     pub fn count(&self, direction: Direction, packets: u64, bytes: u64) {
         self.slot.count(direction, packets, bytes);

