@@ -8,9 +8,10 @@ use ipnet::IpNet;
 use tapweave_control::datapath::{
     DatapathError, DatapathErrorKind as Kind, ReservedPort, Transport, UplinkState,
 };
-use tapweave_device::{ListeningPort, PortQueue, PortTable, holders};
+use tapweave_device::{ListeningPort, PortQueue, PortTable, holders, listening_ports};
 use tapweave_net::PortNo;
 use tapweave_switch::UplinkConfig;
+use tracing::warn;
 
 use super::{Port, SwitchDatapath};
 
@@ -115,8 +116,14 @@ impl SwitchDatapath {
         self.outside().uplink.clone()
     }
 
-    /// Returns what listens on an address of the uplink itself, and who.
+    /// Returns what listens on an address of the uplink itself at this moment, and who.
     pub(super) fn ports_in_use(&self) -> Vec<ReservedPort> {
+        match listening_ports() {
+            Ok(ports) => self.set_listening_ports(ports),
+            Err(error) => {
+                warn!(%error, "the ports of the host's programs are those of a while ago");
+            }
+        }
         let found = self.outside().in_use();
         if found.is_empty() {
             return Vec::new();
