@@ -195,7 +195,7 @@ impl Inside<'_> {
         };
         let out = nat
             .translate_out(&pass, self.network.no, frame, parsed, &mut release)
-            .map_err(DropReason::from)?;
+            .map_err(untranslated)?;
         self.settle(call, frame, parsed, out, way)
             // Its source is no longer the sender's.
             .map_err(|refusal| refusal.reason.into())
@@ -231,5 +231,27 @@ impl Inside<'_> {
             }
             (Out::Held, _) => Ok(Next::Done),
         }
+    }
+}
+
+/// Refuses a packet that was not translated. Its sender hears of it when no flow could be made for want of
+/// room (RFC 5508 REQ-8). Not when it opens flows too fast: a TCP that hears of that gives up, where its
+/// next SYN would get through.
+#[cold]
+fn untranslated(reason: NatDrop) -> Refusal {
+    match reason {
+        NatDrop::PortsExhausted | NatDrop::TableFull | NatDrop::FlowLimit => {
+            Refusal::told(reason.into(), IcmpErrorKind::Prohibited)
+        }
+        NatDrop::Malformed
+        | NatDrop::Protocol
+        | NatDrop::IcmpType
+        | NatDrop::IcmpUnmatched
+        | NatDrop::NoMapping
+        | NatDrop::NoExternalAddress
+        | NatDrop::FlowRate
+        | NatDrop::TcpNoFlow
+        | NatDrop::Fragment
+        | NatDrop::Contended => DropReason::from(reason).into(),
     }
 }

@@ -1,5 +1,12 @@
 //! What senders are told, and how often.
 
+use core::num::NonZeroU32;
+
+use tapweave_nat::fragments::FragmentLimits;
+use tapweave_nat::{
+    Limits, Masquerade, Nat, NatConfig, NatDrop, NatRules, NetworkRules, RulesConfig, Timeouts,
+};
+
 use super::*;
 
 #[test]
@@ -56,6 +63,58 @@ fn nobody_listens_at_the_gateway() {
         (reason, &message[54..56]),
         (DropReason::GatewayPort, &[1, 4][..])
     );
+}
+
+#[test]
+fn rfc5508_req_8_who_may_open_no_more_flows_is_told() {
+    let mut rig = Rig::new(Outside::Masqueraded);
+    let [a, ..] = rig.ports;
+    let nat = Nat::new(NatConfig {
+        seed: 7,
+        worker_count: 1,
+        flow_limit: 100,
+        timeouts: Timeouts::default(),
+        limits: Limits {
+            flows: NonZeroU32::new(1),
+            new_flows_per_second: None,
+        },
+        fragments: FragmentLimits::default(),
+    });
+    let rules = NatRules::new(&RulesConfig {
+        external: ["192.0.2.2", "2001:db8::2"].map(ip).to_vec(),
+        networks: vec![NetworkRules {
+            network: rig.network,
+            masquerade: Masquerade::Yes,
+        }],
+        ..RulesConfig::default()
+    });
+    rig.switch.set_nat(&Arc::new(nat), rules.unwrap());
+    rig.pipeline.refresh();
+    // The explanation ends at the translation, so it is not compared.
+    let send = |data: &[u8]| {
+        let mut buffer = [&[0xa5; HEADROOM], data].concat();
+        let mut frame = Frame::new(&mut buffer, HEADROOM, Offload::NONE);
+        let emit = &mut |_, _: &mut Frame<'_>| {};
+        let to = rig.pipeline.handle_gateway(rig.now, a, &mut frame, emit);
+        (to.unwrap().port, frame.data().to_vec())
+    };
+    for (to, from, at, told) in [
+        ("198.51.100.7", "10.0.0.2", 34, [3, 13]),
+        ("2001:db8:7::7", "fd00::2", 54, [1, 1]),
+    ] {
+        let first = Way::out(2, to, from).udp(b"one");
+        assert_eq!(send(&first).0, rig.uplink);
+        let mut second = first;
+        // Another source port.
+        second[at] ^= 0xff;
+        let (port, message) = send(&second);
+        assert_sound(&message);
+        assert_eq!(port, a);
+        assert_eq!(message[at..at + 2], told);
+        assert_eq!(message[at + 8..], second[14..]);
+    }
+    let stats = rig.switch.port_stats(a).unwrap();
+    assert_eq!(stats.dropped(NatDrop::FlowLimit.into()), 2);
 }
 
 #[test]
