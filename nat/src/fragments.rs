@@ -1,5 +1,4 @@
-//! Virtual reassembly: fragments follow the first one of their packet (RFC 4787 REQ-14, RFC 5382 §7.1,
-//! RFC 5508 §3.4).
+//! Virtual reassembly: fragments follow the first one of their packet (RFC 4787 §11, REQ-14).
 //!
 //! Only the first fragment of a packet has ports, so only it can be translated by itself. What became
 //! of it is remembered, and the later ones go the same way. Nothing is put together: a fragment leaves

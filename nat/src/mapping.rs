@@ -9,7 +9,7 @@
 //!
 //! - A mapping lives as long as flows have a [share](crate::share) in it, and not longer: their timers
 //!   are its timer (RFC 4787 §4.3, RFC 7857 §11). A flow that has expired holds its share until it is
-//!   swept. Packets of strangers, which are no flow, do not prolong a mapping (RFC 7857 §6).
+//!   swept. Packets of strangers, which are no flow, do not prolong a mapping (RFC 7857 §7).
 //! - *Address pooling* is paired (RFC 4787 REQ-2): which external address stands for a sandbox's address
 //!   follows from both by rendezvous hashing. It stays the same without being remembered, and when the
 //!   external addresses change, only sandboxes that had an address which is gone, or get one that is

@@ -16,7 +16,7 @@
 //!
 //! No checksum is ever computed over a payload. Each follows what changed under it by RFC 1624
 //! equation 3 ([`Delta`](tapweave_net::checksum::Delta)), so a checksum that was wrong stays wrong,
-//! and the receiver notices (RFC 5382 REQ-9, RFC 5508 REQ-3). These hold:
+//! and the receiver notices. These hold:
 //!
 //! - The IPv4 header checksum covers the addresses and the TTL.
 //! - TCP, UDP and ICMP for IPv6 cover the addresses (pseudo-header) and the ports or the identifier.

@@ -64,7 +64,7 @@ fn spec(is_v6: bool) -> Spec {
 }
 
 #[test]
-fn rfc_4787_req_14_fragments_in_order_follow_the_first() {
+fn rfc4787_req_14_fragments_in_order_follow_the_first() {
     for is_v6 in [false, true] {
         let fragments = fragments();
         let parts = cut(&spec(is_v6), &[0, 1480, 2960]);
@@ -78,7 +78,7 @@ fn rfc_4787_req_14_fragments_in_order_follow_the_first() {
 }
 
 #[test]
-fn rfc_4787_req_14a_fragments_out_of_order_wait_for_the_first() {
+fn rfc4787_req_14a_fragments_out_of_order_wait_for_the_first() {
     for is_v6 in [false, true] {
         let fragments = fragments();
         let parts = cut(&spec(is_v6), &[0, 8, 1480, 2960]);
@@ -164,7 +164,7 @@ fn a_duplicate_is_dropped_alone() {
 }
 
 #[test]
-fn rfc_5722_a_packet_with_overlapping_fragments_is_refused_as_a_whole() {
+fn rfc5722_a_packet_with_overlapping_fragments_is_refused_as_a_whole() {
     for is_v6 in [false, true] {
         let spec = spec(is_v6);
         let parts = cut(&spec, &[0, 1480, 2960]);
@@ -188,7 +188,7 @@ fn rfc_5722_a_packet_with_overlapping_fragments_is_refused_as_a_whole() {
 }
 
 #[test]
-fn rfc_3128_no_fragment_overwrites_a_tcp_header() {
+fn rfc3128_no_fragment_overwrites_a_tcp_header() {
     // The header is in the first fragment; another one says that it goes on at offset 8.
     let spec = Spec::new(Kind::Tcp, spec(false).ends, &[7; 100]);
     let first = &cut(&spec, &[0, 40])[0];

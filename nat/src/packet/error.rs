@@ -1,4 +1,4 @@
-//! Writes the ends of an ICMP error and of the packet that it quotes (RFC 5508 §4.2, §4.3).
+//! Writes the ends of an ICMP error and of the packet that it quotes (RFC 5508 §4.2).
 //!
 //! The quoted packet gets the ends that it has on the other side of the translation, so that the host
 //! that is told finds its own packet in it. The ICMP checksum covers the quotation, and so it follows

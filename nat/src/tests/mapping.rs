@@ -28,6 +28,19 @@ fn rfc5382_req_1_one_port_has_one_external_port_whoever_it_connects_to() {
     assert_ne!(world.external(&tcp(B, X, syn(1))), first);
 }
 
+/// RFC 7857 §5 and §6: mapping and filtering depend on the protocol.
+#[test]
+fn rfc7857_5_a_mapping_is_of_one_protocol() {
+    let world = World::new();
+    let external = world.external(&udp(A, X));
+    assert_eq!(
+        world.inward(&tcp(Y, external, syn(1))),
+        Err(NatDrop::NoMapping)
+    );
+    world.external(&tcp(A, X, syn(1)));
+    assert_eq!(world.mapping_count(), 2);
+}
+
 /// RFC 4787 REQ-2: "It is RECOMMENDED that a NAT have an 'IP address pooling' behavior of 'Paired'."
 #[test]
 fn rfc4787_req_2_a_sandbox_keeps_to_one_external_address() {

@@ -19,9 +19,9 @@ fn rfc4787_req_8_strangers_reach_a_port_that_has_a_mapping() {
     assert_eq!(world.inward(&udp(X, elsewhere)), Err(NatDrop::NoMapping));
 }
 
-/// RFC 4787 §4.3 and RFC 7857 §6: who was never spoken to neither keeps a mapping nor fills the table.
+/// RFC 4787 §4.3 and RFC 7857 §7: who was never spoken to neither keeps a mapping nor fills the table.
 #[test]
-fn rfc7857_6_strangers_do_not_prolong_a_mapping() {
+fn rfc7857_7_strangers_do_not_prolong_a_mapping() {
     let mut world = World::new();
     let external = world.external(&udp(A, X));
     let before = world.nat.len();

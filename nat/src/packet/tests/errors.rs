@@ -86,7 +86,7 @@ proptest! {
 }
 
 #[test]
-fn rfc_5508_req_4_a_port_unreachable_reaches_the_inside() {
+fn rfc5508_req_4_a_port_unreachable_reaches_the_inside() {
     let sent = Spec::new(
         Kind::Udp,
         ends("198.51.100.7:1024", "192.0.2.1:53"),
@@ -123,7 +123,7 @@ fn the_sequence_number_of_a_quoted_segment_is_read() {
 }
 
 #[test]
-fn rfc_5508_req_3_an_error_with_a_wrong_checksum_is_refused() {
+fn rfc5508_req_3_an_error_with_a_wrong_checksum_is_refused() {
     for pair in [
         ends("198.51.100.7:1024", "192.0.2.1:53"),
         ends("[2001:db8::7]:1024", "[2001:db8::1]:53"),
@@ -137,7 +137,7 @@ fn rfc_5508_req_3_an_error_with_a_wrong_checksum_is_refused() {
 }
 
 #[test]
-fn rfc_5508_req_3a_a_quoted_header_with_a_wrong_checksum_is_refused() {
+fn rfc5508_req_3a_a_quoted_header_with_a_wrong_checksum_is_refused() {
     let pair = ends("198.51.100.7:1024", "192.0.2.1:53");
     let mut quote = Spec::new(Kind::Udp, pair, b"query").packet();
     quote[10] ^= 1;
@@ -146,7 +146,7 @@ fn rfc_5508_req_3a_a_quoted_header_with_a_wrong_checksum_is_refused() {
 }
 
 #[test]
-fn rfc_5508_req_3b_quoted_options_and_extension_headers_are_stepped_over() {
+fn rfc5508_req_3b_quoted_options_and_extension_headers_are_stepped_over() {
     let mut sent = Spec::new(Kind::Tcp, ends("198.51.100.7:1024", "192.0.2.1:80"), b"GET");
     sent.extra = vec![0x94, 4, 0, 0];
     let to = ends("10.0.0.2:40000", "192.0.2.1:80");

@@ -76,7 +76,7 @@ fn a_segment_is_translated_byte_by_byte() {
 }
 
 #[test]
-fn rfc_5382_req_9_a_wrong_checksum_stays_wrong() {
+fn a_wrong_checksum_stays_wrong() {
     for kind in [Kind::Tcp, Kind::Udp, Kind::Query(QueryKind::Request)] {
         for (src, to) in [
             (
@@ -153,7 +153,7 @@ fn a_window_scale_counts_in_a_syn_only_and_is_at_most_14() {
 }
 
 #[test]
-fn rfc_5508_req_1_queries_are_told_apart_by_their_identifier() {
+fn rfc5508_req_1_queries_are_told_apart_by_their_identifier() {
     for (kind, reply) in [(8, 0), (13, 14)] {
         let request = ends("10.0.0.2:4660", "192.0.2.1:0");
         let mut bytes = Spec::new(Kind::Query(QueryKind::Request), request, &[0; 12]).frame();

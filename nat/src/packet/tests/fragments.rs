@@ -108,7 +108,7 @@ fn a_part_that_no_sender_makes_is_refused() {
 }
 
 #[test]
-fn rfc_1858_a_first_part_without_its_whole_l4_header_is_refused() {
+fn rfc1858_a_first_part_without_its_whole_l4_header_is_refused() {
     for (spec, _) in specs() {
         let l4 = spec.l4();
         let header_len = if spec.kind == Kind::Tcp { 20 } else { 8 };
