@@ -1,6 +1,6 @@
 //! The body of the fuzz target `coalescer`.
 //!
-//! A batch goes through a [`RunTable`], and what leaves is cut again: nothing may be lost, invented or
+//! A batch goes through a [`RunTable`], and another time through a [`TcpCoalescer`]; what leaves is cut again: nothing may be lost, invented or
 //! changed but a meaningless Identification, and what was corrupted stays corrupted.
 
 #![expect(
@@ -10,12 +10,16 @@
 
 use crate::checksum::complete;
 use crate::coalesce::{Offered, Run, RunTable};
+use crate::tcp_coalesce::TcpCoalescer;
 use crate::{
-    ChecksumOffload, FlowKey, Ipv4Mut, Ipv4View, Offload, ParsedFrame, PortNo, Splitter, VnetHdr,
+    ChecksumOffload, FlowKey, Frame, Ipv4Mut, Ipv4View, Offload, ParsedFrame, PortNo, Splitter,
+    VnetHdr,
 };
 
 #[cfg(test)]
 mod smoke;
+#[cfg(test)]
+mod tcp_smoke;
 
 const CAPACITY: usize = 8;
 const PORT_COUNT: u8 = 2;
@@ -30,9 +34,14 @@ type Sent = (PortNo, Vec<u8>, Offload);
 /// When something that must hold for every input does not.
 pub fn coalescer(input: &[u8]) {
     let batch = read_batch(input);
+    datagrams(&batch);
+    let _merged_count = segments(&batch);
+}
+
+fn datagrams(batch: &[Sent]) {
     let mut table = RunTable::new(CAPACITY, 0);
     let mut sent = Vec::new();
-    for (to, frame, offload) in &batch {
+    for (to, frame, offload) in batch {
         let offered = table.offer(*to, frame, *offload, &mut |to, run| {
             sent.push(leave(to, run));
         });
@@ -41,6 +50,33 @@ pub fn coalescer(input: &[u8]) {
         }
     }
     table.dismiss_all(&mut |to, run| sent.push(leave(to, run)));
+    compare(batch, &sent);
+}
+
+fn segments(batch: &[Sent]) -> usize {
+    let mut coalescer = TcpCoalescer::new(CAPACITY, 0);
+    let mut sent = Vec::new();
+    let kept = |to, frame: &mut Frame<'_>| (to, frame.data().to_vec(), frame.offload());
+    for (from, frame, offload) in batch {
+        let mut leave = |to, frame: &mut Frame<'_>| sent.push(kept(to, frame));
+        let offered = match ParsedFrame::parse(frame) {
+            Ok(parsed) => coalescer.offer(*from, frame, &parsed, *offload, &mut leave),
+            Err(_malformed) => {
+                coalescer.dismiss_all(&mut leave);
+                Offered::Passed
+            }
+        };
+        if offered == Offered::Passed {
+            sent.push((*from, frame.clone(), *offload));
+        }
+    }
+    coalescer.dismiss_all(&mut |to, frame| sent.push(kept(to, frame)));
+    compare(batch, &sent);
+    batch.len() - sent.len()
+}
+
+/// Requires that in the end the same frames stand on the wire, those of a flow in their order.
+fn compare(batch: &[Sent], sent: &[Sent]) {
     let before: Vec<_> = batch.iter().flat_map(cut).collect();
     let after: Vec<_> = sent.iter().flat_map(cut).collect();
     assert_eq!(before.len(), after.len());

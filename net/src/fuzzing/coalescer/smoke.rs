@@ -6,7 +6,7 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 
-use super::{coalescer, leave, read_batch};
+use super::{datagrams, leave, read_batch};
 use crate::checksum::Sum;
 use crate::coalesce::RunTable;
 use crate::{IpProtocol, VnetHdr};
@@ -103,7 +103,7 @@ impl Source {
 fn generated_and_broken_batches_hold_the_invariants() {
     let mut source = Source::new(1);
     for _ in 0..BATCHES {
-        coalescer(&source.input());
+        datagrams(&read_batch(&source.input()));
     }
 }
 
