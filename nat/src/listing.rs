@@ -68,11 +68,11 @@ pub struct FlowEntry {
     pub state: FlowState,
     /// After which time without packets it ends. Zero for a mapping, which lives as long as its flows.
     pub expires_in: Duration,
-    /// Packets in the original direction.
+    /// Packets in the original direction. A super-frame counts once.
     pub original_packets: u64,
     /// Bytes of those packets, from the IP header on.
     pub original_bytes: u64,
-    /// Packets in the reply direction.
+    /// Packets in the reply direction. A super-frame counts once.
     pub reply_packets: u64,
     /// Bytes of those packets, from the IP header on.
     pub reply_bytes: u64,

@@ -26,7 +26,8 @@ pub struct Pass<'a> {
 /// The flows and mappings of one switch, and the translation by them.
 ///
 /// All methods take `&self`: any number of workers translate at the same time, and the control side
-/// lists and flushes meanwhile. Nothing but the listing allocates, and nothing waits.
+/// lists and flushes meanwhile. Nothing waits, and nothing on the packet path allocates but the copy of a
+/// fragment that has to be held.
 pub struct Nat {
     pub(crate) config: NatConfig,
     pub(crate) table: PairTable,
