@@ -1,10 +1,13 @@
 //! `tapweave daemon`
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use tapweave_daemon::{BackendChoice, Options, UnderlayChoice, UplinkChoice, UplinkOptions};
+use tapweave_control::PortRange;
+use tapweave_daemon::{
+    BackendChoice, NatOptions, NatTimeout, Options, UnderlayChoice, UplinkChoice, UplinkOptions,
+};
 
 use crate::args::Global;
 use crate::output::Output;
@@ -46,6 +49,19 @@ pub(crate) struct DaemonArgs {
     #[arg(long, value_name = "BYTES", default_value_t = UplinkOptions::DEFAULT_MTU,
           value_parser = clap::value_parser!(u16).range(1280..))]
     pub(crate) uplink_mtu: u16,
+    /// Most flows and mappings that are translated at the same time, 16 to 16777216; each takes up to 200
+    /// bytes, and one sandbox may have a quarter as many flows
+    #[arg(long, value_name = "N", default_value_t = NatOptions::default().flow_limit.get(),
+          value_parser = clap::value_parser!(u32).range(16..=1 << 24))]
+    pub(crate) nat_flows: u32,
+    /// The ports outside that translated flows get
+    #[arg(long, value_name = "FIRST-LAST", default_value_t = NatOptions::default().ports)]
+    pub(crate) nat_ports: PortRange,
+    /// How many seconds a translated flow is kept without traffic (repeatable); NAME is one of
+    /// tcp-established [7440], tcp-transitory [240], tcp-syn [240], tcp-reset [240], udp [300],
+    /// udp-brief [120], icmp [60]
+    #[arg(long, value_name = "NAME=SECONDS")]
+    pub(crate) nat_timeout: Vec<NatTimeout>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -87,6 +103,11 @@ pub(crate) fn run(
         uplink: UplinkOptions {
             choice: args.uplink.clone(),
             mtu: args.uplink_mtu,
+        },
+        nat: NatOptions {
+            flow_limit: NonZeroU32::MIN.saturating_add(args.nat_flows - 1),
+            ports: args.nat_ports,
+            timeouts: args.nat_timeout.clone(),
         },
         underlay: args.underlay.clone(),
         vxlan_port: args.vxlan_port,

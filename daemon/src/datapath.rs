@@ -23,13 +23,12 @@ use tapweave_control::datapath::{
     PeerState, PublishedPorts, ReservedPort, SandboxNo, UnderlayState, UplinkState, WorkerStats,
 };
 use tapweave_device::{AttachError, Attacher, HEADROOM, NamespaceError, PortQueue};
-use tapweave_nat::Nat;
 use tapweave_net::{Frame, MacAddr, NetworkNo, Offload, PortNo, Vid};
 use tapweave_switch::{FdbEntry, MdbEntry, PortStats, Stations, Switch};
 
 use self::outside::Outside;
 use self::parents::Parents;
-use self::translation::Translation;
+pub(crate) use self::translation::Translation;
 use crate::clock::Clock;
 use crate::overlay::{Overlay, PEER_PORT};
 use crate::sandboxes::{AddError, Sandboxes};
@@ -66,14 +65,13 @@ struct Port {
 impl SwitchDatapath {
     pub(crate) fn new(
         switch: Arc<Switch>,
-        nat: Arc<Nat>,
+        translation: Translation,
         clock: Clock,
         workers: Arc<Workers>,
         overlay: Overlay,
         sandboxes: Arc<Sandboxes>,
         attacher: Attacher,
     ) -> Arc<Self> {
-        let translation = Translation::new(Arc::clone(&switch), nat);
         Arc::new_cyclic(|this| Self {
             switch,
             clock,

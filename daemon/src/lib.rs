@@ -19,6 +19,7 @@ mod event;
 mod forward;
 mod host;
 mod machine_id;
+mod nat_options;
 mod notify;
 mod overlay;
 mod refusals;
@@ -31,6 +32,7 @@ mod worker;
 mod workers;
 
 pub use clock::Clock;
+pub use nat_options::{NatOptions, NatTimeout, NatTimeoutError};
 pub use overlay::{UnderlayChoice, UnderlayChoiceError};
 pub use run::{BackendChoice, Options, run};
 pub use uplink::{

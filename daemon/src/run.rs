@@ -15,7 +15,7 @@ use tapweave_device::{
     Attacher, Backend, Capabilities, EpollBackend, FallbackBackend, UringBackend,
 };
 use tapweave_ipam::DefaultPools;
-use tapweave_nat::{Nat, NatConfig};
+use tapweave_nat::Nat;
 use tapweave_switch::{Switch, SwitchConfig};
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -26,9 +26,10 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{info, warn};
 
 use crate::clock::Clock;
-use crate::datapath::SwitchDatapath;
+use crate::datapath::{SwitchDatapath, Translation};
 use crate::event::Event;
 use crate::host::Machine;
+use crate::nat_options::NatOptions;
 use crate::notify::notify;
 use crate::overlay::{Overlay, UnderlayChoice};
 use crate::refusals;
@@ -83,6 +84,8 @@ pub struct Options {
     pub busy_poll: Duration,
     /// How networks reach the world.
     pub uplink: UplinkOptions,
+    /// How addresses are translated on the way there.
+    pub nat: NatOptions,
 }
 
 /// How workers wait, read and write.
@@ -171,10 +174,10 @@ async fn run_until_stopped(
     )
     .context("cannot prepare for overlays")?;
     let sandboxes = Arc::new(Sandboxes::new().context("cannot watch namespaces")?);
-    let nat = new_nat(options.worker_count)?;
+    let nat = new_nat(options)?;
     let datapath = SwitchDatapath::new(
         Arc::clone(&switch),
-        Arc::clone(&nat),
+        Translation::new(Arc::clone(&switch), Arc::clone(&nat), options.nat.ports),
         clock,
         workers,
         overlay,
@@ -271,8 +274,9 @@ fn new_switch(worker_count: usize) -> Result<Switch> {
     }))
 }
 
-fn new_nat(worker_count: usize) -> Result<Arc<Nat>> {
-    Ok(Arc::new(Nat::new(NatConfig::new(random()?, worker_count))))
+fn new_nat(options: &Options) -> Result<Arc<Nat>> {
+    let config = options.nat.config(random()?, options.worker_count);
+    Ok(Arc::new(Nat::new(config)))
 }
 
 fn random() -> Result<u64> {

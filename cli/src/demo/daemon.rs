@@ -16,7 +16,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Signal, getpid, kill_process};
 use tapweave_control::SocketPath;
-use tapweave_daemon::{BackendChoice, Options, TunChoice, UplinkChoice, UplinkOptions};
+use tapweave_daemon::{BackendChoice, NatOptions, Options, TunChoice, UplinkChoice, UplinkOptions};
 
 use super::world;
 
@@ -124,6 +124,7 @@ fn run() -> Result<()> {
             }),
             ..UplinkOptions::default()
         },
+        nat: NatOptions::default(),
     };
     tapweave_daemon::run(&options, || {
         // From here on the daemon handles the signal.

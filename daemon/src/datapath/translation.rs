@@ -7,8 +7,10 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tapweave_control::PortRange;
 use tapweave_control::datapath::{
     ConnectionLimits, FlowCounters, FlowTuple, NatFlow, NatStats, PublishedPorts, Transport, WayOut,
 };
@@ -22,15 +24,16 @@ use tracing::error;
 
 /// Translates for all gateways of the switch.
 #[derive(Debug)]
-pub(super) struct Translation {
+pub(crate) struct Translation {
     switch: Arc<Switch>,
     nat: Arc<Nat>,
     wishes: Mutex<Wishes>,
 }
 
 /// All that the rules are made of.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Wishes {
+    ports: RangeInclusive<u16>,
     networks: BTreeMap<NetworkNo, Masquerade>,
     published: Vec<PublishedPorts>,
     external: Vec<IpAddr>,
@@ -39,8 +42,16 @@ struct Wishes {
 }
 
 impl Translation {
-    pub(super) fn new(switch: Arc<Switch>, nat: Arc<Nat>) -> Self {
-        let wishes = Mutex::default();
+    /// Returns the translation of `switch` by `nat`, whose mappings get ports of this range.
+    pub(crate) fn new(switch: Arc<Switch>, nat: Arc<Nat>, ports: PortRange) -> Self {
+        let wishes = Mutex::new(Wishes {
+            ports: ports.ports(),
+            networks: BTreeMap::new(),
+            published: Vec::new(),
+            external: Vec::new(),
+            reserved: Vec::new(),
+            limited: BTreeMap::new(),
+        });
         Self {
             switch,
             nat,
@@ -202,6 +213,7 @@ impl Wishes {
         let limited = self.limited.iter();
         RulesConfig {
             external: self.external.clone(),
+            ports: self.ports.clone(),
             published: self.published.iter().map(published).collect(),
             reserved: reserved
                 .map(|&(transport, port)| Reserved {
@@ -222,7 +234,6 @@ impl Wishes {
                     limits,
                 })
                 .collect(),
-            ..RulesConfig::default()
         }
     }
 }
