@@ -24,6 +24,7 @@ use crate::masquerade;
 use crate::sandbox::Sandbox;
 use crate::segment::NETWORK;
 use crate::traffic;
+use crate::wait;
 use crate::world::{self, Plan, V4, V6, World};
 
 /// The network's options that give it the addresses of the drawing.
@@ -144,6 +145,11 @@ impl Site {
             &lab.file("daemon.sock"),
             &lab.file("daemon.log"),
         )?;
+        // An address on a LAN is asked for before it is taken (RFC 5227, RFC 4862).
+        wait::until_true("an address of each family outside", wait::SOON, || {
+            let stats = daemon.cli().json("stats")?;
+            Ok(rows(&stats["uplink"]["addresses"])?.len() >= 2)
+        })?;
         daemon
             .cli()
             .ok(&format!("network create {NETWORK} {network_options}"))?;

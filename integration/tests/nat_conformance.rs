@@ -49,4 +49,12 @@ mod once {
             conformance::run(&site)?.expect(COUNT, &[])
         })
     }
+
+    #[test]
+    fn tapweave_does_all_that_is_required_on_a_lan() -> Result<()> {
+        Lab::run(|lab| {
+            let site = Site::new(lab, Translator::TapweaveNic, &["", ""])?;
+            conformance::run(&site)?.expect(COUNT, &[])
+        })
+    }
 }
