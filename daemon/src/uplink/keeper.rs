@@ -25,6 +25,11 @@ pub(crate) trait Line: Send + 'static {
     /// Returns after how long there is something to do again, if that is known.
     fn tend(&mut self, datapath: &SwitchDatapath) -> Option<Duration>;
 
+    /// Tells whether what takes a moment at first is done, such as asking whether an address is free.
+    fn is_settled(&self) -> bool {
+        true
+    }
+
     /// Returns what becomes readable when there is something to do, beside the host's news.
     fn readiness(&self) -> Option<BorrowedFd<'_>>;
 
@@ -54,6 +59,10 @@ impl Keeper {
         let mut due = LOOK_INTERVAL;
         if let Some(datapath) = datapath.upgrade() {
             due = look(&mut line, &datapath);
+            while !line.is_settled() {
+                wait(&watch, &stop, line.readiness(), due);
+                due = look(&mut line, &datapath);
+            }
         }
         let thread = Builder::new().name("uplink".to_owned()).spawn(move || {
             let mut due = due;

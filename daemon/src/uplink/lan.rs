@@ -107,6 +107,12 @@ impl Lan {
         ours.map(Claim::place)
     }
 
+    /// Tells whether addresses that were given have been asked for: that takes a second. How long DHCP
+    /// takes is not for us to say.
+    pub(super) fn is_settled(&self) -> bool {
+        self.dhcp.is_some() || !self.claims.iter().any(Claim::is_probing)
+    }
+
     /// Returns a sentence for each thing that keeps us from an address.
     pub(super) fn problems(&self) -> Vec<String> {
         let conflicts = self.claims.iter().filter_map(Claim::problem);

@@ -237,6 +237,10 @@ impl Line for NicLine {
         Some(due)
     }
 
+    fn is_settled(&self) -> bool {
+        self.open.as_ref().is_none_or(|open| open.lan.is_settled())
+    }
+
     fn readiness(&self) -> Option<BorrowedFd<'_>> {
         self.open.as_ref().map(|open| open.lan.as_fd())
     }

@@ -45,6 +45,10 @@ impl<L: UplinkLine> Line for Shown<L> {
         due
     }
 
+    fn is_settled(&self) -> bool {
+        self.line.is_settled()
+    }
+
     fn readiness(&self) -> Option<BorrowedFd<'_>> {
         self.line.readiness()
     }

@@ -82,6 +82,11 @@ impl Claim {
         matches!(self.phase, Phase::Announcing { .. } | Phase::Held)
     }
 
+    /// Tells whether it is being asked who has the address.
+    pub(super) const fn is_probing(&self) -> bool {
+        matches!(self.phase, Phase::Probing { .. })
+    }
+
     /// Returns what keeps us from the address, if anything does.
     pub(super) fn problem(&self) -> Option<String> {
         let Phase::Taken(by) = self.phase else {
