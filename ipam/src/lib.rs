@@ -23,7 +23,7 @@ mod pool;
 mod subnet;
 mod ula;
 
-pub use mac::derived_mac;
+pub use mac::{derived_mac, overlay_gateway_mac};
 pub use network::{NetworkAddresses, OverlapError};
 pub use number::Family;
 pub use pool::{DefaultPools, Pool, PoolError, PoolsExhausted};

@@ -1,4 +1,4 @@
-//! The MAC address that an endpoint gets when none was asked for.
+//! The MAC addresses that endpoints and gateways get when none was asked for.
 
 use core::net::IpAddr;
 
@@ -16,13 +16,31 @@ pub fn derived_mac(address: IpAddr) -> MacAddr {
             let [a, b, c, d] = v4.octets();
             MacAddr::new([0x02, 0x00, a, b, c, d])
         }
-        IpAddr::V6(v6) => {
-            let mut octets = [0x06; 6];
-            let hash = fnv_1a(&v6.octets()).to_be_bytes();
-            octets[1..].copy_from_slice(&hash[3..]);
-            MacAddr::new(octets)
-        }
+        IpAddr::V6(v6) => hashed(0x06, &v6.octets()),
     }
+}
+
+/// Returns the MAC address of the gateway at `address` in the segment `vni` of an overlay. Every host has
+/// that gateway, and they all get the same address without talking about it; a sandbox that moves finds
+/// it again.
+///
+/// `0e:` and 40 bits of an FNV-1a hash of the VNI's three octets and those of the address: locally
+/// administered, and never one of [`derived_mac`].
+pub fn overlay_gateway_mac(vni: [u8; 3], address: IpAddr) -> MacAddr {
+    let mut bytes = vni.to_vec();
+    match address {
+        IpAddr::V4(v4) => bytes.extend(v4.octets()),
+        IpAddr::V6(v6) => bytes.extend(v6.octets()),
+    }
+    hashed(0x0e, &bytes)
+}
+
+/// Returns the address that begins with `first` and goes on with a hash of `bytes`.
+fn hashed(first: u8, bytes: &[u8]) -> MacAddr {
+    let mut octets = [first; 6];
+    let hash = fnv_1a(bytes).to_be_bytes();
+    octets[1..].copy_from_slice(&hash[3..]);
+    MacAddr::new(octets)
 }
 
 /// FNV-1a, 64 bits. Not against attackers: whoever chooses addresses can choose the MAC as well.
@@ -48,6 +66,18 @@ mod tests {
         assert!(mac.is_locally_administered() && mac.is_station());
         assert_eq!(mac, derived_mac("fd00::2".parse().unwrap()));
         assert_ne!(mac, derived_mac("fd00::3".parse().unwrap()));
+    }
+
+    #[test]
+    fn the_gateway_of_a_segment_has_the_same_address_everywhere_and_another_in_other_segments() {
+        let at = |vni, address: &str| overlay_gateway_mac([0, 0, vni], address.parse().unwrap());
+        // Other hosts may run another version: it must never change.
+        assert_eq!(at(42, "10.0.0.1").to_string(), "0e:19:7a:d6:fb:ec");
+        assert_eq!(at(42, "fd00::1").to_string(), "0e:1b:8a:ff:27:8b");
+        assert_ne!(at(42, "10.0.0.1"), at(43, "10.0.0.1"));
+        assert_ne!(at(42, "10.0.0.1"), at(42, "10.0.1.1"));
+        let mac = at(42, "10.0.0.1");
+        assert!(mac.is_locally_administered() && mac.is_station());
     }
 
     #[test]

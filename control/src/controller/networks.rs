@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
-use tapweave_ipam::{Family, NetworkAddresses, Subnet, SubnetSpec, derived_mac, ula_prefix};
+use tapweave_ipam::{
+    Family, NetworkAddresses, Subnet, SubnetSpec, derived_mac, overlay_gateway_mac, ula_prefix,
+};
 use tracing::{error, info, warn};
 
 use super::Controller;
 use crate::api::{CreateNetwork, NetworkInspect, SubnetRequest};
-use crate::datapath::{GatewaySettings, WayOut};
+use crate::datapath::{GatewaySettings, OverlaySettings, WayOut};
 use crate::host::rfc_3339;
 use crate::model::{Lifecycle, NetworkRecord};
 use crate::network_settings::ValidSettings;
@@ -51,7 +53,7 @@ impl Controller {
         let gateway = if is_lan {
             None
         } else {
-            gateway(&addresses, valid.way_out)
+            gateway(&addresses, valid.way_out, valid.overlay.as_ref())
         };
         let macs = gateway.iter().map(|gateway| gateway.mac).collect();
         valid.settings.gateway = gateway;
@@ -184,12 +186,20 @@ impl Controller {
 
 /// Returns the gateway of a network with `addresses`, `None` when there are none.
 ///
-/// Its MAC is derived from the first of its addresses, so that it is the same after a restart and the
-/// neighbour entries of the sandboxes stay true.
-fn gateway(addresses: &NetworkAddresses, way_out: WayOut) -> Option<GatewaySettings> {
+/// Its MAC is derived from the first of its addresses, in an overlay from the segment too, so that it is
+/// the same after a restart and on every host, and the neighbour entries of the sandboxes stay true.
+fn gateway(
+    addresses: &NetworkAddresses,
+    way_out: WayOut,
+    overlay: Option<&OverlaySettings>,
+) -> Option<GatewaySettings> {
     let subnets = addresses.subnets();
+    let first = subnets.first()?.gateway();
     Some(GatewaySettings {
-        mac: derived_mac(subnets.first()?.gateway()),
+        mac: match overlay {
+            Some(overlay) => overlay_gateway_mac(overlay.vni.octets(), first),
+            None => derived_mac(first),
+        },
         addresses: subnets.iter().map(gateway_address).collect(),
         way_out,
     })

@@ -314,3 +314,6 @@ fn tuple(ends: &Endpoints, id: Option<u16>) -> FlowTuple {
         id,
     }
 }
+
+#[cfg(test)]
+mod tests;
