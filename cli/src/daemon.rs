@@ -58,8 +58,8 @@ pub(crate) struct DaemonArgs {
     #[arg(long, value_name = "FIRST-LAST", default_value_t = NatOptions::default().ports)]
     pub(crate) nat_ports: PortRange,
     /// How many seconds a translated flow is kept without traffic (repeatable); NAME is one of
-    /// tcp-established [7440], tcp-transitory [240], tcp-syn [240], tcp-reset [240], udp [300],
-    /// udp-brief [120], icmp [60]
+    /// tcp-established (7440), tcp-transitory (240), tcp-syn (240), tcp-reset (240), udp (300),
+    /// udp-brief (120), icmp (60)
     #[arg(long, value_name = "NAME=SECONDS")]
     pub(crate) nat_timeout: Vec<NatTimeout>,
 }

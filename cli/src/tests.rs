@@ -309,7 +309,7 @@ fn ports_tables_and_figures_are_shown() {
         assert_eq!(port[key], value);
     }
     assert_eq!(port["counters"]["rx_frames"], 0);
-    assert!(rig.ok("port show net/web").contains("drops        0"));
+    assert!(rig.ok("port show net/web").contains("drops            0"));
     rig.ok("fdb add net 02:aa:00:00:00:01 --port net/web");
     assert_eq!(
         rig.ok("fdb show net"),
@@ -347,7 +347,7 @@ fn vlans_are_asked_for_shown_and_refused() {
     assert_eq!(vlans(2), (10.into(), "20-30".into()));
     let shown = rig.ok("port show net/trunk");
     assert!(
-        shown.contains("vlan         10\ntrunk        20-30\n"),
+        shown.contains("vlan             10\ntrunk            20-30\n"),
         "{shown}"
     );
     let containers = rig.json("network inspect net")[0]["Containers"].clone();

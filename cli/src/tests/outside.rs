@@ -20,7 +20,7 @@ fn ports_are_published_shown_and_freed() {
     assert!(rig.ok("port ls").contains(ports));
     let shown = rig.ok("port show net/web");
     assert!(
-        shown.contains(&format!("published    {ports}\n")),
+        shown.contains(&format!("published        {ports}\n")),
         "{shown}"
     );
     assert_eq!(

@@ -13,7 +13,6 @@ mod spec;
 
 use std::ffi::OsStr;
 use std::io;
-use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -63,12 +62,6 @@ pub enum AttachError {
     IfnameTaken {
         /// What was asked for.
         ifname: String,
-    },
-    /// There is another default route of the family.
-    #[error("the namespace already has a default route beside the one via {gateway}")]
-    DefaultRouteTaken {
-        /// The gateway that was asked for.
-        gateway: IpAddr,
     },
     /// The device node is not there.
     #[error(
@@ -254,7 +247,6 @@ fn failure(step: Step, errno: i32, spec: &InterfaceSpec) -> AttachError {
         (Step::Rename, Errno::EXIST, Some(ifname)) => AttachError::IfnameTaken {
             ifname: ifname.clone(),
         },
-        (Step::AddRoute(gateway), Errno::EXIST, _) => AttachError::DefaultRouteTaken { gateway },
         (
             Step::FindOwner
             | Step::EnterUserNamespace

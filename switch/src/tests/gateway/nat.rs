@@ -241,7 +241,10 @@ fn limits_are_counted_at_the_port_of_the_sandbox() {
         assert_eq!(rig.forward(a, &packet).0, rig.uplink);
     }
     let packet = Way::out(2, "198.51.100.7", "10.0.0.2").udp(&[]);
-    assert_eq!(rig.drop(a, &packet), DropReason::NatFlowLimit);
+    let (reason, message) = rig.refuse(a, &packet);
+    assert_eq!(reason, DropReason::NatFlowLimit);
+    // Destination unreachable, communication administratively prohibited.
+    assert_eq!(message[34..36], [3, 13]);
     // `explain` asks nobody and so promises nothing.
     let steps = rig.explain(a, &packet).to_string();
     assert!(steps.contains("has NAT translate it"), "{steps}");
