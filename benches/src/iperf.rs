@@ -61,6 +61,7 @@ pub fn run(joined: &Joined, stream_count: u32, way: Way, secs: u32) -> Result<Ru
     let report = expect_success(&mut command, "")?;
     let report: Value =
         serde_json::from_str(&report).with_context(|| format!("iperf3 said {report}"))?;
+    ensure!(report["error"].is_null(), "iperf3: {}", report["error"]);
     let end = &report["end"];
     let control = &end["sender_tcp_congestion"];
     ensure!(

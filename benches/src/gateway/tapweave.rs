@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use anyhow::{Context, Result};
+use anyhow::{Context as _, Result};
 use tapweave_integration::listing::{number, rows};
-use tapweave_integration::{Daemon, Lab, Sandbox, cli};
+use tapweave_integration::{Daemon, Lab, Sandbox, cli, wait};
 
 use super::Started;
 use crate::datapath::{Build, Carried, Switch};
@@ -53,13 +53,16 @@ pub(super) fn start(
     })
 }
 
-/// The address that the daemon has outside.
+/// The address that the daemon has outside: one on a LAN is asked for before it is taken (RFC 5227).
 fn outside(daemon: &Daemon) -> Result<IpAddr> {
-    let stats = daemon.cli().json("stats")?;
-    let address = rows(&stats["uplink"]["addresses"])?.first();
-    let address = address.and_then(|address| address.as_str()?.split('/').next());
-    let address = address.with_context(|| format!("no uplink in {stats}"))?;
-    Ok(address.parse()?)
+    wait::until("an address outside", wait::SOON, || {
+        let stats = daemon.cli().json("stats")?;
+        let address = rows(&stats["uplink"]["addresses"])?.first();
+        let Some(address) = address.and_then(|address| address.as_str()?.split('/').next()) else {
+            return Ok(None);
+        };
+        Ok(Some(address.parse()?))
+    })
 }
 
 impl Switch for Gateway {
