@@ -5,7 +5,8 @@
 //! every record that is looked at is the right one. The index does not say whether a record is in the
 //! table: that is in the record's life word.
 
-use core::iter;
+#[cfg(not(loom))]
+use zerocopy::FromZeros;
 
 use super::entry::Direction;
 use super::hash::Probe;
@@ -16,16 +17,21 @@ pub(super) const BUCKET_LEN: usize = if cfg!(loom) { 2 } else { 8 };
 /// Links of the first bucket from which on the second is considered: see the head of `table.rs`.
 const FIRST_BUCKET_LEN: usize = if cfg!(loom) { 1 } else { 5 };
 
-/// The buckets.
+/// The words of all buckets. An array of aligned buckets would say the same, but memory of such an
+/// alignment is zeroed by writing, and so takes 28 bytes for each record that may ever come.
 pub(super) struct Index {
-    buckets: Box<[Bucket]>,
+    words: Box<[AtomicU64]>,
+    /// The word at which the first bucket begins: the first of a cache line.
+    start: usize,
 }
 
-#[repr(align(64))]
-struct Bucket([AtomicU64; BUCKET_LEN]);
+/// One cache line of the index.
+struct Bucket<'a>(&'a [AtomicU64; BUCKET_LEN]);
+
+const CACHE_LINE: usize = 64;
 
 #[cfg(not(loom))]
-const _: () = assert!(size_of::<Bucket>() == 64);
+const _: () = assert!(size_of::<[AtomicU64; BUCKET_LEN]>() == CACHE_LINE);
 
 /// What a word of the index says.
 ///
@@ -69,11 +75,12 @@ impl Link {
 
 impl Index {
     pub(super) fn new(bucket_count: u32) -> Self {
-        let bucket = || Bucket(core::array::from_fn(|_| AtomicU64::new(0)));
+        // One bucket more than there are, since the first may begin anywhere in the first line.
+        let words = unused_words((bucket_count as usize + 1) * BUCKET_LEN);
+        let start = words.as_ptr().align_offset(CACHE_LINE);
         Self {
-            buckets: iter::repeat_with(bucket)
-                .take(bucket_count as usize)
-                .collect(),
+            start: if start < BUCKET_LEN { start } else { 0 },
+            words,
         }
     }
 
@@ -132,7 +139,7 @@ impl Index {
     #[inline]
     fn words(&self, probe: &Probe) -> impl Iterator<Item = &AtomicU64> {
         let [first, second] = probe.buckets;
-        self.bucket(first).0.iter().chain(&self.bucket(second).0)
+        self.bucket(first).0.iter().chain(self.bucket(second).0)
     }
 
     #[expect(
@@ -140,12 +147,25 @@ impl Index {
         reason = "a probe names buckets of this index"
     )]
     #[inline]
-    fn bucket(&self, index: u32) -> &Bucket {
-        &self.buckets[index as usize]
+    fn bucket(&self, index: u32) -> Bucket<'_> {
+        let (buckets, _rest) = self.words[self.start..].as_chunks();
+        Bucket(&buckets[index as usize])
     }
 }
 
-impl Bucket {
+/// Returns words that take memory only once they are written: see `unused_slots` in `table.rs`.
+#[cfg(not(loom))]
+fn unused_words(count: usize) -> Box<[AtomicU64]> {
+    let zeroed = <[AtomicU64]>::new_box_zeroed_with_elems(count);
+    zeroed.unwrap_or_else(|_no_memory| (0..count).map(|_| AtomicU64::new(0)).collect())
+}
+
+#[cfg(loom)]
+fn unused_words(count: usize) -> Box<[AtomicU64]> {
+    (0..count).map(|_| AtomicU64::new(0)).collect()
+}
+
+impl Bucket<'_> {
     /// Returns a bit for each link with a tag. All are compared before the first branch: which one it
     /// is is random, and a mispredicted branch costs more than eight comparisons.
     #[inline]
