@@ -86,8 +86,11 @@ impl Workers {
         let readers = self.choose_readers(queues.len());
         let mut pending = Vec::new();
         for (number, slot) in self.slots.iter().enumerate() {
-            // Its own queue to write to: the workers do not meet in one queue's lock.
-            if let Some(queue) = queues.get(number % queues.len().max(1)) {
+            // A queue that it reads itself, if there is one. The kernel lets the answers to a flow leave by
+            // the queue that the flow was written to: so both directions stay with one worker, and
+            // neither moves to another queue while frames wait in the first.
+            let own = readers.0.iter().position(|&reader| reader == number);
+            if let Some(queue) = queues.get(own.unwrap_or_else(|| number % queues.len().max(1))) {
                 pending.push(
                     slot.worker
                         .add_port(port, Arc::clone(queue), Reading::Elsewhere),
