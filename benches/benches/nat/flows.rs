@@ -208,11 +208,12 @@ impl Rig {
         Ok(total)
     }
 
-    /// Returns the allocations that translating one packet of each of 100 flows takes.
+    /// Returns the allocations that translating one packet of each of the first 100 flows takes.
     pub(crate) fn allocations(&self, way: Way) -> u64 {
         let mut bytes = self.template.clone();
         (0..100)
-            .map(|flow| {
+            .zip(&self.external)
+            .map(|(flow, _)| {
                 self.write(&mut bytes, flow, way);
                 let counted = allocation_counter::measure(|| {
                     assert!(self.send(&mut bytes, way).is_some(), "a packet was dropped");
