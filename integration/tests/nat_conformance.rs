@@ -38,7 +38,7 @@ mod once {
     fn the_kernel_does_what_is_required_but_for_known_exceptions() -> Result<()> {
         Lab::run(|lab| {
             let site = Site::new(lab, Translator::Kernel, &["", ""])?;
-            conformance::run(&site)?.expect(COUNT, &OF_THE_KERNEL)
+            conformance::expect(&site, COUNT, &OF_THE_KERNEL)
         })
     }
 
@@ -46,7 +46,7 @@ mod once {
     fn tapweave_does_all_that_is_required() -> Result<()> {
         Lab::run(|lab| {
             let site = Site::new(lab, Translator::Tapweave, &["", ""])?;
-            conformance::run(&site)?.expect(COUNT, &[])
+            conformance::expect(&site, COUNT, &[])
         })
     }
 
@@ -54,7 +54,7 @@ mod once {
     fn tapweave_does_all_that_is_required_on_a_lan() -> Result<()> {
         Lab::run(|lab| {
             let site = Site::new(lab, Translator::TapweaveNic, &["", ""])?;
-            conformance::run(&site)?.expect(COUNT, &[])
+            conformance::expect(&site, COUNT, &[])
         })
     }
 }

@@ -1,7 +1,8 @@
 """Speaks raw packets with a translator from several namespaces at once, without any help of their kernels.
 
-The only argument is JSON: {"stations": {NAME: {"netns": PATH, "next_hop": MAC, "v4": [IP…], "v6": [IP…]}}}
-with the stations `a` and `b` inside, `server` (two addresses) and `client` outside, each with an interface
+The only argument is JSON: {"stations": {NAME: {"netns": PATH, "next_hop": MAC, "v4": [IP…], "v6": [IP…]}},
+"exceptions": [CHECK…]}, with the names of the checks that are to fail;
+the stations are `a` and `b` inside, `server` (two addresses) and `client` outside, each with an interface
 eth0, whose kernels must not answer what they hear.
 
 A *check* is a function that gets a `View`, one address family, and raises `Failed` if something is not as
@@ -21,8 +22,9 @@ from scapy.all import (
 )
 
 ETH_P_ALL, CLONE_NEWNET = 3, 0x40000000
-# How long a packet may take that should come, and how long one is awaited that should not.
-SOON, NEVER = 1.0, 0.15
+# Seconds that a packet may take that should come, that one is awaited in a check that is to fail, and that one
+# is awaited that should not come.
+AT_LAST, SOON, NEVER = 20.0, 1.0, 0.15
 checks = []
 
 
@@ -85,6 +87,8 @@ class Station:
 class Host:
     """One address of a station."""
 
+    patience = AT_LAST
+
     def __init__(self, station, ip):
         self.station, self.ip = station, ip
         self.layer = IPv6 if ":" in ip else IP
@@ -97,9 +101,9 @@ class Host:
     def send_raw(self, packet):
         self.station.send(packet)
 
-    def receive(self, kind, patience=SOON, **fields):
+    def receive(self, kind, patience=None, **fields):
         """The next packet for this address that has a layer `kind` with these fields, or None."""
-        for packet in self.station.heard(time.monotonic() + patience):
+        for packet in self.station.heard(time.monotonic() + (patience or self.patience)):
             if self.layer not in packet or packet[self.layer].dst != self.ip:
                 continue
             ip = packet[self.layer]
