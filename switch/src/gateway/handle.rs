@@ -1,20 +1,22 @@
 //! The way of a frame through the gateway: which side it came from, and how it ends.
 
+use core::net::IpAddr;
+
 use tapweave_nat::packet::{Hop, take_hop};
-use tapweave_net::{EthernetMut, Frame, IcmpErrorKind, ParsedFrame, PortNo, Timestamp};
+use tapweave_net::{EthernetMut, Frame, IcmpErrorKind, NetworkNo, ParsedFrame, PortNo, Timestamp};
 
 use super::answer::tell;
 use super::fragment::cut;
 use super::packet::Packet;
 use super::refusal::Refusal;
 use super::step::GatewayStep;
-use super::way::{Use, Way};
+use super::way::{Origin, Use, Way, inward};
 use super::{Uplink, inside, outside};
 use crate::decide::{NoTrace, Trace};
 use crate::explain::Stage;
 use crate::meter::Meter;
 use crate::pipeline::Pipeline;
-use crate::snapshot::{Port, Snapshot};
+use crate::snapshot::{Network, Port, Snapshot};
 use crate::{DropReason, EgressPort};
 
 /// What is done with frames beyond the one that came in.
@@ -210,6 +212,62 @@ impl<T: Trace> Call<'_, T> {
     pub(super) fn done(&mut self, step: GatewayStep) -> Next {
         self.step(|| step);
         Next::Done
+    }
+
+    /// Does with a packet that NAT held back what `settle` says, now that NAT lets it go.
+    pub(super) fn release(
+        &mut self,
+        ingress: Ingress<'_>,
+        frame: &mut Frame<'_>,
+        settle: impl FnOnce(&mut Self, &mut Frame<'_>, &ParsedFrame) -> Result<Next, Refusal>,
+    ) {
+        let Ok(parsed) = ParsedFrame::parse(frame.data()) else {
+            return;
+        };
+        match settle(self, frame, &parsed) {
+            Ok(Next::Send(egress)) => (self.emit)(egress, frame),
+            Ok(Next::Done) => {}
+            Err(refusal) => self.refuse(ingress, refusal),
+        }
+    }
+
+    /// Sends a packet that comes from outside, or back in by translation, to a host of a network.
+    ///
+    /// # Errors
+    ///
+    /// As [`Call::send_inward`]; `GatewayNoRoute` when the network is gone.
+    #[inline]
+    pub(super) fn enter(
+        &mut self,
+        frame: &mut Frame<'_>,
+        parsed: &ParsedFrame,
+        packet: &Packet,
+        network: NetworkNo,
+        dst: IpAddr,
+    ) -> Result<Next, Refusal> {
+        let networks = &self.snapshot.networks;
+        let network = networks.get(&network).ok_or(DropReason::GatewayNoRoute)?;
+        self.send_inward(frame, parsed, packet, network, dst, Origin::Outside)
+    }
+
+    /// Sends a packet to a host of a network.
+    ///
+    /// # Errors
+    ///
+    /// As [`inward`], [`Packet::check_size`] and [`Call::send`].
+    #[inline]
+    pub(super) fn send_inward(
+        &mut self,
+        frame: &mut Frame<'_>,
+        parsed: &ParsedFrame,
+        packet: &Packet,
+        network: &Network,
+        dst: IpAddr,
+        origin: Origin,
+    ) -> Result<Next, Refusal> {
+        let way = inward(self, network, dst, origin)?;
+        packet.check_size(way.mtu)?;
+        self.send(frame, parsed, packet, &way)
     }
 
     /// Sends a packet its way: one hop less, in an untagged frame between the right stations, in fragments if

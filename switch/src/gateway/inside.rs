@@ -9,7 +9,7 @@ use super::link::{Dealt, Link};
 use super::packet::{Packet, is_forwardable};
 use super::refusal::Refusal;
 use super::step::GatewayStep;
-use super::way::{Origin, Use, Way, inward, outward};
+use super::way::{Origin, Use, Way, outward};
 use super::{Gateway, Outside};
 use crate::decide::Trace;
 use crate::head::Head;
@@ -134,9 +134,7 @@ impl Inside<'_> {
         match call.snapshot.router.network_of(packet.dst) {
             Some(network) if network == self.network.no => {
                 let origin = Origin::Inside(self.port.isolation, self.vid);
-                let way = inward(call, self.network, packet.dst, origin)?;
-                packet.check_size(way.mtu)?;
-                call.send(frame, parsed, packet, &way)
+                call.send_inward(frame, parsed, packet, self.network, packet.dst, origin)
             }
             Some(_) => Err(Refusal::told(
                 DropReason::GatewayOtherNetwork,
@@ -184,14 +182,9 @@ impl Inside<'_> {
         let pass = translator.pass(call.now, call.worker);
         let nat = &translator.nat;
         let mut release = |part: &mut Frame<'_>, out: Out| {
-            let Ok(parsed) = ParsedFrame::parse(part.data()) else {
-                return;
-            };
-            match self.settle(call, part, &parsed, out, way) {
-                Ok(Next::Send(egress)) => (call.emit)(egress, part),
-                Ok(Next::Done) => {}
-                Err(refusal) => call.refuse(Ingress::Port(self.port), refusal),
-            }
+            call.release(Ingress::Port(self.port), part, |call, part, parsed| {
+                self.settle(call, part, parsed, out, way)
+            });
         };
         let out = nat
             .translate_out(&pass, self.network.no, frame, parsed, &mut release)
@@ -216,13 +209,7 @@ impl Inside<'_> {
             (Out::ToUplink | Out::Untranslated, Some(way)) => {
                 call.send(frame, parsed, &packet, &way)
             }
-            (Out::Hairpin { network, dst }, _) => {
-                let networks = &call.snapshot.networks;
-                let network = networks.get(&network).ok_or(DropReason::GatewayNoRoute)?;
-                let way = inward(call, network, dst, Origin::Outside)?;
-                packet.check_size(way.mtu)?;
-                call.send(frame, parsed, &packet, &way)
-            }
+            (Out::Hairpin { network, dst }, _) => call.enter(frame, parsed, &packet, network, dst),
             (Out::Local | Out::ToUplink | Out::Untranslated, _) if is_echo(frame, parsed) => {
                 self.echo(call, frame, parsed, &packet)
             }

@@ -9,7 +9,7 @@ use super::link::{Dealt, Link};
 use super::packet::{Packet, is_forwardable};
 use super::refusal::Refusal;
 use super::step::GatewayStep;
-use super::way::{Origin, Use, inward};
+use super::way::Use;
 use super::{Outside, Uplink};
 use crate::decide::Trace;
 use crate::snapshot::{Snapshot, Translator};
@@ -57,19 +57,13 @@ pub(super) fn handle<T: Trace>(
     if call.snapshot.router.network_of(packet.src).is_some() || uplink.has(packet.src) {
         return Err(DropReason::GatewaySource.into());
     }
-    let from = FromOutside { uplink };
-    from.enter(call, frame, parsed, &packet)
+    uplink.let_in(call, frame, parsed, &packet)
 }
 
-/// Where a frame came in.
-struct FromOutside<'a> {
-    uplink: &'a Uplink,
-}
-
-impl FromOutside<'_> {
+impl Uplink {
     /// Lets a packet in, or answers it.
     #[inline]
-    fn enter<T: Trace>(
+    fn let_in<T: Trace>(
         &self,
         call: &mut Call<'_, T>,
         frame: &mut Frame<'_>,
@@ -86,14 +80,9 @@ impl FromOutside<'_> {
         let pass = translator.pass(call.now, call.worker);
         let nat = &translator.nat;
         let mut release = |part: &mut Frame<'_>, outcome: In| {
-            let Ok(parsed) = ParsedFrame::parse(part.data()) else {
-                return;
-            };
-            match self.settle(call, part, &parsed, outcome) {
-                Ok(Next::Send(egress)) => (call.emit)(egress, part),
-                Ok(Next::Done) => {}
-                Err(refusal) => call.refuse(Ingress::Uplink(self.uplink), refusal),
-            }
+            call.release(Ingress::Uplink(self), part, |call, part, parsed| {
+                self.settle(call, part, parsed, outcome)
+            });
         };
         let outcome = nat
             .translate_in(&pass, frame, parsed, &mut release)
@@ -105,7 +94,7 @@ impl FromOutside<'_> {
         let In::To { network, .. } = outcome else {
             return Err(refusal);
         };
-        call.refuse(Ingress::Uplink(self.uplink), refusal);
+        call.refuse(Ingress::Uplink(self), refusal);
         let told = self.tell_translated(call, translator, network, frame, parsed, refusal);
         Ok(told.map_or(Next::Done, Next::Send))
     }
@@ -121,25 +110,18 @@ impl FromOutside<'_> {
     ) -> Result<Next, Refusal> {
         let packet = Packet::read(frame, parsed)?;
         match outcome {
-            In::To { network, dst } => {
-                let networks = &call.snapshot.networks;
-                let network = networks.get(&network).ok_or(DropReason::GatewayNoRoute)?;
-                let way = inward(call, network, dst, Origin::Outside)?;
-                packet.check_size(way.mtu)?;
-                call.send(frame, parsed, &packet, &way)
-            }
+            In::To { network, dst } => call.enter(frame, parsed, &packet, network, dst),
             In::Untranslated if is_routed(call.snapshot, &packet) => {
-                let dst = packet.dst;
-                let network = call.snapshot.router.network_of(dst);
+                let network = call.snapshot.router.network_of(packet.dst);
                 let network = network.ok_or(DropReason::GatewayNoRoute)?;
-                self.settle(call, frame, parsed, In::To { network, dst })
+                call.enter(frame, parsed, &packet, network, packet.dst)
             }
             In::Local | In::Untranslated
                 if is_echo(frame, parsed) && self.is_ours(call, &packet) =>
             {
-                let mac = self.uplink.answering_mac(parsed);
+                let mac = self.answering_mac(parsed);
                 echo(frame, parsed, mac).ok_or(DropReason::GatewayMalformed)?;
-                Ok(call.answered(GatewayStep::Echo { to: packet.src }, self.uplink.no))
+                Ok(call.answered(GatewayStep::Echo { to: packet.src }, self.no))
             }
             In::Local => Err(DropReason::GatewayPort.into()),
             // Nobody outside is told what there is inside.
@@ -151,8 +133,7 @@ impl FromOutside<'_> {
     /// Tells whether a packet is for an address of the switch outside.
     fn is_ours<T: Trace>(&self, call: &Call<'_, T>, packet: &Packet) -> bool {
         let translator = call.snapshot.translator.as_ref();
-        self.uplink.has(packet.dst)
-            || translator.is_some_and(|nat| nat.rules.is_external(packet.dst))
+        self.has(packet.dst) || translator.is_some_and(|nat| nat.rules.is_external(packet.dst))
     }
 
     /// Tells the sender of a packet, which has been translated since, why it goes no further: the message is one
@@ -169,9 +150,9 @@ impl FromOutside<'_> {
         let kind = refusal.tell?;
         let gateway = call.snapshot.networks.get(&network)?.gateway.as_deref()?;
         let src = gateway.address_like(Packet::read(frame, parsed).ok()?.src)?;
-        let mac = self.uplink.answering_mac(parsed);
-        let ingress = Ingress::Uplink(self.uplink);
-        call.send_error(ingress, &self.uplink.errors, || {
+        let mac = self.answering_mac(parsed);
+        let ingress = Ingress::Uplink(self);
+        call.send_error(ingress, &self.errors, || {
             tell(frame, parsed, kind, mac, src)
         })?;
         let parsed = ParsedFrame::parse(frame.data()).ok()?;
@@ -181,7 +162,7 @@ impl FromOutside<'_> {
         let nat = &translator.nat;
         nat.translate_out(&pass, network, frame, &parsed, &mut release)
             .ok()?;
-        Some(EgressPort::unchanged(self.uplink.no))
+        Some(EgressPort::unchanged(self.no))
     }
 }
 
