@@ -17,9 +17,8 @@ use tapweave_net::checksum::complete;
 use tapweave_net::{ChecksumOffload, Frame, Offload, ParsedFrame, Splitter, VnetHdr};
 
 use crate::{
-    DatagramRun, DscpModel, Encap, EncapKind, HopLimit, Inner, IpVersion, Layer, Marking, Outer,
-    Refusal, RouteTable, TagPolicy, TrafficClass, Tunnel, Vni, Vtep, pop, pop_outer,
-    received_offload,
+    DatagramRun, DscpModel, Encap, EncapKind, HopLimit, Inner, Layer, Marking, Outer, Refusal,
+    RouteTable, TagPolicy, TrafficClass, Tunnel, Vni, Vtep, pop, pop_outer, received_offload,
 };
 
 #[cfg(test)]
@@ -30,13 +29,7 @@ const HEADROOM: usize = 16;
 const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
 
 /// Every tunnel, by the low bits of an input's first octet.
-const ENCAPS: [Encap; 5] = [
-    Encap::Vxlan(Vni::MAX),
-    Encap::Fou(IpVersion::V4),
-    Encap::Fou(IpVersion::V6),
-    Encap::Gue,
-    Encap::Ipip,
-];
+const ENCAPS: [Encap; 4] = [Encap::Vxlan(Vni::MAX), Encap::Fou, Encap::Gue, Encap::Ipip];
 
 /// Receives and sends `input`: an octet that chooses the tunnel, one that is the outer traffic
 /// class, a `virtio_net_hdr` of [`VnetHdr::LEN`] bytes, and a frame or datagram.

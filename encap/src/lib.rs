@@ -104,7 +104,7 @@ pub use received::received_offload;
 pub use refusal::Refusal;
 pub use run::DatagramRun;
 pub use segments::{Segment, Segments};
-pub use tunnel::{Encap, IpVersion, SegmentsError, TagPolicy, Tunnel, TunnelHeader};
+pub use tunnel::{Encap, SegmentsError, TagPolicy, Tunnel, TunnelHeader};
 
 // Traffic class and hops.
 pub use class::{Dscp, Ecn, TrafficClass};

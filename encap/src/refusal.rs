@@ -26,8 +26,7 @@ pub enum Refusal {
     OuterSource,
     /// Received: the outer packet is not what it says, or is a fragment.
     OuterMalformed,
-    /// Received: the inner packet is of neither version of IP, or not of the one that the tunnel is
-    /// for.
+    /// Received: the inner packet is of neither version of IP.
     InnerVersion,
     /// Received: the inner frame ends within its headers, or the inner packet before its length.
     InnerMalformed,

@@ -35,21 +35,13 @@ pub struct Tunnel {
 pub enum Encap {
     /// VXLAN of this segment.
     Vxlan(Vni),
-    /// IP in UDP on a port for this version of IP only (`ipproto 4` or `ipproto 41` of Linux).
-    Fou(IpVersion),
+    /// IP in UDP on a port for IP of either version. One of Linux takes one version (`ipproto 4` or
+    /// `ipproto 41`); the other then has to travel to another port, as another network.
+    Fou,
     /// IP of either version in UDP, GUE variant 1.
     Gue,
     /// IP of either version in IP.
     Ipip,
-}
-
-/// A version of the Internet Protocol.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
-pub enum IpVersion {
-    /// IPv4.
-    V4,
-    /// IPv6.
-    V6,
 }
 
 /// Whether VLAN tags in inner frames are let through (RFC 7348 §6.1).
@@ -87,7 +79,7 @@ impl Encap {
     pub const fn kind(self) -> EncapKind {
         match self {
             Self::Vxlan(_) => EncapKind::Vxlan,
-            Self::Fou(_) => EncapKind::Fou,
+            Self::Fou => EncapKind::Fou,
             Self::Gue => EncapKind::Gue,
             Self::Ipip => EncapKind::Ipip,
         }
@@ -110,7 +102,7 @@ impl Tunnel {
     pub const fn header(&self) -> TunnelHeader {
         match self.encap {
             Encap::Vxlan(vni) => TunnelHeader::Vxlan(VxlanHeader { vni }.encode()),
-            Encap::Fou(_) | Encap::Gue | Encap::Ipip => TunnelHeader::None,
+            Encap::Fou | Encap::Gue | Encap::Ipip => TunnelHeader::None,
         }
     }
 
@@ -148,7 +140,7 @@ impl Tunnel {
     /// # Errors
     ///
     /// [`Refusal::InnerTagged`], [`Refusal::NoHeadroom`]; for tunnels that carry IP
-    /// [`Refusal::NotIp`], [`Refusal::InnerVersion`], [`Refusal::InnerMalformed`].
+    /// [`Refusal::NotIp`], [`Refusal::InnerMalformed`].
     #[inline]
     pub fn push<'f>(&self, frame: &'f mut Frame<'_>, inner: &Inner) -> Result<&'f [u8], Refusal> {
         let start = self.start_of(inner)?;
@@ -190,8 +182,10 @@ impl Tunnel {
                 if inner.tag().is_some() {
                     return Err(Refusal::InnerTagged);
                 }
-                self.check_version(packet.network, Refusal::NotIp)?;
-                Ok(packet.start)
+                match packet.network {
+                    Network::V4 | Network::V6 => Ok(packet.start),
+                    Network::Other => Err(Refusal::NotIp),
+                }
             }
         }
     }
@@ -236,24 +230,11 @@ impl Tunnel {
         let network = match packet.first().map(|octet| octet >> 4) {
             Some(4) => Ipv4View::parse(packet).map(|_| Network::V4),
             Some(6) => Ipv6View::parse(packet).map(|_| Network::V6),
-            Some(_) => Ok(Network::Other),
+            Some(_) => return Err(Refusal::InnerVersion),
             None => return Err(Refusal::InnerMalformed),
         };
         let network = network.map_err(malformed)?;
-        self.check_version(network, Refusal::InnerVersion)?;
         self.marking.bring_in(network, packet, outer)
-    }
-
-    /// Tells whether the tunnel carries this IP; `other` is for what is none.
-    #[inline]
-    const fn check_version(&self, network: Network, other: Refusal) -> Result<(), Refusal> {
-        match (self.encap, network) {
-            (_, Network::Other) => Err(other),
-            (Encap::Fou(IpVersion::V4), Network::V6) | (Encap::Fou(IpVersion::V6), Network::V4) => {
-                Err(Refusal::InnerVersion)
-            }
-            (Encap::Vxlan(_) | Encap::Fou(_) | Encap::Gue | Encap::Ipip, _) => Ok(()),
-        }
     }
 }
 
