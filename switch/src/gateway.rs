@@ -16,6 +16,7 @@
 //!        │ from a host of the subnets?                                │
 //!        │ in our subnets ─────────► station or neighbour ─► port   NAT: back in, ours, or neither
 //!        │ in another network's ───► prohibited                       │ routed network's address?
+//!        │ behind a remote host ───► its tunnel                       │
 //!        │ outside: uplink, next hop, hops, size                      │ hops, size
 //!       NAT: out, or back in ──────► uplink's port                station or neighbour ─► port
 //! ```
@@ -27,6 +28,8 @@
 //! - *Internal* networks ([`Outside::Closed`](crate::Outside)) have a gateway that answers for itself and forwards
 //!   nothing. Where sandboxes may not talk to each other (`icc=false`), their ports are isolated; the gateway has
 //!   no port that could be, and does not forward between isolated ones either.
+//! - *Remote hosts* ([`remote`]) have subnets of a network behind a tunnel. A packet for one of them is not
+//!   translated, whatever else the network does with what leaves it, and goes there from an internal network too.
 //! - *Nothing waits.* A packet whose next hop is not known is dropped and the next hop is asked for
 //!   ([`neighbor`]); the control side does the asking ([`Switch::poll_gateways`](crate::Switch::poll_gateways)), so a
 //!   worker only ever sends what it has just received. Endpoints that the control side knows
@@ -55,6 +58,7 @@ mod packet;
 mod poll;
 mod prefix;
 mod refusal;
+mod remote;
 mod request;
 mod router;
 mod routes;
@@ -75,12 +79,14 @@ use self::prefix::{Prefix, bits};
 use crate::meter::Meter;
 
 pub(crate) use asked::is_asked;
-pub use config::{Advertising, GatewayConfig, Outside, PortAddresses, UplinkConfig, UplinkKind};
+pub use config::{
+    Advertising, GatewayConfig, Outside, PortAddresses, RemoteConfig, UplinkConfig, UplinkKind,
+};
 pub(crate) use handle::{Ingress, explain};
 pub(crate) use hosts::Hosts;
 pub use poll::GatewayFrame;
+pub(crate) use remote::Remote;
 pub(crate) use router::Router;
-pub(crate) use routes::Routes;
 pub use step::GatewayStep;
 pub(crate) use uplink::Uplink;
 

@@ -87,8 +87,8 @@ pub use drop_reason::DropReason;
 pub use explain::{Destination, Explanation, Learning, Stage};
 pub use fdb::{FdbEntry, FdbOrigin, FdbUsage};
 pub use gateway::{
-    Advertising, GatewayConfig, GatewayFrame, GatewayStep, Outside, PortAddresses, UplinkConfig,
-    UplinkKind,
+    Advertising, GatewayConfig, GatewayFrame, GatewayStep, Outside, PortAddresses, RemoteConfig,
+    UplinkConfig, UplinkKind,
 };
 pub use guard::Guard;
 pub use multicast::{

@@ -72,10 +72,10 @@ impl Pipeline {
         self.groups.clear();
         verdicts.clear();
         let Some(port) = self.snapshot.port(ingress) else {
-            let verdict = match self.snapshot.uplink(ingress) {
-                Some(uplink) => {
+            let verdict = match self.snapshot.routed_ingress(ingress) {
+                Some(ingress) => {
                     let bytes = frames.iter().map(|frame| frame.data().len() as u64);
-                    let shard = uplink.counters.shard(self.worker);
+                    let shard = ingress.counters().shard(self.worker);
                     shard.rx_frames.add(frames.len() as u64);
                     shard.rx_bytes.add(bytes.sum());
                     Verdict::Gateway

@@ -9,7 +9,7 @@ use tapweave_net::{MacAddr, NetworkNo, PortNo, Timestamp};
 
 use crate::counters::PortCounters;
 use crate::fdb::Fdb;
-use crate::gateway::{Gateway, Hosts, Ingress, Router, Routes, Uplink};
+use crate::gateway::{Gateway, Hosts, Ingress, Router};
 use crate::multicast::{PortSet, Snooping};
 use crate::storm::StormMeters;
 use crate::{EgressPort, FrameVlan, Guard, Isolation, PortVlans, Stations};
@@ -34,7 +34,7 @@ impl Snapshot {
             generation: 0,
             ports: Box::default(),
             networks: BTreeMap::new(),
-            router: Router::new(Routes::new([]), Vec::new()),
+            router: Router::new(Vec::new(), &[], Vec::new()),
             translator: None,
         }
     }
@@ -46,22 +46,23 @@ impl Snapshot {
         (port.no == no).then_some(port)
     }
 
-    /// Returns an uplink.
-    pub(crate) fn uplink(&self, no: PortNo) -> Option<&Uplink> {
-        self.router.uplinks().iter().find(|uplink| uplink.no == no)
-    }
-
     /// Returns where frames of this number come in.
     pub(crate) fn ingress(&self, no: PortNo) -> Option<Ingress<'_>> {
         let port = self.port(no).map(Ingress::Port);
-        port.or_else(|| self.uplink(no).map(Ingress::Uplink))
+        port.or_else(|| self.routed_ingress(no))
     }
 
-    /// Returns the counters of a port or an uplink.
+    /// Returns where frames of this number come in that are all for a gateway.
+    pub(crate) fn routed_ingress(&self, no: PortNo) -> Option<Ingress<'_>> {
+        let mut uplinks = self.router.uplinks().iter();
+        let uplink = uplinks.find(|uplink| uplink.no == no);
+        let remote = || self.router.remote(no).map(Ingress::Remote);
+        uplink.map(Ingress::Uplink).or_else(remote)
+    }
+
+    /// Returns the counters of a port, an uplink or a remote host.
     pub(crate) fn counters(&self, no: PortNo) -> Option<&PortCounters> {
-        let counters = self.port(no).map(|port| &port.counters);
-        let counters = counters.or_else(|| self.uplink(no).map(|uplink| &uplink.counters));
-        counters.map(|counters| &**counters)
+        self.ingress(no).map(Ingress::counters)
     }
 }
 

@@ -6,6 +6,8 @@
 //! takes it out of the snapshot and the FDB, and [`Switch::purge_port`], once every worker has
 //! refreshed, removes what they may have learned meanwhile and gives its index back.
 
+mod remotes;
+
 use core::fmt;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,14 +22,14 @@ use crate::counters::PortCounters;
 use crate::decide::{Prepared, decide};
 use crate::explain::{Explanation, Learning, Stage};
 use crate::fdb::{Fdb, FdbEntry, FdbOrigin, FdbUsage, OwnedCounts, TableFull};
-use crate::gateway::{self, Gateway, Hosts, Ingress, Router, Routes, Uplink};
+use crate::gateway::{self, Gateway, Hosts, Ingress, Remote, Router, Uplink};
 use crate::multicast::Snooping;
 use crate::port_pool::PortPool;
 use crate::snapshot::{Member, Network, Port, Snapshot, Translator};
 use crate::storm::StormMeters;
 use crate::{
     DropReason, EgressPort, FDB_LIMIT_MAX, GroupSlot, NetworkConfig, Pipeline, PortConfig,
-    PortStats, StormLimits, SwitchConfig, UplinkConfig, Verdict,
+    PortStats, RemoteConfig, StormLimits, SwitchConfig, UplinkConfig, Verdict,
 };
 
 /// Several networks (bridge domains) with their ports and FDBs. Shared by all threads in an [`Arc`].
@@ -49,12 +51,13 @@ struct Control {
     networks: BTreeMap<NetworkNo, ControlNetwork>,
     ports: BTreeMap<PortNo, ControlPort>,
     uplinks: BTreeMap<PortNo, Uplink>,
+    remotes: BTreeMap<PortNo, ControlRemote>,
     translator: Option<Translator>,
     pool: PortPool,
     /// Removed ports that workers may still know, with the tables of their network.
     retired: BTreeMap<PortNo, Tables>,
-    /// Removed uplinks that workers may still know.
-    retired_uplinks: BTreeSet<PortNo>,
+    /// Removed uplinks and remote hosts that workers may still know.
+    retired_routed: BTreeSet<PortNo>,
     /// The network and bucket where the next sweep begins; none for the first.
     sweep: Option<(NetworkNo, usize)>,
 }
@@ -71,6 +74,12 @@ struct ControlNetwork {
 struct Tables {
     fdb: Arc<Fdb>,
     snooping: Option<Arc<Snooping>>,
+}
+
+struct ControlRemote {
+    network: NetworkNo,
+    config: Arc<RemoteConfig>,
+    counters: Arc<PortCounters>,
 }
 
 struct ControlPort {
@@ -193,6 +202,8 @@ impl Switch {
         }
         let ports = control.ports.values();
         let port_count = ports.filter(|port| port.network == network).count();
+        let remotes = control.remotes.values();
+        let port_count = port_count + remotes.filter(|remote| remote.network == network).count();
         if port_count > 0 {
             return Err(RemoveNetworkError::InUse { port_count });
         }
@@ -282,7 +293,7 @@ impl Switch {
     pub fn remove_uplink(&self, uplink: PortNo) -> Result<(), UnknownPort> {
         let mut control = self.control();
         control.uplinks.remove(&uplink).ok_or(UnknownPort(uplink))?;
-        control.retired_uplinks.insert(uplink);
+        control.retired_routed.insert(uplink);
         self.publish(&control);
         Ok(())
     }
@@ -321,7 +332,7 @@ impl Switch {
             tables.forget(port);
             control.pool.give_back(port);
         }
-        if control.retired_uplinks.remove(&port) {
+        if control.retired_routed.remove(&port) {
             control.pool.give_back(port);
         }
     }
@@ -415,14 +426,16 @@ impl Switch {
         snapshot.counters(port).map(PortCounters::total)
     }
 
-    /// Returns the counters of all ports and uplinks, in order of their indexes.
+    /// Returns the counters of all ports, uplinks and remote hosts, in order of their indexes.
     pub fn all_port_stats(&self) -> Vec<(PortNo, PortStats)> {
         let snapshot = self.published.load();
         let ports = snapshot.ports.iter().flatten();
         let ports = ports.map(|port| (port.no, port.counters.total()));
         let uplinks = snapshot.router.uplinks().iter();
         let uplinks = uplinks.map(|uplink| (uplink.no, uplink.counters.total()));
-        let mut all: Vec<_> = ports.chain(uplinks).collect();
+        let remotes = snapshot.router.remotes();
+        let remotes = remotes.map(|remote| (remote.no, remote.counters.total()));
+        let mut all: Vec<_> = ports.chain(uplinks).chain(remotes).collect();
         all.sort_unstable_by_key(|(port, _)| port.index());
         all
     }
@@ -441,10 +454,10 @@ impl Switch {
             network: port.map(|port| port.network.no),
         }];
         let Some(port) = port else {
-            let uplink = snapshot.ingress(ingress);
-            let (verdict, egress) = match uplink {
-                Some(uplink) => {
-                    let egress = gateway_egress(&snapshot, now, uplink, frame, &mut stages);
+            let routed = snapshot.routed_ingress(ingress);
+            let (verdict, egress) = match routed {
+                Some(routed) => {
+                    let egress = gateway_egress(&snapshot, now, routed, frame, &mut stages);
                     (Verdict::Gateway, egress.into_iter().collect())
                 }
                 None => (Verdict::Drop(DropReason::PortGone), Vec::new()),
@@ -640,12 +653,24 @@ impl Control {
             let own = gateway.config.addresses.iter();
             Some(own.map(move |own| (*own, no)))
         });
-        let uplinks = self.uplinks.values().cloned().collect();
+        let remotes = self.remotes.iter().filter_map(|(&no, remote)| {
+            Some(Arc::new(Remote {
+                no,
+                network: Arc::clone(networks.get(&remote.network)?),
+                config: Arc::clone(&remote.config),
+                counters: Arc::clone(&remote.counters),
+            }))
+        });
+        let router = Router::new(
+            subnets.flatten().collect(),
+            &remotes.collect::<Vec<_>>(),
+            self.uplinks.values().cloned().collect(),
+        );
         Snapshot {
             generation,
             ports: ports.into_boxed_slice(),
             networks,
-            router: Router::new(Routes::new(subnets.flatten()), uplinks),
+            router,
             translator: self.translator.clone(),
         }
     }

@@ -1,8 +1,10 @@
 //! What the control side says about gateways, uplinks, and the addresses behind ports.
 
 use core::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
+use tapweave_encap::{Peer, Tunnel};
 use tapweave_net::MacAddr;
 
 /// The gateway of a network, which the switch itself is.
@@ -52,6 +54,17 @@ pub struct PortAddresses {
     pub mac: MacAddr,
     /// The addresses.
     pub addresses: Vec<IpAddr>,
+}
+
+/// A host across a tunnel that has subnets of a network, which the gateway routes to it.
+#[derive(Clone, Debug)]
+pub struct RemoteConfig {
+    /// What is behind it. No subnet overlaps another one of the switch, here or behind a host.
+    pub subnets: Vec<IpNet>,
+    /// How packets travel to it.
+    pub tunnel: Tunnel,
+    /// Where it is, and how wide the path to it is.
+    pub peer: Arc<Peer>,
 }
 
 /// A port that leads out of the switch and belongs to no network.

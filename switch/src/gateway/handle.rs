@@ -3,15 +3,19 @@
 use core::net::IpAddr;
 
 use tapweave_nat::packet::{Hop, take_hop};
-use tapweave_net::{EthernetMut, Frame, IcmpErrorKind, NetworkNo, ParsedFrame, PortNo, Timestamp};
+use tapweave_net::{
+    EthernetMut, Frame, IcmpErrorKind, MacAddr, NetworkNo, ParsedFrame, PortNo, Timestamp,
+    Transport,
+};
 
-use super::answer::tell;
+use super::answer::{echo, is_echo, tell};
 use super::fragment::cut;
 use super::packet::Packet;
 use super::refusal::Refusal;
 use super::step::GatewayStep;
 use super::way::{Origin, Use, Way, inward};
-use super::{Uplink, inside, outside};
+use super::{Remote, Uplink, inside, outside, remote};
+use crate::counters::PortCounters;
 use crate::decide::{NoTrace, Trace};
 use crate::explain::Stage;
 use crate::meter::Meter;
@@ -46,6 +50,7 @@ pub(super) enum Next {
 pub(crate) enum Ingress<'a> {
     Port(&'a Port),
     Uplink(&'a Uplink),
+    Remote(&'a Remote),
 }
 
 impl Pipeline {
@@ -120,6 +125,7 @@ impl<T: Trace> Call<'_, T> {
                 None => Err(DropReason::GatewayNoRoute.into()),
             },
             Ingress::Uplink(uplink) => outside::handle(self, uplink, frame, &parsed),
+            Ingress::Remote(remote) => remote::handle(self, remote, frame, &parsed),
         };
         let refusal = match outcome {
             Ok(next) => return next,
@@ -147,20 +153,22 @@ impl<T: Trace> Call<'_, T> {
     }
 
     /// Turns the frame into an ICMP error to its sender, if one is due; `None` when it is not.
-    fn tell(
+    fn tell<'s>(
         &self,
-        ingress: Ingress<'_>,
+        ingress: Ingress<'s>,
         frame: &mut Frame<'_>,
         parsed: &ParsedFrame,
         kind: IcmpErrorKind,
     ) -> Option<EgressPort> {
         let like = Packet::read(frame, parsed).ok()?.src;
+        let of_gateway = |network: &'s Network| {
+            let gateway = network.gateway.as_deref()?;
+            let src = gateway.address_like(like)?;
+            Some((gateway.config.mac, src, &gateway.errors))
+        };
         let (mac, src, meter) = match ingress {
-            Ingress::Port(port) => {
-                let gateway = port.network.gateway.as_deref()?;
-                let src = gateway.address_like(like)?;
-                (gateway.config.mac, src, &gateway.errors)
-            }
+            Ingress::Port(port) => of_gateway(&port.network)?,
+            Ingress::Remote(remote) => of_gateway(&remote.network)?,
             Ingress::Uplink(uplink) => (
                 uplink.answering_mac(parsed),
                 uplink.address_like(like)?,
@@ -194,6 +202,50 @@ impl<T: Trace> Call<'_, T> {
             shard.icmp_errors.add(1);
         }
         Some(())
+    }
+
+    /// Answers a packet for the gateway itself, whose MAC is `mac`, to the port that it came from.
+    ///
+    /// # Errors
+    ///
+    /// `GatewayPort`, which the sender is told, or `GatewayProtocol`, unless it is an echo request.
+    pub(super) fn deliver(
+        &mut self,
+        frame: &mut Frame<'_>,
+        parsed: &ParsedFrame,
+        packet: &Packet,
+        mac: MacAddr,
+        from: PortNo,
+    ) -> Result<Next, Refusal> {
+        if is_echo(frame, parsed) {
+            return self.echo(frame, parsed, packet, mac, from);
+        }
+        match parsed.transport() {
+            Some(Transport::Tcp | Transport::Udp) => Err(Refusal::told(
+                DropReason::GatewayPort,
+                IcmpErrorKind::PortUnreachable,
+            )),
+            Some(Transport::Icmpv4 | Transport::Icmpv6) | None => {
+                Err(DropReason::GatewayProtocol.into())
+            }
+        }
+    }
+
+    /// Turns an echo request from a port into the reply.
+    ///
+    /// # Errors
+    ///
+    /// `GatewayMalformed`.
+    pub(super) fn echo(
+        &mut self,
+        frame: &mut Frame<'_>,
+        parsed: &ParsedFrame,
+        packet: &Packet,
+        mac: MacAddr,
+        from: PortNo,
+    ) -> Result<Next, Refusal> {
+        echo(frame, parsed, mac).ok_or(DropReason::GatewayMalformed)?;
+        Ok(self.answered(GatewayStep::Echo { to: packet.src }, from))
     }
 
     /// Tells who listens what is done.
@@ -312,18 +364,20 @@ impl<T: Trace> Call<'_, T> {
     }
 }
 
-impl Ingress<'_> {
+impl<'a> Ingress<'a> {
     fn no(self) -> PortNo {
         match self {
             Self::Port(port) => port.no,
             Self::Uplink(uplink) => uplink.no,
+            Self::Remote(remote) => remote.no,
         }
     }
 
-    fn counters(&self) -> &crate::counters::PortCounters {
+    pub(crate) fn counters(self) -> &'a PortCounters {
         match self {
             Self::Port(port) => &port.counters,
             Self::Uplink(uplink) => &uplink.counters,
+            Self::Remote(remote) => &remote.counters,
         }
     }
 }

@@ -1,20 +1,20 @@
 //! A frame from a port of a network: for its gateway, or to be forwarded by it.
 
 use tapweave_nat::{NatDrop, Out};
-use tapweave_net::{Frame, IcmpErrorKind, ParsedFrame, Transport, Vid};
+use tapweave_net::{Frame, IcmpErrorKind, ParsedFrame, Vid};
 
-use super::answer::{echo, is_echo};
+use super::answer::is_echo;
 use super::handle::{Call, Ingress, Next};
 use super::link::{Dealt, Link};
 use super::packet::{Packet, is_forwardable};
 use super::refusal::Refusal;
 use super::step::GatewayStep;
 use super::way::{Origin, Use, Way, outward};
-use super::{Gateway, Outside};
+use super::{Gateway, Outside, Remote};
 use crate::decide::Trace;
 use crate::head::Head;
 use crate::snapshot::{Network, Port};
-use crate::{Advertising, DropReason};
+use crate::{Advertising, DropReason, Isolation};
 
 /// Deals with a frame from `port`.
 ///
@@ -85,18 +85,8 @@ impl Inside<'_> {
         if !self.gateway.is_neighbor(packet.src) {
             return Err(DropReason::GatewaySource.into());
         }
-        if is_echo(frame, parsed) {
-            return self.echo(call, frame, parsed, packet);
-        }
-        match parsed.transport() {
-            Some(Transport::Tcp | Transport::Udp) => Err(Refusal::told(
-                DropReason::GatewayPort,
-                IcmpErrorKind::PortUnreachable,
-            )),
-            Some(Transport::Icmpv4 | Transport::Icmpv6) | None => {
-                Err(DropReason::GatewayProtocol.into())
-            }
-        }
+        let mac = self.gateway.config.mac;
+        call.deliver(frame, parsed, packet, mac, self.port.no)
     }
 
     fn echo<T: Trace>(
@@ -106,8 +96,8 @@ impl Inside<'_> {
         parsed: &ParsedFrame,
         packet: &Packet,
     ) -> Result<Next, Refusal> {
-        echo(frame, parsed, self.gateway.config.mac).ok_or(DropReason::GatewayMalformed)?;
-        Ok(call.answered(GatewayStep::Echo { to: packet.src }, self.port.no))
+        let mac = self.gateway.config.mac;
+        call.echo(frame, parsed, packet, mac, self.port.no)
     }
 
     /// Routes a packet for somebody else.
@@ -125,13 +115,19 @@ impl Inside<'_> {
         if !is_forwardable(packet.dst) {
             return Err(DropReason::GatewayMartian.into());
         }
+        let home = call.snapshot.router.home_of(packet.dst);
+        if let Some(remote) = home.and_then(|home| home.behind.as_deref())
+            && remote.network.no == self.network.no
+        {
+            return self.cross(call, frame, parsed, packet, remote);
+        }
         if self.gateway.config.outside == Outside::Closed {
             return Err(Refusal::told(
                 DropReason::GatewayClosed,
                 IcmpErrorKind::NoRoute,
             ));
         }
-        match call.snapshot.router.network_of(packet.dst) {
+        match home.map(|home| home.network) {
             Some(network) if network == self.network.no => {
                 let origin = Origin::Inside(self.port.isolation, self.vid);
                 call.send_inward(frame, parsed, packet, self.network, packet.dst, origin)
@@ -142,6 +138,27 @@ impl Inside<'_> {
             )),
             None => self.leave(call, frame, parsed, packet),
         }
+    }
+
+    /// Sends a packet to a remote host of the network.
+    #[inline]
+    fn cross<T: Trace>(
+        &self,
+        call: &mut Call<'_, T>,
+        frame: &mut Frame<'_>,
+        parsed: &ParsedFrame,
+        packet: &Packet,
+        remote: &Remote,
+    ) -> Result<Next, Refusal> {
+        if !self.port.isolation.permits(Isolation::Tunnel) {
+            return Err(DropReason::Isolated.into());
+        }
+        if self.vid.is_some() {
+            return Err(DropReason::VlanNotCarried.into());
+        }
+        let way = remote.way(call);
+        packet.check_size(way.mtu)?;
+        call.send(frame, parsed, packet, &way)
     }
 
     /// Lets a packet out, or in again where that is what its destination means.

@@ -48,6 +48,11 @@ pub enum GatewayStep {
         /// The MAC address of the next hop; none where all packets go to one station.
         next_hop: Option<MacAddr>,
     },
+    /// It forwards the packet to a remote host.
+    Across {
+        /// The port of the host.
+        port: PortNo,
+    },
     /// It cuts the packet into fragments.
     Cut {
         /// Largest fragment, in bytes.
@@ -86,6 +91,7 @@ impl fmt::Display for GatewayStep {
                 uplink,
                 next_hop: None,
             } => write!(f, "forwards it to uplink {uplink}"),
+            Self::Across { port } => write!(f, "forwards it through the tunnel on port {port}"),
             Self::Cut { mtu } => write!(f, "cuts it into fragments of at most {mtu} bytes"),
             Self::Refused { reason, told: None } => write!(f, "drops it: {reason}"),
             Self::Refused {

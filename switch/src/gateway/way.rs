@@ -33,6 +33,8 @@ pub(super) enum Origin {
     Inside(Isolation, Option<Vid>),
     /// From an uplink, or back in by translation.
     Outside,
+    /// From a remote host.
+    Tunnel,
 }
 
 /// Whether what is looked up is used: neighbours that are missing are then wanted.
@@ -47,7 +49,7 @@ pub(super) enum Use {
 /// # Errors
 ///
 /// `GatewayMartian` for an address that no host has, `GatewayNoNeighbor`; `Isolated` and
-/// `VlanNotCarried` for packets from inside.
+/// `VlanNotCarried` for packets from inside or out of a tunnel.
 #[inline]
 pub(super) fn inward<T: Trace>(
     call: &mut Call<'_, T>,
@@ -69,7 +71,12 @@ pub(super) fn inward<T: Trace>(
     };
     // A neighbour that was heard may have been forgotten by the FDB since; it is asked again in time.
     let port = port.ok_or(DropReason::GatewayNoNeighbor)?;
-    if let Origin::Inside(isolation, ingress_vid) = origin {
+    let inside = match origin {
+        Origin::Inside(isolation, vid) => Some((isolation, vid)),
+        Origin::Tunnel => Some((Isolation::Tunnel, None)),
+        Origin::Outside => None,
+    };
+    if let Some((isolation, ingress_vid)) = inside {
         if !isolation.permits(port.isolation) {
             return Err(DropReason::Isolated.into());
         }

@@ -6,6 +6,7 @@ mod fragments;
 mod link;
 mod nat;
 mod random;
+mod remote;
 mod routing;
 
 use std::sync::Arc;
