@@ -14,10 +14,13 @@
 //! - *Uplinks*: [`Tun`] is an interface that the host routes to, [`PacketSocket`] stands on one of the
 //!   host's interfaces. What the host is like tell [`HostLink`], [`HostWatch`], [`listening_ports`] and
 //!   the functions beside them.
+//! - *Hosts of one's own*: [`enter_fresh_namespace`] leaves the network for an empty one, [`lay_cable`]
+//!   joins two.
 
 mod attach;
 mod backend;
 mod busy_poll;
+mod cable;
 mod capability;
 mod coalesce;
 mod epoll;
@@ -48,6 +51,7 @@ pub use attach::{
     run_helper_if_requested,
 };
 pub use backend::{Backend, BatchHandler, Description, Egress, MAX_BATCH, Reading, Sent, Waker};
+pub use cable::{lay_cable, plug_in};
 pub use capability::{Capabilities, OwnNamespaces, TunDevice, UserNamespaces};
 pub use epoll::EpollBackend;
 pub use fallback::FallbackBackend;

@@ -4,6 +4,7 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::os::fd::RawFd;
 
 use ipnet::IpNet;
 use netlink_packet_core::{
@@ -11,7 +12,9 @@ use netlink_packet_core::{
     NetlinkPayload,
 };
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
-use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use netlink_packet_route::link::{
+    InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+};
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
@@ -39,6 +42,23 @@ impl RouteSocket {
             socket,
             sequence: 0,
         })
+    }
+
+    /// Makes a pair of interfaces called `ifname`, one here, one in the network namespace `far`.
+    pub(crate) fn add_veth(&mut self, ifname: &str, far: RawFd) -> io::Result<()> {
+        let name = LinkAttribute::IfName(ifname.to_owned());
+        let mut peer = LinkMessage::default();
+        peer.attributes = vec![name.clone(), LinkAttribute::NetNsFd(far)];
+        let mut message = LinkMessage::default();
+        message.attributes = vec![
+            name,
+            LinkAttribute::LinkInfo(vec![
+                LinkInfo::Kind(InfoKind::Veth),
+                LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(peer))),
+            ]),
+        ];
+        let flags = NLM_F_CREATE | NLM_F_EXCL;
+        self.request(RouteNetlinkMessage::NewLink(message), flags)
     }
 
     pub(crate) fn rename(&mut self, index: u32, ifname: &str) -> io::Result<()> {

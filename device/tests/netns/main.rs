@@ -12,6 +12,8 @@
 #[cfg(test)]
 mod attach;
 #[cfg(test)]
+mod cable;
+#[cfg(test)]
 mod end;
 #[cfg(test)]
 mod harness;
@@ -33,5 +35,11 @@ fn main() -> ExitCode {
     if let Some(code) = tcp::run_if_requested() {
         return code;
     }
-    harness::run(&[attach::TESTS, end::TESTS, traffic::TESTS, uplink::TESTS])
+    harness::run(&[
+        attach::TESTS,
+        cable::TESTS,
+        end::TESTS,
+        traffic::TESTS,
+        uplink::TESTS,
+    ])
 }

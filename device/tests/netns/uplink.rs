@@ -92,7 +92,7 @@ fn is_readable(watch: &HostWatch) -> bool {
 }
 
 /// Does something in the network namespace of a sandbox.
-fn within<T: Send>(sandbox: &Sandbox, work: impl FnOnce() -> T + Send) -> T {
+pub(crate) fn within<T: Send>(sandbox: &Sandbox, work: impl FnOnce() -> T + Send) -> T {
     let path = format!("/proc/{}/ns/net", sandbox.pid());
     let namespace = std::fs::File::open(path).unwrap();
     thread::scope(|scope| {
