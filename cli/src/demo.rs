@@ -1,15 +1,18 @@
 //! `tapweave demo`: the main job end to end, in namespaces of its own.
 //!
-//! One host, two networks, two sandboxes each, and a world outside. What it says it has seen, it has seen: every step checks
+//! Two hosts joined by an underlay, two networks on one of them and one on both, sandboxes in each, and a
+//! world outside. What it says it has seen, it has seen: every step checks
 //! what came out, and the demo fails if one did not work. Needs nothing but the kernel.
 //!
-//! However the demo ends, its daemon and its sandboxes see their stdin end, and end too; so there is
+//! However the demo ends, its daemons and its sandboxes see their stdin end, and end too; so there is
 //! no signal to handle here.
 
 mod agent;
 mod daemon;
 mod gateway;
+mod host;
 mod lab;
+mod overlay;
 mod page;
 mod story;
 mod traffic;

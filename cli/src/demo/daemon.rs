@@ -1,7 +1,7 @@
-//! The daemon of the demo: it ends when the demo does, however that ends, and leaves nothing.
+//! A daemon of the demo: it ends when the demo does, however that ends, and leaves nothing.
 //!
-//! The demo starts this program again with a hidden argument. The new process makes a folder for the
-//! socket, serves, prints the socket's path, and stops like any daemon when its stdin ends; then it
+//! The demo starts this program again with a hidden argument and the name of a host. The new process goes
+//! to that host, makes a folder for the socket, serves, prints the socket's path, and stops like any daemon when its stdin ends; then it
 //! removes the folder. It is in a process group of its own, because Ctrl-C and the end of a terminal
 //! are meant for the demo: here they are seen as the end of stdin too.
 
@@ -16,11 +16,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Signal, getpid, kill_process};
 use tapweave_control::SocketPath;
-use tapweave_daemon::{BackendChoice, NatOptions, Options, TunChoice, UplinkChoice, UplinkOptions};
+use tapweave_daemon::{BackendChoice, NatOptions, Options, UnderlayChoice, UplinkOptions};
 
-use super::world;
+use super::host::HostName;
 
-/// The argument that makes this program the demo's daemon.
+/// The argument that makes this program a daemon of the demo; the name of a host follows.
 const ARGUMENT: &str = "__tapweave-demo-daemon";
 
 /// Longest path of a socket, in bytes (`man 7 unix`: 108 with the byte that ends it).
@@ -34,10 +34,10 @@ pub(super) struct Daemon {
 }
 
 impl Daemon {
-    /// Starts the process and waits until it serves.
-    pub(super) fn start() -> Result<Self> {
+    /// Starts the process on a host and waits until it serves.
+    pub(super) fn start(host: HostName) -> Result<Self> {
         let child = Command::new("/proc/self/exe")
-            .arg(ARGUMENT)
+            .args([ARGUMENT, host.as_str()])
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -91,10 +91,13 @@ impl Drop for Daemon {
     }
 }
 
-/// Acts as the demo's daemon if this process was started as one, and returns how it went.
+/// Acts as a daemon of the demo if this process was started as one, and returns how it went. To be called
+/// while the process has one thread.
 pub(crate) fn run_daemon_if_requested() -> Option<ExitCode> {
     let argument = env::args_os().nth(1)?;
-    (argument == ARGUMENT).then(|| match run() {
+    let host = env::args_os().nth(2);
+    let host = host.and_then(|word| HostName::from_word(word.to_str()?));
+    (argument == ARGUMENT).then(|| match run(host) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Fails when the demo is gone, and nobody is left to tell.
@@ -104,24 +107,23 @@ pub(crate) fn run_daemon_if_requested() -> Option<ExitCode> {
     })
 }
 
-fn run() -> Result<()> {
+fn run(host: Option<HostName>) -> Result<()> {
+    let host = host.context("no host of the demo is named")?;
+    host.enter()?;
     let folder = tempfile::Builder::new()
         .prefix("tapweave-demo-")
         .tempdir_in(short_enough(env::temp_dir()));
     let folder = folder.context("cannot make a folder for the demo")?;
     let socket = folder.path().join("tapweave.sock");
     let options = Options {
-        underlay: Vec::new(),
+        underlay: vec![UnderlayChoice::Address(host.underlay().into())],
         vxlan_port: 4789,
         socket: SocketPath::Given(socket.clone()),
         worker_count: 1,
         backend: BackendChoice::Auto,
         busy_poll: Duration::ZERO,
         uplink: UplinkOptions {
-            choice: UplinkChoice::Tun(TunChoice {
-                v4: Some(world::PREFIX),
-                v6: None,
-            }),
+            choice: host.uplink(),
             ..UplinkOptions::default()
         },
         nat: NatOptions::default(),

@@ -1,25 +1,40 @@
-//! What the demo runs on: a private daemon, two networks, four sandboxes, and the world outside.
+//! What the demo runs on: two hosts, their networks and sandboxes, and the world outside.
 
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use rustix::process::geteuid;
-use tapweave_control::api::{Connect, CreateNetwork, Endpoint, NetworkInspect};
+use ipnet::Ipv4Net;
+use tapweave_control::api::{
+    Connect, CreateNetwork, Endpoint, NetworkInspect, PeerAdd, SubnetRequest,
+};
 use tapweave_control::client::{Client, ClientError};
 use tapweave_control::datapath::NamespaceRef;
 use tapweave_daemon::Clock;
 use tokio::runtime::{self, Runtime};
 
 use super::agent::{Agent, Home, Reply, Request};
-use super::daemon::Daemon;
+use super::host::{HostName, Hosts};
 
-/// Network and name of each sandbox.
-const SANDBOXES: [(&str, &str); 4] = [
-    ("blue", "alice"),
-    ("blue", "bob"),
-    ("red", "carol"),
-    ("red", "dave"),
+/// Host, network and name of each sandbox.
+const SANDBOXES: [(HostName, &str, &str); 7] = [
+    (HostName::East, "blue", "alice"),
+    (HostName::East, "blue", "bob"),
+    (HostName::East, "red", "carol"),
+    (HostName::East, "red", "dave"),
+    (HostName::East, OVERLAY, "erin"),
+    (HostName::West, OVERLAY, "frank"),
+    (HostName::West, OVERLAY, "grace"),
 ];
+
+/// The networks of one host.
+const LOCAL_NETWORKS: [&str; 2] = ["blue", "red"];
+
+/// The network that spans both hosts, and its VNI.
+pub(super) const OVERLAY: &str = "green";
+pub(super) const VNI: u32 = 42;
+const OVERLAY_SUBNET: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(10, 77, 0, 0), 24);
 
 /// The sandbox that can be reached from outside, and how.
 const PUBLISHED: (&str, &str) = ("bob", "8080:7001");
@@ -27,17 +42,18 @@ const PUBLISHED: (&str, &str) = ("bob", "8080:7001");
 /// Everything that runs. Dropping it ends it.
 #[derive(Debug)]
 pub(super) struct Lab {
+    /// Those that are only on one host first.
     pub(super) networks: Vec<NetworkInspect>,
     pub(super) sandboxes: Vec<Sandbox>,
     world: Option<Agent>,
     runtime: Runtime,
-    client: Client,
-    daemon: Daemon,
+    hosts: Hosts,
 }
 
 /// A sandbox and where it is connected.
 #[derive(Debug)]
 pub(super) struct Sandbox {
+    pub(super) host: HostName,
     pub(super) endpoint: Endpoint,
     pub(super) connect_time: Duration,
     agent: Option<Agent>,
@@ -49,28 +65,34 @@ impl Lab {
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let daemon = Daemon::start()?;
-        let client = Client::new(daemon.socket(), geteuid().as_raw());
+        let hosts = Hosts::start()?;
         let mut lab = Self {
             networks: Vec::new(),
             sandboxes: Vec::new(),
             world: Some(Agent::start(Home::Shared)?),
             runtime,
-            client,
-            daemon,
+            hosts,
         };
-        for name in ["blue", "red"] {
+        for name in LOCAL_NETWORKS {
             let request = CreateNetwork::new(name.parse()?);
-            let network = lab.call(lab.client.create_network(&request))?;
+            let network = lab.call(lab.client().create_network(&request))?;
             lab.networks.push(network);
         }
-        for (network, name) in SANDBOXES {
-            lab.add_sandbox(network, name)?;
+        // As long as the daemons share no store, each has addresses of its own to give away.
+        let halves = OVERLAY_SUBNET.subnets(25)?;
+        for (host, addresses) in [HostName::East, HostName::West].into_iter().zip(halves) {
+            let network = lab.add_overlay(host, addresses)?;
+            if host == HostName::East {
+                lab.networks.push(network);
+            }
+        }
+        for (host, network, name) in SANDBOXES {
+            lab.add_sandbox(host, network, name)?;
         }
         Ok(lab)
     }
 
-    /// Asks the daemon.
+    /// Asks a daemon.
     pub(super) fn call<T>(
         &self,
         request: impl Future<Output = Result<T, ClientError>>,
@@ -78,8 +100,22 @@ impl Lab {
         Ok(self.runtime.block_on(request)?)
     }
 
+    /// Returns the way to ask the daemon of east.
     pub(super) const fn client(&self) -> &Client {
-        &self.client
+        self.client_of(HostName::East)
+    }
+
+    /// Returns the way to ask the daemon of a host.
+    pub(super) const fn client_of(&self, host: HostName) -> &Client {
+        &self.hosts.get(host).client
+    }
+
+    /// Returns a network of east.
+    pub(super) fn network(&self, name: &str) -> Result<&NetworkInspect> {
+        let mut networks = self.networks.iter();
+        networks
+            .find(|network| network.name.as_str() == name)
+            .with_context(|| format!("no network {name}"))
     }
 
     /// Lets a moment pass, on the way to something that is about to happen.
@@ -103,14 +139,41 @@ impl Lab {
         world.ask(request).context("the world failed")
     }
 
-    /// Stops the daemon and every sandbox, and makes sure that nothing is left.
+    /// Stops the daemons and every sandbox, and makes sure that nothing is left.
     pub(super) fn stop(mut self) -> Result<()> {
         self.sandboxes.clear();
         self.world = None;
-        self.daemon.stop()
+        let Hosts { east, west } = self.hosts;
+        west.stop()?;
+        east.stop()
     }
 
-    fn add_sandbox(&mut self, network: &str, name: &str) -> Result<()> {
+    /// Makes a host's part of the overlay, which gives away `addresses`.
+    fn add_overlay(&self, host: HostName, addresses: Ipv4Net) -> Result<NetworkInspect> {
+        let client = self.client_of(host);
+        let subnet = SubnetRequest {
+            subnet: OVERLAY_SUBNET.into(),
+            ip_range: Some(addresses.into()),
+            gateway: None,
+            aux_addresses: BTreeMap::new(),
+        };
+        let request = CreateNetwork {
+            driver: "overlay".to_owned(),
+            vni: Some(VNI),
+            subnets: vec![subnet],
+            ..CreateNetwork::new(OVERLAY.parse()?)
+        };
+        let network = self.call(client.create_network(&request))?;
+        let peer = PeerAdd {
+            network: OVERLAY.to_owned(),
+            address: host.other().underlay().into(),
+            port: None,
+        };
+        self.call(client.add_peer(&peer))?;
+        Ok(network)
+    }
+
+    fn add_sandbox(&mut self, host: HostName, network: &str, name: &str) -> Result<()> {
         let agent = Agent::start(Home::Own)?;
         let mut request = Connect::new(name);
         request.namespace = Some(NamespaceRef::Pid(agent.pid()));
@@ -119,9 +182,10 @@ impl Lab {
         }
         let clock = Clock::new();
         let started = clock.now();
-        let endpoint = self.call(self.client.connect(network, &request))?;
+        let endpoint = self.call(self.client_of(host).connect(network, &request))?;
         let connect_time = clock.now().since(started);
         self.sandboxes.push(Sandbox {
+            host,
             endpoint,
             connect_time,
             agent: Some(agent),

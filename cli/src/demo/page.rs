@@ -2,14 +2,17 @@
 
 use std::io::{self, Write};
 
-use super::lab::Lab;
-use super::story::{NetworkLine, Report};
+use tapweave_control::api::PeerView;
+
+use super::host::HostName;
+use super::lab::{Lab, OVERLAY, VNI};
+use super::story::{NetworkLine, Place, Report};
 
 /// Prints the whole page.
 pub(super) fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     writeln!(
         out,
-        "tapweave demo: one switch, {} networks\n",
+        "tapweave demo: two hosts, {} networks\n",
         report.networks.len()
     )?;
     for network in &report.networks {
@@ -24,10 +27,18 @@ pub(super) fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
             step.what, step.way, step.found
         )?;
     }
-    writeln!(out, "\nWhere the switch saw whom (fdb show)\n")?;
+    writeln!(out, "\nWhere the switch of east saw whom (fdb show)\n")?;
     for entry in &report.fdb {
-        let port = entry.port.as_deref().unwrap_or("-");
-        writeln!(out, "  {}  {:<5} {port}", entry.mac, entry.network)?;
+        let place = match (&entry.port, entry.vtep) {
+            (Some(port), _) => port.clone(),
+            (None, Some(vtep)) => format!("vtep {vtep}"),
+            (None, None) => "-".to_owned(),
+        };
+        writeln!(out, "  {}  {:<5} {place}", entry.mac, entry.network)?;
+    }
+    writeln!(out, "\nWho else takes part in its networks (peer ls)\n")?;
+    for peer in &report.peers {
+        print_peer(peer, out)?;
     }
     writeln!(out, "\nWhat its gateways translate (nat ls)\n")?;
     for flow in &report.nat {
@@ -42,7 +53,7 @@ pub(super) fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
             flow.state
         )?;
     }
-    writeln!(out, "\nWhat passed its ports (port ls)\n")?;
+    writeln!(out, "\nWhat passed the ports of both (port ls)\n")?;
     writeln!(
         out,
         "  {:<12} {:>24}  {:>24}  drops",
@@ -67,13 +78,16 @@ pub(super) fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
 
 /// Prints how to look around in a demo that goes on.
 pub(super) fn print_keep(lab: &Lab, out: &mut dyn Write) -> io::Result<()> {
-    let socket = lab.client().socket().display();
+    let socket = |host| lab.client_of(host).socket().display();
+    let (east, west) = (socket(HostName::East), socket(HostName::West));
     writeln!(out, "The demo is running. In another terminal:\n")?;
-    writeln!(out, "  export TAPWEAVE_SOCKET={socket}")?;
+    writeln!(out, "  export TAPWEAVE_SOCKET={east}    # host east")?;
+    writeln!(out, "  export TAPWEAVE_SOCKET={west}    # host west")?;
     for command in [
         "network inspect blue",
         "port ls",
         "fdb show",
+        "peer ls",
         "nat ls",
         "stats",
     ] {
@@ -84,20 +98,36 @@ pub(super) fn print_keep(lab: &Lab, out: &mut dyn Write) -> io::Result<()> {
             continue;
         };
         let enter = "nsenter --preserve-credentials --user --net --target";
-        writeln!(out, "  {enter} {pid} ip address    # {name}")?;
+        let host = sandbox.host;
+        writeln!(out, "  {enter} {pid} ip address    # {name}, on {host}")?;
     }
     writeln!(out, "\nPress Enter to end it.")?;
     out.flush()
 }
 
+fn print_peer(peer: &PeerView, out: &mut dyn Write) -> io::Result<()> {
+    let counters = &peer.counters;
+    writeln!(
+        out,
+        "  {}  {:<5} {:<7} path MTU {}, inner {}; {} in, {} out",
+        peer.address,
+        peer.network,
+        peer.state.as_str(),
+        peer.path_mtu,
+        peer.mtu.unwrap_or_default(),
+        volume(counters.rx_frames, counters.rx_bytes),
+        volume(counters.tx_frames, counters.tx_bytes),
+    )
+}
+
 /// Draws a network: the sandboxes on one line.
 fn print_network(network: &NetworkLine, out: &mut dyn Write) -> io::Result<()> {
     const WIDTH: usize = 18;
-    let rows = network.endpoints.iter().map(|endpoint| {
+    let rows = network.endpoints.iter().map(|Place { host, endpoint }| {
         let address = endpoint.addresses.first();
         let address = address.map_or_else(|| "-".to_owned(), |net| net.addr().to_string());
         [
-            endpoint.sandbox.to_string(),
+            format!("{} on {host}", endpoint.sandbox),
             address,
             endpoint.mac.to_string(),
         ]
@@ -119,7 +149,13 @@ fn print_network(network: &NetworkLine, out: &mut dyn Write) -> io::Result<()> {
     let (left, right) = (WIDTH / 2, WIDTH + 1 - WIDTH / 2);
     line(out, &|_| format!("└{:─<left$}┬{:─<right$}┘", "", ""))?;
     line(out, &|_| format!(" {:left$}│{:right$} ", "", ""))?;
-    let title = format!(" {} {} ", network.name, network.subnets.join(" "));
+    let (east, west) = (HostName::East.underlay(), HostName::West.underlay());
+    let way = if network.name == OVERLAY {
+        format!("over VXLAN {VNI}, {east} to {west} ")
+    } else {
+        String::new()
+    };
+    let title = format!(" {} {} {way}", network.name, network.subnets.join(" "));
     let total = rows.len() * (WIDTH + 6);
     writeln!(out, "  ═══{title:═<total$}\n")
 }

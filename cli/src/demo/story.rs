@@ -4,16 +4,17 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
-use tapweave_control::api::{Endpoint, FdbEntryView, FdbKind, NatFlowView, Port};
+use tapweave_control::api::{Endpoint, FdbEntryView, FdbKind, NatFlowView, PeerView, Port};
 use tapweave_daemon::Clock;
 
 use super::agent::{Reply, Request};
-use super::gateway;
-use super::lab::Lab;
+use super::host::HostName;
+use super::lab::{Lab, Sandbox};
+use super::{gateway, overlay};
 
 pub(super) const MEBI: u64 = 1024 * 1024;
 /// How long each throughput is measured.
-pub(super) const FLOOD_MILLIS: u64 = 2_000;
+pub(super) const FLOOD_MILLIS: u64 = 1_000;
 /// How long a sandbox that ended may stay known.
 const END_LIMIT_MILLIS: u64 = 1_000;
 
@@ -22,8 +23,13 @@ const END_LIMIT_MILLIS: u64 = 1_000;
 pub(super) struct Report {
     pub(super) networks: Vec<NetworkLine>,
     pub(super) steps: Vec<Step>,
+    /// The table of east.
     pub(super) fdb: Vec<FdbEntryView>,
+    /// Who takes part in the overlay, as east sees it.
+    pub(super) peers: Vec<PeerView>,
+    /// Those of both hosts.
     pub(super) ports: Vec<Port>,
+    /// What east translates.
     pub(super) nat: Vec<NatFlowView>,
 }
 
@@ -32,7 +38,15 @@ pub(super) struct Report {
 pub(super) struct NetworkLine {
     pub(super) name: String,
     pub(super) subnets: Vec<String>,
-    pub(super) endpoints: Vec<Endpoint>,
+    pub(super) endpoints: Vec<Place>,
+}
+
+/// A sandbox in a network.
+#[derive(Debug, Serialize)]
+pub(super) struct Place {
+    pub(super) host: HostName,
+    #[serde(flatten)]
+    pub(super) endpoint: Endpoint,
 }
 
 /// One thing that was tried.
@@ -69,6 +83,7 @@ pub(super) fn tell(lab: &mut Lab) -> Result<Report> {
         networks: network_lines(lab),
         steps: Vec::new(),
         fdb: Vec::new(),
+        peers: Vec::new(),
         ports: Vec::new(),
         nat: Vec::new(),
     };
@@ -76,17 +91,21 @@ pub(super) fn tell(lab: &mut Lab) -> Result<Report> {
     for (from, to) in [("alice", "bob"), ("carol", "dave")] {
         ping(lab, &mut report, from, to)?;
     }
-    datagrams(lab, &mut report)?;
+    datagrams(lab, &mut report, "bob", "alice")?;
     for (from, to) in [("alice", "bob"), ("dave", "carol")] {
         transfer(lab, &mut report, from, to)?;
     }
+    overlay::tell(lab, &mut report)?;
     learning(lab, &mut report)?;
     isolation(lab, &mut report)?;
     gateway::tell(lab, &mut report)?;
     for streams in [1, 4] {
         throughput(lab, &mut report, streams)?;
     }
-    report.ports = lab.call(lab.client().ports(None))?;
+    for host in [HostName::East, HostName::West] {
+        let ports = lab.call(lab.client_of(host).ports(None))?;
+        report.ports.extend(ports);
+    }
     Ok(report)
 }
 
@@ -118,15 +137,18 @@ pub(super) fn end_a_sandbox(lab: &mut Lab, report: &mut Report) -> Result<()> {
 pub(super) fn stop(lab: Lab, report: &mut Report) -> Result<()> {
     let count = lab.sandboxes.len();
     lab.stop()?;
-    let found = format!("daemon stopped; {count} sandboxes, socket and folder removed");
+    let found = format!("daemons stopped; {count} sandboxes, sockets and folders removed");
     report.add("clean up", "", found, true);
     Ok(())
 }
 
 fn network_lines(lab: &Lab) -> Vec<NetworkLine> {
     let line = |network: &tapweave_control::api::NetworkInspect| {
-        let is_in = |endpoint: &&Endpoint| endpoint.network == network.name;
-        let endpoints = lab.sandboxes.iter().map(|sandbox| &sandbox.endpoint);
+        let is_in = |sandbox: &&Sandbox| sandbox.endpoint.network == network.name;
+        let place = |sandbox: &Sandbox| Place {
+            host: sandbox.host,
+            endpoint: sandbox.endpoint.clone(),
+        };
         NetworkLine {
             name: network.name.to_string(),
             subnets: network
@@ -135,7 +157,7 @@ fn network_lines(lab: &Lab) -> Vec<NetworkLine> {
                 .iter()
                 .map(|config| config.subnet.to_string())
                 .collect(),
-            endpoints: endpoints.filter(is_in).cloned().collect(),
+            endpoints: lab.sandboxes.iter().filter(is_in).map(place).collect(),
         }
     };
     lab.networks.iter().map(line).collect()
@@ -155,7 +177,7 @@ fn connected(lab: &Lab, report: &mut Report) {
     report.add("connect", "", found, true);
 }
 
-fn ping(lab: &mut Lab, report: &mut Report, from: &str, to: &str) -> Result<()> {
+pub(super) fn ping(lab: &mut Lab, report: &mut Report, from: &str, to: &str) -> Result<()> {
     let request = Request::Ping {
         to: address(lab, to)?,
         count: 10,
@@ -176,13 +198,13 @@ fn ping(lab: &mut Lab, report: &mut Report, from: &str, to: &str) -> Result<()> 
     Ok(())
 }
 
-fn datagrams(lab: &mut Lab, report: &mut Report) -> Result<()> {
+pub(super) fn datagrams(lab: &mut Lab, report: &mut Report, from: &str, to: &str) -> Result<()> {
     let request = Request::UdpEcho {
-        to: address(lab, "alice")?,
+        to: address(lab, to)?,
         count: 200,
         len: 1400,
     };
-    let reply = lab.sandbox("bob")?.ask(&request)?;
+    let reply = lab.sandbox(from)?.ask(&request)?;
     let found = format!(
         "{} of {} echoed{}",
         reply.received,
@@ -190,11 +212,11 @@ fn datagrams(lab: &mut Lab, report: &mut Report) -> Result<()> {
         round_trip(&reply)
     );
     let ok = reply.received == reply.sent && reply.intact;
-    report.add("UDP, 1400 bytes", &arrow("bob", "alice"), found, ok);
+    report.add("UDP, 1400 bytes", &arrow(from, to), found, ok);
     Ok(())
 }
 
-fn transfer(lab: &mut Lab, report: &mut Report, from: &str, to: &str) -> Result<()> {
+pub(super) fn transfer(lab: &mut Lab, report: &mut Report, from: &str, to: &str) -> Result<()> {
     let request = Request::TcpHash {
         to: address(lab, to)?,
         len: 64 * MEBI,
@@ -220,13 +242,12 @@ fn learning(lab: &Lab, report: &mut Report) -> Result<()> {
         };
         report.fdb.iter().filter(at_its_port).count() == 1
     };
-    let learned = lab
-        .sandboxes
-        .iter()
-        .filter(|sandbox| is_learned(&sandbox.endpoint))
-        .count();
-    let found = format!("{learned} MACs learned, each at its port");
-    report.add("learning", "", found, learned == lab.sandboxes.len());
+    let sandboxes = lab.sandboxes.iter();
+    let of_east = sandboxes.filter(|sandbox| sandbox.host == HostName::East);
+    let (learned, missed): (Vec<_>, Vec<_>) =
+        of_east.partition(|sandbox| is_learned(&sandbox.endpoint));
+    let found = format!("{} MACs learned, each at its port", learned.len());
+    report.add("learning", "east", found, missed.is_empty());
     Ok(())
 }
 

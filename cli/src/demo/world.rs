@@ -1,7 +1,7 @@
 //! The world of the demo: the namespace that the demo itself enters.
 //!
 //! The demo leaves the host's network for an empty one, and its user for one who is root there if it
-//! has to. The daemon's TUN leads into that namespace, and a process in it is the server and the client
+//! has to. The TUN of east's daemon leads into that namespace, and a process in it is the server and the client
 //! outside. So the way out is real, through the kernel on both sides of the TUN, and nothing of the
 //! host is touched.
 
