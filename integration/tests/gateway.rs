@@ -56,7 +56,7 @@ mod everywhere {
         let mac: tapweave_net::MacAddr = mac.parse()?;
         let bits = 0xfe80 << 112 | u128::from(mac.interface_id());
         let target = std::net::Ipv6Addr::from_bits(bits);
-        from.run("ping", &format!("-n -c 2 -i 0.1 -W 1 {target}%eth0"))?;
+        from.run("ping", &format!("-n -c 1 -W 10 {target}%eth0"))?;
         Ok(())
     }
 
