@@ -20,8 +20,9 @@
 //! *What the kernel or a device cannot do* is found out at run time: `EIO` or `EINVAL` for a message of
 //! several datagrams means that they go one by one from then on. The log says it once.
 //!
-//! *Receiving.* A [`DatagramReceiver`] takes up to 16 messages with one system call, each of up to
-//! 64 KiB: datagrams of one flow that followed each other, merged by the kernel (`UDP_GRO`). Several
+//! *Receiving.* A [`DatagramReceiver`] takes up to 64 messages with one system call, each of up to
+//! 64 KiB: datagrams of one flow that followed each other, merged by the kernel (`UDP_GRO`). It asks for
+//! fewer where they are long, so that what it took is still in the cache when it is written. Several
 //! workers bind one socket each to the same port (`SO_REUSEPORT`); the kernel chooses by source and
 //! destination, hence a flow stays with one.
 

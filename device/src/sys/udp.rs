@@ -12,7 +12,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 
 /// Most datagrams or runs of datagrams of one [`receive`].
-pub(crate) const RECEIVE_COUNT: usize = 16;
+pub(crate) const RECEIVE_COUNT: usize = 64;
 
 /// Room for the control messages of one message: on receive one `int` for `UDP_GRO` and one for the
 /// traffic class, of which each takes 24 bytes.

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::slice::ChunksExactMut;
 
 use super::socket::{self, Sharing, SocketBuffer};
+use crate::epoll::BATCH_LEN_LIMIT;
 use crate::queue::{HEADROOM, RECV_BUF_LEN};
 use crate::sys::udp::{self, IntOption, RECEIVE_COUNT};
 
@@ -26,7 +27,9 @@ pub struct DatagramReceiver {
     has_gro: bool,
     /// Zeroed memory from the kernel: pages that no datagram reaches are never touched.
     memory: Box<[u8]>,
-    received: [udp::Received; RECEIVE_COUNT],
+    received: Box<[udp::Received; RECEIVE_COUNT]>,
+    /// How many messages to ask for.
+    wanted_count: usize,
 }
 
 /// A datagram, or several of one flow that the kernel merged.
@@ -75,7 +78,8 @@ impl DatagramReceiver {
             receive_buffer,
             has_gro,
             memory: vec![0; RECEIVE_COUNT * RECV_BUF_LEN].into_boxed_slice(),
-            received: [udp::Received::default(); RECEIVE_COUNT],
+            received: Box::new([udp::Received::default(); RECEIVE_COUNT]),
+            wanted_count: RECEIVE_COUNT,
         })
     }
 
@@ -96,22 +100,29 @@ impl DatagramReceiver {
     ///
     /// What the kernel said, which is of no lasting meaning for a socket that is not connected.
     pub fn receive(&mut self) -> io::Result<Datagrams<'_>> {
-        let received = &mut self.received;
+        let wanted_count = self.wanted_count;
+        let memory = self.memory.get_mut(..wanted_count * RECV_BUF_LEN);
         let count = match udp::receive(
             self.socket.as_fd(),
-            &mut self.memory,
+            memory.unwrap_or_default(),
             RECV_BUF_LEN,
             DATAGRAM_START,
-            received,
+            &mut self.received,
         ) {
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
             Err(error) => return Err(error),
         };
+        let received = self.received.get(..count).unwrap_or_default();
+        let len: usize = received.iter().map(|message| message.len).sum();
+        if let Some(mean_len) = len.checked_div(count) {
+            self.wanted_count = count_for(mean_len);
+        }
         Ok(Datagrams {
             buffers: self.memory.chunks_exact_mut(RECV_BUF_LEN),
-            received: self.received.get(..count).unwrap_or_default().iter(),
-            is_full: count == RECEIVE_COUNT,
+            received: received.iter(),
+            is_full: count == wanted_count,
+            len,
         })
     }
 }
@@ -128,6 +139,7 @@ pub struct Datagrams<'b> {
     buffers: ChunksExactMut<'b, u8>,
     received: std::slice::Iter<'b, udp::Received>,
     is_full: bool,
+    len: usize,
 }
 
 impl Datagrams<'_> {
@@ -135,6 +147,18 @@ impl Datagrams<'_> {
     pub const fn is_full(&self) -> bool {
         self.is_full
     }
+
+    /// Returns the bytes of all of them.
+    pub const fn total_len(&self) -> usize {
+        self.len
+    }
+}
+
+/// Returns how many messages to ask for where the last were `mean_len` bytes long: as many as lie in the
+/// core's second-level cache until they are written.
+fn count_for(mean_len: usize) -> usize {
+    let count = BATCH_LEN_LIMIT.checked_div(mean_len);
+    count.map_or(RECEIVE_COUNT, |count| count.clamp(1, RECEIVE_COUNT))
 }
 
 impl<'b> Iterator for Datagrams<'b> {
@@ -211,6 +235,33 @@ mod tests {
             assert_eq!(bytes, b"abcdefghijklmn");
             assert_eq!(receiver.receive().unwrap().count(), 0);
         }
+    }
+
+    #[test]
+    fn short_datagrams_come_sixty_four_at_a_time_and_long_ones_a_few() {
+        let mut receiver = DatagramReceiver::bind("127.0.0.1:48792".parse().unwrap()).unwrap();
+        let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        sender.connect("127.0.0.1:48792").unwrap();
+        let long = vec![0; 60_000];
+        let mut counts = Vec::new();
+        for (len, count) in [(10, 70), (60_000, 3)] {
+            for _ in 0..count {
+                sender.send(&long[..len]).unwrap();
+            }
+            loop {
+                let datagrams = receiver.receive().unwrap();
+                let (is_full, total_len) = (datagrams.is_full(), datagrams.total_len());
+                let taken_count = datagrams.count();
+                assert_eq!(total_len, taken_count * len);
+                counts.push((taken_count, is_full));
+                if !is_full {
+                    break;
+                }
+            }
+        }
+        // The first of the long ones is met before it is known that they are long.
+        assert_eq!(counts[..3], [(64, true), (6, false), (3, false)]);
+        assert_eq!(receiver.wanted_count, 4);
     }
 
     #[test]
