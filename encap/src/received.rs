@@ -8,22 +8,28 @@
 //!
 //! So a checksum field that holds the bare sum, and is wrong as a checksum, means a partial
 //! checksum, and a TCP frame above the MTU that has one is a super-frame whose segments fill the
-//! MTU. How a UDP super-frame is to be cut cannot be known; it stays a frame that is too large.
+//! MTU. What is above the MTU has crossed no wire, so there the field alone decides: 64 KiB need not
+//! be summed, and the checksums of its segments are computed anew anyway. How a UDP super-frame is to be cut cannot be known; it stays a frame that is too large.
 
-use tapweave_net::checksum::is_transport_partial;
+use tapweave_net::checksum::{has_bare_sum, is_transport_partial};
 use tapweave_net::{
     ChecksumOffload, Gso, GsoKind, Network, Offload, ParsedFrame, TcpView, Transport, UdpView,
 };
 
 /// Returns what is left to do on `frame`, which came out of a tunnel and was parsed as `parsed`, in
 /// a network whose IP packets are at most `mtu` bytes long. The payload is read only if the
-/// checksum field looks partial.
+/// checksum field looks partial and the packet is no longer than that.
 pub fn received_offload(frame: &[u8], parsed: &ParsedFrame, mtu: u16) -> Offload {
     partial(frame, parsed, mtu).unwrap_or(Offload::NONE)
 }
 
 fn partial(frame: &[u8], parsed: &ParsedFrame, mtu: u16) -> Option<Offload> {
-    if !is_transport_partial(frame, parsed) {
+    let is_partial = if is_above(parsed, mtu) {
+        has_bare_sum(frame, parsed)
+    } else {
+        is_transport_partial(frame, parsed)
+    };
+    if !is_partial {
         return None;
     }
     let offset = match parsed.transport()? {
@@ -39,6 +45,10 @@ fn partial(frame: &[u8], parsed: &ParsedFrame, mtu: u16) -> Option<Offload> {
     Some(Offload { checksum, gso })
 }
 
+fn is_above(parsed: &ParsedFrame, mtu: u16) -> bool {
+    parsed.l3_end() - parsed.l3_offset() > usize::from(mtu)
+}
+
 /// Returns how a TCP frame above the MTU is to be cut.
 fn super_frame(parsed: &ParsedFrame, mtu: u16) -> Option<Gso> {
     let kind = match (parsed.transport()?, parsed.network()) {
@@ -46,7 +56,7 @@ fn super_frame(parsed: &ParsedFrame, mtu: u16) -> Option<Gso> {
         (Transport::Tcp, Network::V6) => GsoKind::TcpV6,
         _ => return None,
     };
-    if parsed.l3_end() - parsed.l3_offset() <= usize::from(mtu) {
+    if !is_above(parsed, mtu) {
         return None;
     }
     let payload_offset = parsed.payload_offset()?;
@@ -156,6 +166,21 @@ mod tests {
             let splitter = Splitter::new(&frame, offload).unwrap();
             assert_eq!(splitter.max_segment_len(), 14 + 1450);
         }
+    }
+
+    #[test]
+    fn above_the_mtu_the_field_alone_decides() {
+        let mut frame = frame(false, IpProtocol::TCP, 3000);
+        let start = 34;
+        let field = u16::from_be_bytes([frame[50], frame[51]]);
+        // Payload that makes the bare sum a right checksum too.
+        frame[54..56].fill(0);
+        let rest = Sum::of(&frame[start..]).and_u16(field);
+        frame[54..56].copy_from_slice(&rest.checksum().to_be_bytes());
+        let parsed = ParsedFrame::parse(&frame).unwrap();
+        assert!(has_bare_sum(&frame, &parsed));
+        assert!(!is_transport_partial(&frame, &parsed));
+        assert_eq!(offload(&frame).gso.map(|gso| gso.size), Some(1410));
     }
 
     #[test]

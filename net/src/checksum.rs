@@ -98,13 +98,18 @@ pub fn verify_transport(frame: &[u8], parsed: &ParsedFrame) -> Verification {
 /// [partial](crate::ChecksumOffload::Partial) one whose metadata got lost on the way. The payload is
 /// summed only if the field looks so, to tell it from a right checksum of the same value.
 pub fn is_transport_partial(frame: &[u8], parsed: &ParsedFrame) -> bool {
+    has_bare_sum(frame, parsed) && verify_transport(frame, parsed) == Verification::Wrong
+}
+
+/// Tells whether the checksum field of TCP or UDP in `frame`, which was parsed as `parsed`, holds the
+/// bare sum of the pseudo-header. Of right checksums one in 65,535 does so too.
+pub fn has_bare_sum(frame: &[u8], parsed: &ParsedFrame) -> bool {
     let offset = match (parsed.transport(), parsed.fragment()) {
         (Some(Transport::Tcp), Fragment::Whole) => TcpView::CHECKSUM_OFFSET,
         (Some(Transport::Udp), Fragment::Whole) => UdpView::CHECKSUM_OFFSET,
         _ => return false,
     };
     is_bare_sum(frame, parsed, offset).unwrap_or(false)
-        && verify_transport(frame, parsed) == Verification::Wrong
 }
 
 /// Tells whether the field at `offset` of the L4 header is the sum of its pseudo-header.
