@@ -10,7 +10,7 @@ use super::prefix::address;
 use super::request::{Asker, question};
 use super::{Gateway, Uplink};
 use crate::snapshot::{Member, Network};
-use crate::{FrameVlan, Switch, UplinkKind};
+use crate::{FrameVlan, Isolation, Switch, UplinkKind};
 
 /// Neighbours that one network or uplink asks for at a time; the others have their turn next.
 const QUESTIONS_MAX: usize = 32;
@@ -97,7 +97,8 @@ fn poll_network(
     }
     let audience = gateway.advertiser.poll(now);
     let is_told = |member: &&Member| match &audience {
-        Audience::Everybody => true,
+        // The gateway of an overlay is on each of its hosts, and advertises itself there.
+        Audience::Everybody => member.isolation != Isolation::Tunnel,
         Audience::Ports(ports) => ports.contains(&member.port),
     };
     let mut told = network.members.iter().filter(is_told).peekable();

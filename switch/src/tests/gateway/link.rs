@@ -229,6 +229,23 @@ fn every_port_hears_of_the_gateway_now_and_then() {
 }
 
 #[test]
+fn a_gateway_does_not_advertise_itself_to_other_hosts_which_have_it_too() {
+    let mut rig = Rig::with(Outside::Routed, |config, number| PortConfig {
+        isolation: if number == 3 {
+            Isolation::Tunnel
+        } else {
+            config.isolation
+        },
+        ..config
+    });
+    rig.now = rig.now + Duration::from_secs(16);
+    let sent = advertisements(&rig);
+    let told: Vec<PortNo> = sent.iter().map(|(port, _)| *port).collect();
+    let [a, _, c] = rig.ports;
+    assert_eq!(told, [a, c, rig.other_port]);
+}
+
+#[test]
 fn an_internal_network_has_no_default_router() {
     let mut rig = Rig::new(Outside::Closed);
     rig.now = rig.now + Duration::from_secs(16);
