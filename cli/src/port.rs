@@ -3,6 +3,7 @@
 use std::io;
 
 use clap::{Args, Subcommand};
+use tapweave_control::GatewayPriority;
 use tapweave_control::api::{Endpoint, Port, PortCounters, PortKind, PortState};
 
 use crate::context::Context;
@@ -114,6 +115,9 @@ fn show(port: &Port, output: &mut Output<'_>) -> io::Result<()> {
     fact("stations", stations(endpoint).to_owned());
     if let Some(limit) = endpoint.mac_limit {
         fact("mac limit", limit.to_string());
+    }
+    if endpoint.gw_priority != GatewayPriority::default() {
+        fact("gateway priority", endpoint.gw_priority.to_string());
     }
     if let Some(limit) = endpoint.connection_limit {
         fact("connection limit", limit.to_string());

@@ -114,11 +114,11 @@ fn what_is_missing_unknown_or_contradictory_is_wrong_usage() {
     );
     assert_eq!(kind("stats -v -q"), Some(ErrorKind::ArgumentConflict));
     assert_eq!(kind("netwrok ls"), Some(ErrorKind::InvalidSubcommand));
-    // Belongs to what is not built yet, so it is not offered.
     assert_eq!(
-        kind("network connect n s --gw-priority 5"),
-        Some(ErrorKind::UnknownArgument)
+        kind("network connect n s --gw-priority 32"),
+        Some(ErrorKind::ValueValidation)
     );
+    parse("network connect n s --gw-priority -31").unwrap();
     assert_eq!(kind("--version"), Some(ErrorKind::DisplayVersion));
 }
 

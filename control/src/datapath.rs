@@ -98,6 +98,8 @@ pub struct InterfaceSettings {
     pub addresses: Vec<IpNet>,
     /// Next hops of the default routes, at most one of each family.
     pub default_gateways: Vec<IpAddr>,
+    /// Metric of the default routes, 1 to 1023: of several networks of a sandbox, that with the lowest is used.
+    pub route_metric: u32,
     /// Queues of the TAP, 1 to 16.
     pub queue_count: u16,
     /// Whether the port offers checksum and segmentation offloads.

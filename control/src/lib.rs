@@ -18,6 +18,7 @@ pub mod client;
 mod controller;
 pub mod datapath;
 mod error;
+mod gateway_priority;
 mod host;
 mod id;
 #[cfg(any(test, feature = "memory"))]
@@ -33,6 +34,7 @@ mod turns;
 
 pub use controller::Controller;
 pub use error::{ControlError, ErrorKind, Thing};
+pub use gateway_priority::{GatewayPriority, GatewayPriorityError};
 pub use host::Host;
 pub use id::{Id, IdParseError};
 pub use model::PublishError;

@@ -333,6 +333,10 @@ impl Model {
                 return Err(error.into());
             }
         }
+        let of_sandbox = sandbox.endpoints.values();
+        let others = of_sandbox.filter_map(|other| self.endpoints.get(other));
+        let taken: Vec<u32> = others.map(|other| other.route_metric).collect();
+        record.route_metric = record.gateway_priority.metric(&taken);
         let id = record.id.clone();
         sandbox.endpoints.insert(network_id, id.clone());
         Ok(self.endpoints.entry(id).or_insert(record))

@@ -51,6 +51,7 @@ pub(crate) fn interface_spec(interface: &InterfaceSettings) -> InterfaceSpec {
         mtu: interface.mtu,
         addresses: interface.addresses.clone(),
         default_gateways: interface.default_gateways.clone(),
+        route_metric: interface.route_metric,
         queue_count: interface.queue_count,
         offloading: match interface.offload {
             Offloading::On => tapweave_device::Offloading::On,

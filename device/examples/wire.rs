@@ -89,6 +89,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
                 format!("fd99::{number}/64").parse()?,
             ],
             default_gateways: Vec::new(),
+            route_metric: 512,
             queue_count: 1,
             offloading: Offloading::On,
         };

@@ -115,7 +115,12 @@ impl RouteSocket {
         self.request(RouteNetlinkMessage::NewAddress(message), flags)
     }
 
-    pub(crate) fn add_default_route(&mut self, index: u32, gateway: IpAddr) -> io::Result<()> {
+    pub(crate) fn add_default_route(
+        &mut self,
+        index: u32,
+        gateway: IpAddr,
+        metric: u32,
+    ) -> io::Result<()> {
         let mut message = RouteMessage::default();
         message.header.address_family = family(gateway);
         message.header.table = RouteHeader::RT_TABLE_MAIN;
@@ -125,6 +130,7 @@ impl RouteSocket {
         message.attributes = vec![
             RouteAttribute::Gateway(RouteAddress::from(gateway)),
             RouteAttribute::Oif(index),
+            RouteAttribute::Priority(metric),
         ];
         let flags = NLM_F_CREATE | NLM_F_EXCL;
         self.request(RouteNetlinkMessage::NewRoute(message), flags)
@@ -157,6 +163,54 @@ impl RouteSocket {
             }
         }
     }
+}
+
+/// A default route of the main table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct DefaultRoute {
+    /// Whether it is for IPv4; else it is for IPv6.
+    pub(crate) is_v4: bool,
+    /// Who made it.
+    pub(crate) protocol: RouteProtocol,
+    /// Its metric, 0 for none.
+    pub(crate) metric: u32,
+}
+
+/// Has the kernel list the default routes of the main table that lead somewhere.
+pub(crate) fn each_default_route(mut each: impl FnMut(DefaultRoute)) -> io::Result<()> {
+    let request = RouteNetlinkMessage::GetRoute(RouteMessage::default());
+    dump(request, |answer| {
+        let RouteNetlinkMessage::NewRoute(route) = answer else {
+            return;
+        };
+        let header = &route.header;
+        let leads_out = header.destination_prefix_length == 0
+            && header.kind == RouteType::Unicast
+            && header.table == RouteHeader::RT_TABLE_MAIN;
+        let has_way = route.attributes.iter().any(|attribute| {
+            matches!(
+                attribute,
+                RouteAttribute::Gateway(_)
+                    | RouteAttribute::Via(_)
+                    | RouteAttribute::Oif(_)
+                    | RouteAttribute::MultiPath(_)
+            )
+        });
+        let is_v4 = header.address_family == AddressFamily::Inet;
+        if leads_out && has_way && (is_v4 || header.address_family == AddressFamily::Inet6) {
+            let mut metric = 0;
+            for attribute in &route.attributes {
+                if let RouteAttribute::Priority(given) = attribute {
+                    metric = *given;
+                }
+            }
+            each(DefaultRoute {
+                is_v4,
+                protocol: header.protocol,
+                metric,
+            });
+        }
+    })
 }
 
 /// Has the kernel list something, and hands over each entry.

@@ -8,7 +8,7 @@ use clap::Args;
 use ipnet::IpNet;
 use tapweave_control::api::{Connect, Endpoint};
 use tapweave_control::datapath::NamespaceRef;
-use tapweave_control::{IfName, Name, PublishSpec};
+use tapweave_control::{GatewayPriority, IfName, Name, PublishSpec};
 use tapweave_net::{MacAddr, Vid, VidSet};
 
 use crate::context::Context;
@@ -81,6 +81,10 @@ pub(crate) struct ConnectArgs {
     /// same without
     #[arg(short = 'P', long, requires = "publish")]
     publish_all: bool,
+    /// Which of the sandbox's networks gives the default routes, -31 to 31: that with the highest, of several the
+    /// one that was connected first
+    #[arg(long, value_name = "N", default_value_t, allow_negative_numbers = true)]
+    gw_priority: GatewayPriority,
     /// Most connections through the gateway at the same time
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     connection_limit: Option<u32>,
@@ -116,6 +120,7 @@ pub(crate) async fn run(args: ConnectArgs, context: &mut Context<'_>) -> anyhow:
         sticky: args.sticky,
         locked: args.locked,
         publish: args.publish,
+        gw_priority: args.gw_priority,
         connection_limit: args.connection_limit,
         connection_rate: args.connection_rate,
     };

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tapweave_net::{MacAddr, Vid, VidSet};
 
 use crate::datapath::NamespaceRef;
-use crate::{Id, IfName, Name, PublishSpec};
+use crate::{GatewayPriority, Id, IfName, Name, PublishSpec};
 
 use super::PortMapping;
 
@@ -70,6 +70,10 @@ pub struct Connect {
     /// Ports of the sandbox that the outside is to reach, such as `8080:80/tcp`.
     #[serde(default)]
     pub publish: Vec<PublishSpec>,
+    /// Which of the sandbox's networks gives the default routes, -31 to 31: that with the highest, of several
+    /// the one that was connected first.
+    #[serde(default)]
+    pub gw_priority: GatewayPriority,
     /// Most connections through the gateway at the same time, 1 or more.
     #[serde(default)]
     pub connection_limit: Option<u32>,
@@ -100,6 +104,7 @@ impl Connect {
             sticky: false,
             locked: false,
             publish: Vec::new(),
+            gw_priority: GatewayPriority::default(),
             connection_limit: None,
             connection_rate: None,
         }
@@ -160,6 +165,9 @@ pub struct Endpoint {
     pub sticky: bool,
     /// Whether only stations with a static entry may send.
     pub locked: bool,
+    /// Which of the sandbox's networks gives the default routes: that with the highest.
+    #[serde(default)]
+    pub gw_priority: GatewayPriority,
     /// Most connections through the gateway at the same time, if that is limited.
     pub connection_limit: Option<u32>,
     /// Most new connections through the gateway in a second, if that is limited.

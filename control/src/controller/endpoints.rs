@@ -255,6 +255,7 @@ impl Controller {
                 Isolation::Open
             },
             vlans: port_vlans(request)?,
+            gateway_priority: request.gw_priority,
             rules: PortRules::new(request)?,
             publish: self.publish_request(&request.publish)?,
         })

@@ -12,7 +12,7 @@ use crate::datapath::{
     AttachedPort, InterfaceSettings, Isolation, Offloading, PublishedPorts, SandboxNo,
 };
 use crate::model::{PortRules, Publish};
-use crate::{Id, IfName, Name};
+use crate::{GatewayPriority, Id, IfName, Name};
 
 /// What an endpoint is to be, checked but for what the network has to give.
 #[derive(Clone, Debug)]
@@ -43,6 +43,8 @@ pub(crate) struct EndpointPlan {
     pub(crate) isolation: Isolation,
     /// How the port takes part in VLANs.
     pub(crate) vlans: PortVlans,
+    /// Which of the sandbox's networks gives the default routes.
+    pub(crate) gateway_priority: GatewayPriority,
     /// What the sandbox may do on its port.
     pub(crate) rules: PortRules,
     /// The ports that are to be published, if any.
@@ -72,6 +74,10 @@ pub(crate) struct EndpointRecord {
     pub(crate) addresses: Vec<IpNet>,
     /// The gateways of the network, if they lead out.
     pub(crate) default_gateways: Vec<IpAddr>,
+    /// Which of the sandbox's networks gives the default routes.
+    pub(crate) gateway_priority: GatewayPriority,
+    /// What the sandbox's kernel knows that by; filled in when it is known what else the sandbox is in.
+    pub(crate) route_metric: u32,
     /// Further names.
     pub(crate) aliases: Vec<Name>,
     /// MTU of the interface.
@@ -123,6 +129,7 @@ impl EndpointRecord {
             mtu: self.mtu,
             addresses: self.addresses.clone(),
             default_gateways: self.default_gateways.clone(),
+            route_metric: self.route_metric,
             queue_count: self.queue_count,
             offload: self.offload,
             isolation: self.isolation,
@@ -168,6 +175,7 @@ impl EndpointRecord {
             mac_limit: self.rules.mac_limit.map(NonZeroU32::get),
             sticky: self.rules.stations == Stations::Sticky,
             locked: self.rules.stations == Stations::Locked,
+            gw_priority: self.gateway_priority,
             connection_limit: self.rules.connections.count.map(NonZeroU32::get),
             connection_rate: self.rules.connections.per_second.map(NonZeroU32::get),
             published: self.mappings(),

@@ -104,6 +104,8 @@ impl NetworkRecord {
             ifname: plan.ifname,
             mac,
             default_gateways: self.default_gateways(&addresses),
+            gateway_priority: plan.gateway_priority,
+            route_metric: plan.gateway_priority.first_metric(),
             addresses,
             aliases: plan.aliases,
             mtu: self.settings.mtu,

@@ -16,9 +16,11 @@
 use std::env;
 use std::ffi::OsStr;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::process::ExitCode;
 
+use netlink_packet_route::route::RouteProtocol;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
@@ -27,7 +29,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use super::message::{self, Reply, Step};
 use super::spec::InterfaceSpec;
 use crate::namespace::NamespaceId;
-use crate::rtnl::{LOOPBACK_INDEX, RouteSocket};
+use crate::rtnl::{LOOPBACK_INDEX, RouteSocket, each_default_route};
 use crate::sys::nsfs;
 use crate::tun_queues::{Layer, TunQueues};
 
@@ -143,13 +145,30 @@ fn configure(spec: &InterfaceSpec, made: &mut TunQueues) -> Result<(), Failure> 
     }
     netlink.bring_up(index).map_err(Step::BringUp.failed())?;
     for &gateway in &spec.default_gateways {
-        match netlink.add_default_route(index, gateway) {
-            // Somebody else's way out, or that of the network that was joined first.
+        let step = Step::AddRoute(gateway);
+        if has_foreign_default_route(gateway).map_err(step.failed())? {
+            continue;
+        }
+        match netlink.add_default_route(index, gateway, spec.route_metric) {
+            // Of the same metric: again somebody else's.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            added => added.map_err(Step::AddRoute(gateway).failed())?,
+            added => added.map_err(step.failed())?,
         }
     }
     netlink
         .bring_up(LOOPBACK_INDEX)
         .map_err(Step::BringLoopbackUp.failed())
+}
+
+/// Tells whether the namespace has a default route of the family of `like` that is somebody else's: neither
+/// one of ours, which their protocol and metric give away, nor one that a router advertised.
+fn has_foreign_default_route(like: IpAddr) -> io::Result<bool> {
+    let mut is_there = false;
+    each_default_route(|route| {
+        let is_ours = route.protocol == RouteProtocol::Static
+            && InterfaceSpec::METRICS.contains(&route.metric);
+        is_there |=
+            route.is_v4 == like.is_ipv4() && route.protocol != RouteProtocol::Ra && !is_ours;
+    })?;
+    Ok(is_there)
 }

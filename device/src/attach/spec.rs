@@ -1,6 +1,7 @@
 //! What an interface in a sandbox is to be like, checked before anything is made.
 
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -23,8 +24,11 @@ pub struct InterfaceSpec {
     /// switch sees to it that they are unique (no RFC 4862 §5.4 detection).
     pub addresses: Vec<IpNet>,
     /// Next hops of the default routes, at most one per family, each within an address's prefix. Where the
-    /// namespace has a default route already, that one stays and no other is made.
+    /// namespace has a default route of somebody else's, that one stays and no other is made.
     pub default_gateways: Vec<IpAddr>,
+    /// Metric of the default routes, one of [`InterfaceSpec::METRICS`]. Of several interfaces of a namespace, the
+    /// routes of that with the lowest are used, and when it goes, those of the next.
+    pub route_metric: u32,
     /// Queues, 1 to 64. More than one needs a reader for each.
     pub queue_count: u16,
     /// Whether super-frames and partial checksums cross the interface.
@@ -72,6 +76,12 @@ pub enum SpecError {
         /// What was asked for.
         mtu: u16,
     },
+    /// Other routes would be preferred, or taken for ours.
+    #[error("default routes with a metric of {metric} are not possible (1 to 1023)")]
+    RouteMetric {
+        /// What was asked for.
+        metric: u32,
+    },
     /// Not a number of queues.
     #[error("{queue_count} queues are not possible (1 to 64)")]
     QueueCount {
@@ -102,6 +112,10 @@ impl InterfaceSpec {
     /// Most queues of an interface. One message takes 253 descriptors; nobody has as many cores.
     pub const MAX_QUEUE_COUNT: u16 = 64;
 
+    /// Metrics of default routes: before 1024, which the kernel gives to those that routers advertise
+    /// (`IP6_RT_PRIO_USER`), since a gateway does that too in each of the namespace's networks.
+    pub const METRICS: RangeInclusive<u32> = 1..=1023;
+
     /// Checks everything that can be checked outside of the namespace.
     ///
     /// # Errors
@@ -131,6 +145,10 @@ impl InterfaceSpec {
         let queue_count = self.queue_count;
         if !(1..=Self::MAX_QUEUE_COUNT).contains(&queue_count) {
             return Err(SpecError::QueueCount { queue_count });
+        }
+        let metric = self.route_metric;
+        if !Self::METRICS.contains(&metric) {
+            return Err(SpecError::RouteMetric { metric });
         }
         self.validate_addresses()
     }
@@ -184,6 +202,7 @@ mod tests {
                 "fd00::2/64".parse().unwrap(),
             ],
             default_gateways: vec!["10.1.0.1".parse().unwrap(), "fd00::1".parse().unwrap()],
+            route_metric: 512,
             queue_count: 1,
             offloading: Offloading::On,
         }
@@ -236,6 +255,8 @@ mod tests {
         assert!(refusal(|spec| spec.mtu = 67).contains("67 bytes"));
         assert!(refusal(|spec| spec.mtu = 65_522).contains("65522 bytes"));
         assert!(refusal(|spec| spec.mtu = 1279).contains("IPv6"));
+        assert!(refusal(|spec| spec.route_metric = 0).contains("metric of 0"));
+        assert!(refusal(|spec| spec.route_metric = 1024).contains("metric of 1024"));
         assert!(refusal(|spec| spec.queue_count = 0).contains("0 queues"));
         assert!(refusal(|spec| spec.queue_count = 65).contains("65 queues"));
         let far = refusal(|spec| spec.default_gateways[0] = "10.2.0.1".parse().unwrap());

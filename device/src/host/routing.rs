@@ -4,10 +4,7 @@ use std::fs;
 use std::io;
 use std::net::IpAddr;
 
-use netlink_packet_route::route::{RouteAttribute, RouteHeader, RouteMessage, RouteType};
-use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
-
-use crate::rtnl::dump;
+use crate::rtnl::each_default_route;
 
 /// The families in which the host has a default route.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -26,28 +23,9 @@ impl DefaultRoutes {
     /// What the kernel said.
     pub fn read() -> io::Result<Self> {
         let mut routes = Self::default();
-        let request = RouteNetlinkMessage::GetRoute(RouteMessage::default());
-        dump(request, |answer| {
-            let RouteNetlinkMessage::NewRoute(route) = answer else {
-                return;
-            };
-            let header = &route.header;
-            let leads_out = header.destination_prefix_length == 0
-                && header.kind == RouteType::Unicast
-                && header.table == RouteHeader::RT_TABLE_MAIN;
-            let has_way = route.attributes.iter().any(|attribute| {
-                matches!(
-                    attribute,
-                    RouteAttribute::Gateway(_)
-                        | RouteAttribute::Via(_)
-                        | RouteAttribute::Oif(_)
-                        | RouteAttribute::MultiPath(_)
-                )
-            });
-            if leads_out && has_way {
-                routes.v4 |= header.address_family == AddressFamily::Inet;
-                routes.v6 |= header.address_family == AddressFamily::Inet6;
-            }
+        each_default_route(|route| {
+            routes.v4 |= route.is_v4;
+            routes.v6 |= !route.is_v4;
         })?;
         Ok(routes)
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tapweave_device::{
-    AttachError, Attacher, Capabilities, NetNamespace, Offloading, OwnNamespaces, PortQueue,
-    TunDevice,
+    AttachError, Attacher, Capabilities, InterfaceSpec, NetNamespace, Offloading, OwnNamespaces,
+    PortQueue, TunDevice,
 };
 use tapweave_net::{Frame, Offload, OffloadSet};
 
@@ -35,9 +35,14 @@ pub(crate) const TESTS: &[Test] = &[
         run: a_name_that_is_taken_is_refused_and_nothing_stays,
     },
     Test {
-        name: "a_default_route_that_is_there_stays",
+        name: "a_default_route_of_somebody_else_stays",
         place: Place::Outside,
-        run: a_default_route_that_is_there_stays,
+        run: a_default_route_of_somebody_else_stays,
+    },
+    Test {
+        name: "of_several_default_routes_that_with_the_lowest_metric_is_used",
+        place: Place::Outside,
+        run: of_several_default_routes_that_with_the_lowest_metric_is_used,
     },
     Test {
         name: "without_offloading_there_is_no_header_and_no_offload",
@@ -163,20 +168,70 @@ fn a_name_that_is_taken_is_refused_and_nothing_stays() {
     assert_eq!(sandbox.ifnames(), ["lo", "eth0"]);
 }
 
-fn a_default_route_that_is_there_stays() {
-    let sandbox = Sandbox::with_user_namespace();
-    let with_gateway = |address: &str, gateway: &str| {
-        let mut spec = spec(address);
-        spec.default_gateways = vec![gateway.parse().unwrap()];
-        spec
-    };
-    let _first = attach(&sandbox, &with_gateway("10.9.0.2/24", "10.9.0.1"));
-    let second = with_gateway("10.9.1.3/24", "10.9.1.1");
-    let _second = attach(&sandbox, &second);
-    let routes = sandbox.ip_json("route show default");
-    assert_eq!(routes.as_array().map(Vec::len), Some(1));
-    assert_eq!(routes[0]["gateway"], "10.9.0.1");
-    assert_eq!(sandbox.ifnames(), ["lo", "eth0", "eth1"]);
+/// An address and its gateway, and the metric of the route to it.
+fn with_gateway(address: &str, gateway: &str, route_metric: u32) -> InterfaceSpec {
+    InterfaceSpec {
+        default_gateways: vec![gateway.parse().unwrap()],
+        route_metric,
+        ..spec(address)
+    }
+}
+
+fn a_default_route_of_somebody_else_stays() {
+    for (family, addresses, foreign) in [
+        ("-4", ["10.9.0.2/24", "10.9.0.1"], "10.8.0.1"),
+        ("-6", ["fd09::2/64", "fd09::1"], "fd08::1"),
+    ] {
+        let sandbox = Sandbox::with_user_namespace();
+        sandbox.ip("link add other type veth peer name end");
+        sandbox.ip("link set end up");
+        sandbox.ip("link set other up");
+        sandbox.ip(&format!("{family} route add {foreign} dev other"));
+        sandbox.ip(&format!(
+            "{family} route add default via {foreign} dev other metric 2000"
+        ));
+        let [address, gateway] = addresses;
+        let _ours = attach(&sandbox, &with_gateway(address, gateway, 512));
+        let routes = sandbox.ip_json(&format!("{family} route show default"));
+        assert_eq!(routes.as_array().map(Vec::len), Some(1));
+        assert_eq!(routes[0]["gateway"], foreign);
+    }
+}
+
+fn of_several_default_routes_that_with_the_lowest_metric_is_used() {
+    for (family, nets, outside) in [
+        (
+            "-4",
+            ["10.9.0", "10.9.1", "10.9.2"].map(|net| format!("{net}.")),
+            "192.0.2.9",
+        ),
+        (
+            "-6",
+            ["fd09:0", "fd09:1", "fd09:2"].map(|net| format!("{net}::")),
+            "2001:db8::9",
+        ),
+    ] {
+        let sandbox = Sandbox::with_user_namespace();
+        let len = if family == "-4" { 24 } else { 64 };
+        let mut made = [513, 512, 514].into_iter().zip(&nets).map(|(metric, net)| {
+            let address = format!("{net}2/{len}");
+            attach(
+                &sandbox,
+                &with_gateway(&address, &format!("{net}1"), metric),
+            )
+        });
+        let [first, second, third] = [(); 3].map(|()| made.next().unwrap());
+        let used = || {
+            let route = &sandbox.ip_json(&format!("{family} route get {outside}"))[0];
+            route["dev"].as_str().unwrap_or_default().to_owned()
+        };
+        assert_eq!(used(), "eth1");
+        drop(second);
+        assert_eq!(used(), "eth0");
+        drop(first);
+        assert_eq!(used(), "eth2");
+        drop(third);
+    }
 }
 
 fn without_offloading_there_is_no_header_and_no_offload() {

@@ -108,6 +108,7 @@ pub(crate) fn spec(address: &str) -> InterfaceSpec {
         mtu: 1500,
         addresses: vec![address],
         default_gateways: Vec::new(),
+        route_metric: 512,
         queue_count: 1,
         offloading: Offloading::On,
     }

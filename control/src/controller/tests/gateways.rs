@@ -1,7 +1,7 @@
 //! Gateways: what the packet path is told of them.
 
 use super::{network, rig, with_pid, with_subnets};
-use crate::api::{Connect, CreateNetwork};
+use crate::api::{Connect, CreateNetwork, Disconnect};
 use crate::datapath::{GatewaySettings, Isolation, WayOut};
 
 #[test]
@@ -35,6 +35,39 @@ fn a_network_without_addresses_has_no_gateway() {
         ..network("net")
     });
     assert_eq!(rig.datapath.networks()[0].gateway, None);
+}
+
+#[test]
+fn the_network_with_the_highest_priority_gives_the_default_routes_then_the_first() {
+    let rig = rig();
+    for net in ["first", "second", "third"] {
+        rig.create(network(net));
+    }
+    rig.controller.connect("first", with_pid("a", 1)).unwrap();
+    rig.controller.connect("second", Connect::new("a")).unwrap();
+    let preferred = Connect {
+        gw_priority: 1.try_into().unwrap(),
+        ..Connect::new("a")
+    };
+    let endpoint = rig.controller.connect("third", preferred).unwrap();
+    assert_eq!(i64::from(endpoint.gw_priority), 1);
+    let metrics = || -> Vec<u32> {
+        let interfaces = rig.datapath.interfaces();
+        let metrics = interfaces.iter().map(|interface| interface.route_metric);
+        metrics.collect()
+    };
+    assert_eq!(metrics(), [512, 513, 496]);
+    // Who comes back comes last.
+    let away = Disconnect {
+        sandbox: "a".to_owned(),
+        force: false,
+    };
+    rig.controller.disconnect("first", &away).unwrap();
+    rig.controller.connect("first", Connect::new("a")).unwrap();
+    assert_eq!(metrics().last(), Some(&514));
+    // Another sandbox has routes of its own.
+    rig.controller.connect("first", with_pid("b", 2)).unwrap();
+    assert_eq!(metrics().last(), Some(&512));
 }
 
 #[test]
