@@ -62,6 +62,7 @@ mod remote;
 mod request;
 mod router;
 mod routes;
+mod segment;
 mod step;
 mod uplink;
 mod way;

@@ -12,6 +12,7 @@ use super::answer::{echo, is_echo, tell};
 use super::fragment::cut;
 use super::packet::Packet;
 use super::refusal::Refusal;
+use super::segment::cut_segments;
 use super::step::GatewayStep;
 use super::way::{Origin, Use, Way, inward};
 use super::{Remote, Uplink, inside, outside, remote};
@@ -357,6 +358,10 @@ impl<T: Trace> Call<'_, T> {
         if packet.len > usize::from(way.mtu) {
             let mtu = way.mtu;
             self.step(|| GatewayStep::Cut { mtu });
+            let cut = match frame.offload().gso {
+                None => cut,
+                Some(_) => cut_segments,
+            };
             cut(frame, mtu, &mut |part| (self.emit)(egress, part))?;
             return Ok(Next::Done);
         }

@@ -62,7 +62,7 @@ impl Packet {
             src,
             dst,
             len: packet_len(frame, parsed)?,
-            may_be_cut: may_be_cut && frame.offload().gso.is_none(),
+            may_be_cut,
             hops,
         })
     }
@@ -71,8 +71,7 @@ impl Packet {
     ///
     /// # Errors
     ///
-    /// A refusal that tells the sender the MTU. Of a super-frame it says so even without "don't fragment": a
-    /// sender of super-frames does path MTU discovery, or has a route with a lower MTU.
+    /// A refusal that tells the sender the MTU.
     pub(super) fn check_size(&self, mtu: u16) -> Result<(), Refusal> {
         if self.len > usize::from(mtu) && !self.may_be_cut {
             return Err(Refusal::too_big(mtu));

@@ -103,6 +103,44 @@ fn a_partial_checksum_is_completed_before_the_cut() {
     assert_eq!(join(&sent, 600), want[34..]);
 }
 
+/// Each segment becomes a packet of its own, as if its sender had cut it, and that is cut into fragments.
+#[test]
+fn a_super_frame_without_dont_fragment_is_cut_into_segments_and_these_into_fragments() {
+    let mut rig = Rig::new(Outside::Routed);
+    let [a, ..] = rig.ports;
+    rig.shrink_uplink(600);
+    let (frame, offload) = (
+        cuttable(routing::super_frame()),
+        routing::super_offload(1400),
+    );
+    let splitter = tapweave_net::Splitter::new(&frame, offload).unwrap();
+    let ((_, sent), left) = rig.handle_offloaded(a, &frame, offload);
+    assert_eq!(left, Offload::NONE);
+    let mut sent = sent.into_iter().map(|(port, part)| {
+        assert_eq!(port, rig.uplink);
+        part
+    });
+    for index in 0..splitter.segment_count() {
+        let mut want = vec![0; splitter.max_segment_len()];
+        let len = splitter.write_segment(index, &mut want).unwrap();
+        let id = &want[18..20];
+        let part_count = (len - 34).div_ceil(576);
+        let parts: Vec<_> = sent.by_ref().take(part_count).collect();
+        assert!(parts.iter().all(|part| part[18..20] == *id));
+        let payload: Vec<u8> = parts.iter().flat_map(|part| part[34..].to_vec()).collect();
+        assert_eq!(payload, want[34..len]);
+        let offsets = parts.iter().map(|part| {
+            let ip = Ipv4View::parse(&part[14..]).unwrap();
+            assert!(ip.verify_checksum() && part.len() <= 614);
+            (usize::from(ip.fragment_offset()), ip.more_fragments())
+        });
+        let last = part_count - 1;
+        let expected = (0..part_count).map(|part| (part * 576, part < last));
+        assert!(offsets.eq(expected));
+    }
+    assert_eq!(sent.next(), None);
+}
+
 #[test]
 fn options_without_the_copied_flag_stay_in_the_first_fragment() {
     let mut rig = Rig::new(Outside::Routed);
