@@ -11,7 +11,7 @@ use tapweave_integration::{Family, Lab, wait};
 const MEMBER_COUNT: usize = 11;
 
 /// How long the demo may take on a busy machine until it has tried everything.
-const STORY_LIMIT: Duration = Duration::from_secs(60);
+const STORY_LIMIT: Duration = Duration::from_mins(1);
 
 /// Starts a demo and waits until `line`, if there is one, and all of its processes are there.
 fn start(lab: &Lab, family: &Family, options: &[&str], line: Option<&str>) -> Result<Background> {
