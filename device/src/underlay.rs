@@ -28,6 +28,7 @@
 
 mod local;
 mod receiver;
+mod segmentation;
 mod sender;
 mod socket;
 

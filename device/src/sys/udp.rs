@@ -57,6 +57,10 @@ impl IntOption {
     /// The same beyond the system's limit.
     pub(crate) const SEND_BUFFER_FORCE: Self = Self::new(libc::SOL_SOCKET, libc::SO_SNDBUFFORCE);
 
+    /// Send without checksums, over IPv4.
+    #[cfg(test)]
+    pub(crate) const OMIT_CHECKSUM: Self = Self::new(libc::SOL_SOCKET, libc::SO_NO_CHECK);
+
     const fn new(level: c_int, name: c_int) -> Self {
         Self { level, name }
     }

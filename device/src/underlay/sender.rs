@@ -3,12 +3,12 @@
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::Errno;
 use thiserror::Error;
 use tracing::warn;
 
+use super::segmentation::Segmentation;
 use super::socket::{self, Sharing, SocketBuffer};
 use crate::sys::udp::{self, IntOption};
 
@@ -47,8 +47,7 @@ pub struct UnderlaySender {
     local: IpAddr,
     sockets: Vec<OwnedFd>,
     send_buffer: SocketBuffer,
-    /// Whether one message may be several datagrams.
-    segments: AtomicBool,
+    segmentation: Segmentation,
 }
 
 impl UnderlaySender {
@@ -87,15 +86,12 @@ impl UnderlaySender {
             )?;
             sockets.push(socket);
         }
-        // Setting it to nothing changes nothing, and fails before Linux 4.18.
-        let segments = sockets
-            .first()
-            .is_some_and(|socket| IntOption::SEGMENT.set(socket.as_fd(), 0).is_ok());
+        let segmentation = Segmentation::of_kernel(&sockets);
         Ok(Self {
             local,
             sockets,
             send_buffer,
-            segments: AtomicBool::new(segments),
+            segmentation,
         })
     }
 
@@ -111,7 +107,12 @@ impl UnderlaySender {
 
     /// Tells whether the kernel cuts messages into datagrams for us.
     pub fn has_segmentation(&self) -> bool {
-        self.segments.load(Ordering::Relaxed)
+        self.segmentation.is_on()
+    }
+
+    /// Returns what the kernel or the device answered instead of cutting; `None` while that works.
+    pub fn segmentation_refusal(&self) -> Option<io::Error> {
+        self.segmentation.refusal()
     }
 
     /// Returns the largest IP packet that the path to `peer` takes, as far as the kernel knows. Takes
@@ -162,7 +163,7 @@ impl UnderlaySender {
                     if self.is_beyond_path(to, segment_len) {
                         return Err(TransmitError::TooBig);
                     }
-                    if self.segments.swap(false, Ordering::Relaxed) {
+                    if self.segmentation.refuse(&error) {
                         warn!(local = %self.local, %error, "the underlay cannot cut messages into datagrams: each is sent by itself");
                     }
                 }
@@ -232,6 +233,11 @@ fn transmit_error(error: io::Error) -> TransmitError {
 #[cfg(test)]
 mod tests {
     use std::net::UdpSocket;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Event, Level, Metadata};
 
     use super::*;
 
@@ -247,7 +253,9 @@ mod tests {
     fn a_run_arrives_as_the_datagrams_that_it_was_cut_into() {
         for segments in [true, false] {
             let sender = UnderlaySender::new(LOCAL, 64).unwrap();
-            sender.segments.store(segments, Ordering::Relaxed);
+            if !segments {
+                sender.segmentation.refuse(&Errno::IO.into());
+            }
             let (socket, addr) = receiver();
             let parts: Vec<_> = [&b"head1"[..], b"one.", b"head2", b"two.", b"head3", b"3"]
                 .into_iter()
@@ -261,6 +269,58 @@ mod tests {
                 assert!(from.port() >= FIRST_DYNAMIC_PORT);
             }
         }
+    }
+
+    #[test]
+    fn a_kernel_that_refuses_to_cut_is_asked_once_and_told_of_once() {
+        let sender = UnderlaySender::new(LOCAL, 64).unwrap();
+        assert!(sender.segmentation_refusal().is_none());
+        for socket in &sender.sockets {
+            // It cuts no message of a socket that sends without checksums (`EINVAL`).
+            IntOption::OMIT_CHECKSUM.set(socket.as_fd(), 1).unwrap();
+        }
+        let (socket, addr) = receiver();
+        let parts = [&b"ab"[..], b"cd", b"ef", b"gh", b"i", b"j"].map(IoSlice::new);
+        let warnings = Warnings::default();
+        tracing::subscriber::with_default(warnings.clone(), || {
+            for _ in 0..3 {
+                sender.send_run(5, addr, 0, 4, &parts).unwrap();
+            }
+        });
+        let mut buf = [0; 100];
+        for want in [&b"abcd"[..], b"efgh", b"ij"].repeat(3) {
+            let (len, _from) = socket.recv_from(&mut buf).unwrap();
+            assert_eq!(&buf[..len], want);
+        }
+        let refusal = sender.segmentation_refusal().unwrap();
+        assert_eq!(refusal.kind(), io::ErrorKind::InvalidInput);
+        assert_eq!(warnings.0.load(Ordering::Relaxed), 1);
+    }
+
+    /// Counts warnings.
+    #[derive(Clone, Default)]
+    struct Warnings(Arc<AtomicUsize>);
+
+    impl tracing::Subscriber for Warnings {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            *metadata.level() == Level::WARN
+        }
+
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+        fn event(&self, _: &Event<'_>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+
+        fn enter(&self, _: &Id) {}
+
+        fn exit(&self, _: &Id) {}
     }
 
     #[test]
