@@ -25,6 +25,7 @@ mod stats;
 mod table;
 #[cfg(test)]
 mod tests;
+mod underlay;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -9,6 +9,7 @@ use tapweave_control::api::{Endpoint, Port, PortCounters, PortKind, PortState};
 use crate::context::Context;
 use crate::output::{Form, Output};
 use crate::table::{Table, optional};
+use crate::underlay;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum PortCommand {
@@ -127,6 +128,9 @@ fn show(port: &Port, output: &mut Output<'_>) -> io::Result<()> {
     }
     fact("published", published(endpoint));
     fact("endpoint", endpoint.id.to_string());
+    if let Some(underlay) = &port.underlay {
+        underlay::facts(underlay, &mut table);
+    }
     counters(&port.counters, &mut table);
     write!(output.writer(), "{table}")
 }

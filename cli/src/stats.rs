@@ -1,14 +1,13 @@
 //! `tapweave stats`
 
 use tapweave_control::api::Stats;
-use tapweave_control::datapath::{
-    NatStats, SocketBufferState, UnderlayState, UplinkState, WorkerStats,
-};
+use tapweave_control::datapath::{NatStats, UnderlayState, UplinkState, WorkerStats};
 
 use crate::context::Context;
 use crate::output::Form;
 use crate::port;
 use crate::table::{Table, optional};
+use crate::underlay::size;
 
 pub(crate) async fn run(context: &mut Context<'_>) -> anyhow::Result<()> {
     let stats = context.client.stats().await?;
@@ -121,8 +120,8 @@ fn underlay(underlay: &UnderlayState) -> String {
             at.port.to_string(),
             at.sockets.to_string(),
             uses.join(", "),
-            buffer(at.receive_buffer),
-            at.send_buffer.map(buffer).unwrap_or_default(),
+            size(at.receive_buffer),
+            at.send_buffer.map(size).unwrap_or_default(),
         ]);
     }
     let mut refused = Table::new(&["REFUSED", "DATAGRAMS"]);
@@ -130,12 +129,4 @@ fn underlay(underlay: &UnderlayState) -> String {
         refused.row([reason.clone(), count.to_string()]);
     }
     format!("\n{table}\n{refused}")
-}
-
-/// Says how large a buffer is, and how large it should have been.
-fn buffer(buffer: SocketBufferState) -> String {
-    if buffer.granted_len < buffer.asked_len {
-        return format!("{} of {}", buffer.granted_len, buffer.asked_len);
-    }
-    buffer.granted_len.to_string()
 }

@@ -24,7 +24,7 @@ pub use network::{
     SubnetRequest,
 };
 pub use peer::{PeerAdd, PeerStateView, PeerView};
-pub use port::{Port, PortCounters, PortKind, PortState};
+pub use port::{Port, PortCounters, PortKind, PortState, PortUnderlay};
 pub use port_mapping::{HostBinding, PortMapping, docker_ports};
 pub use problem::Problem;
 pub use sandbox::{NamespaceIdView, PublishedView, Sandbox};

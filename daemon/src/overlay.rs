@@ -339,11 +339,13 @@ impl Overlay {
         for (port, endpoint) in &state.endpoints {
             for (addr, sockets) in &endpoint.sockets {
                 let sender = self.sender(*addr).load_full();
+                let refusal = sender.as_ref().and_then(|it| it.segmentation_refusal());
                 addresses.push(UnderlayAddress {
                     address: *addr,
                     port: *port,
                     sockets: sockets.sources.len(),
                     segmentation: sender.as_ref().is_some_and(|it| it.has_segmentation()),
+                    segmentation_refusal: refusal.map(|error| error.to_string()),
                     gro: sockets.has_gro,
                     receive_buffer: buffer_state(sockets.receive_buffer),
                     send_buffer: sender.map(|sender| buffer_state(sender.send_buffer())),

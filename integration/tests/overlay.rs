@@ -376,6 +376,13 @@ for _ in range(2000):
             cli.ok("network create near --subnet 10.1.0.0/24")?;
             let said = cli.refused("peer add near 192.0.2.2")?;
             ensure!(said.contains("is no overlay"), "{said}");
+            let port = cli.json("port show far/sandbox1")?;
+            let at = &port["underlay"]["addresses"][0];
+            ensure!(at["segmentation"] == true && at["gro"] == true, "{port}");
+            ensure!(at["receive_buffer"]["asked_len"] == 8 << 20, "{port}");
+            let shown = cli.ok("port show far/sandbox1")?;
+            ensure!(shown.contains("192.0.2.1 port 4789"), "{shown}");
+            ensure!(shown.contains("  UDP_SEGMENT"), "{shown}");
             cli.ok("peer add far 192.0.2.2 --port 8472")?;
             let said = cli.refused("peer add far 192.0.2.2")?;
             ensure!(said.contains("already"), "{said}");

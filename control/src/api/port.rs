@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use tapweave_switch::{DropReason, PortStats};
 
 use super::Endpoint;
+use crate::datapath::UnderlayAddress;
 
 /// A port, with the endpoint that it belongs to and its counters.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -19,6 +20,18 @@ pub struct Port {
     pub state: PortState,
     /// Its counters.
     pub counters: PortCounters,
+    /// What carries its frames to other hosts; only where one port is shown, and its network is an overlay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub underlay: Option<PortUnderlay>,
+}
+
+/// What carries the frames of a port to other hosts, and how fast the kernel lets it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PortUnderlay {
+    /// Addresses and UDP ports that overlays of this host listen on.
+    pub addresses: Vec<UnderlayAddress>,
+    /// The event loops of the workers (`io_uring`, `epoll`), each once.
+    pub event_loops: Vec<String>,
 }
 
 /// What a port is.

@@ -1,12 +1,14 @@
 //! Ports, forwarding tables and figures.
 
+use std::collections::BTreeSet;
+
 use tapweave_net::{MacAddr, NetworkNo, PortNo, Vid};
 use tapweave_switch::{FdbEntry, FdbOrigin};
 
 use super::Controller;
 use crate::api::{
     FdbAdd, FdbEntryView, FdbKind, FdbStats, MdbEntryView, Port, PortCounters, PortKind, PortState,
-    Stats,
+    PortUnderlay, Stats,
 };
 use crate::error::Thing;
 use crate::model::{EndpointRecord, Model, NetworkRecord};
@@ -39,9 +41,18 @@ impl Controller {
     ///
     /// `PortSyntax`, `NoSuch` or `Ambiguous`.
     pub fn port(&self, reference: &str) -> Result<Port, ControlError> {
-        let endpoint = find_port(&self.model(), reference)?.clone();
-        self.port_view(&endpoint)
-            .ok_or_else(|| no_such_port(reference))
+        let (endpoint, is_overlay) = {
+            let model = self.model();
+            let endpoint = find_port(&model, reference)?.clone();
+            let mut networks = model.networks();
+            let network = networks.find(|network| network.name == endpoint.network);
+            let is_overlay = network.is_some_and(|network| network.overlay.is_some());
+            (endpoint, is_overlay)
+        };
+        let port = self.port_view(&endpoint);
+        let mut port = port.ok_or_else(|| no_such_port(reference))?;
+        port.underlay = is_overlay.then(|| self.port_underlay());
+        Ok(port)
     }
 
     /// Returns the name of the port with a number, `None` when there is none.
@@ -242,7 +253,17 @@ impl Controller {
                 None => PortState::Gone,
             },
             counters: stats.as_ref().map(PortCounters::from).unwrap_or_default(),
+            underlay: None,
         })
+    }
+
+    fn port_underlay(&self) -> PortUnderlay {
+        let workers = self.datapath.worker_stats();
+        let loops: BTreeSet<_> = workers.into_iter().map(|worker| worker.backend).collect();
+        PortUnderlay {
+            addresses: self.datapath.underlay().addresses,
+            event_loops: loops.into_iter().collect(),
+        }
     }
 }
 

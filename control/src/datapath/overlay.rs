@@ -58,6 +58,10 @@ pub struct UnderlayAddress {
     pub sockets: usize,
     /// Whether the kernel cuts messages into datagrams (`UDP_SEGMENT`).
     pub segmentation: bool,
+    /// What the kernel or the device answered instead of cutting, since when each datagram is sent by
+    /// itself; none while that works.
+    #[serde(default)]
+    pub segmentation_refusal: Option<String>,
     /// Whether the kernel merges datagrams (`UDP_GRO`).
     pub gro: bool,
     /// Receive buffer of each of the sockets.
