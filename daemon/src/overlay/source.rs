@@ -116,12 +116,18 @@ struct Reader<'a, 'b> {
 impl<'a, 'b> Reader<'a, 'b> {
     /// Takes in a datagram, or several that the kernel merged.
     fn read_message(&mut self, message: Datagram<'b>) {
-        let source = message.source.ip();
-        let class = TrafficClass::from_u8(message.class);
-        let len = message.segment_len.max(1);
-        let end = message.start.saturating_add(len).min(message.buffer.len());
-        let (first, others) = message.buffer.split_at_mut(end);
-        self.read(source, class, first, message.start);
+        let Datagram {
+            source,
+            class,
+            segment_len,
+            buffer,
+            start,
+        } = message;
+        let (source, class) = (source.ip(), TrafficClass::from_u8(class));
+        let len = segment_len.max(1);
+        let end = start.saturating_add(len).min(buffer.len());
+        let (first, others) = buffer.split_at_mut(end);
+        self.read(source, class, first, start);
         for other in others.chunks_mut(len) {
             self.read(source, class, other, 0);
         }
