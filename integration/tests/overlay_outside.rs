@@ -106,9 +106,9 @@ mod once {
         let port = Segment::USUAL.port.to_be_bytes();
         let mut inner: Vec<Vec<u8>> = frames;
         inner.retain(|frame| frame.get(PORT) == Some(&port));
-        inner.iter_mut().for_each(|frame| {
+        for frame in &mut inner {
             frame.drain(..frame.len().min(OUTER_LEN));
-        });
+        }
         Ok(inner)
     }
 
@@ -165,8 +165,8 @@ mod once {
             let way_out = || -> Result<Vec<String>> {
                 let ways = SERVER.map(|server| {
                     let route = sandbox.ip(&format!("route get {server}"))?;
-                    let mut words = route.split_whitespace();
-                    let device = words.find(|word| *word == "dev").and(words.next());
+                    let mut words = route.split_whitespace().skip_while(|word| *word != "dev");
+                    let device = words.nth(1);
                     Ok(device.context(route.clone())?.to_owned())
                 });
                 ways.into_iter().collect()
