@@ -8,7 +8,7 @@ use crate::counters::Counters;
 use crate::fragments::{FragmentStats, Fragments};
 use crate::mapping::Pressure;
 use crate::table::{Entry, Insert, PairTable, Realm};
-use crate::translate::Way;
+use crate::translate::{Way, tuple_seen};
 use crate::{In, NatConfig, NatDrop, NatRules, NatStats, Out};
 
 /// What every packet of a batch has in common.
@@ -62,6 +62,14 @@ impl Nat {
     /// Tells whether there is no record at all.
     pub fn is_empty(&self) -> bool {
         self.table.is_empty()
+    }
+
+    /// Brings what is known of the flows of packets of TCP and UDP that come from `realm` into the
+    /// processor's cache: for a batch, before its first packet is translated. Changes nothing.
+    #[inline]
+    pub fn read_ahead<'p>(&self, realm: Realm, packets: impl Iterator<Item = &'p ParsedFrame>) {
+        self.table
+            .read_ahead(packets.filter_map(|parsed| tuple_seen(realm, parsed)));
     }
 
     /// Translates a packet that a sandbox of `network` sent and that leaves the network, in place.

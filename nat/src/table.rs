@@ -34,6 +34,7 @@
 //! that come and go, 6 links of a million find both of their buckets full; one of the records that are
 //! linked there then gives way, by the same rule.
 
+mod ahead;
 mod entry;
 mod eviction;
 mod hash;
@@ -175,7 +176,7 @@ impl PairTable {
 
     #[inline]
     fn find_probe(&self, probe: &Probe, now: Timestamp) -> Option<(Record<'_>, Direction)> {
-        let (record, direction) = self.index.find_map(probe, |link| {
+        let (record, direction) = self.index.find_map(probe.place, |link| {
             let direction = link.direction();
             let record = self.live(link.slot())?;
             let found = record.slot.has_key(direction, &probe.key) && record.is_present();
@@ -219,7 +220,7 @@ impl PairTable {
     fn unlink(&self, index: u32, key: &Tuple, direction: Direction) {
         let probe = self.hasher.probe(key);
         self.index
-            .remove(&probe, Link::new(&probe, direction, index));
+            .remove(probe.place, Link::new(probe.place, direction, index));
     }
 }
 

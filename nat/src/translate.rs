@@ -35,7 +35,7 @@ pub(crate) use fragment::Way;
 use crate::NatDrop;
 use crate::nat::{Nat, Pass};
 use crate::packet::{Ends, FlowPacket, RewriteError, Unreadable};
-use crate::table::{Realm, Tuple};
+use crate::table::{Endpoint, Realm, Tuple};
 
 impl Nat {
     /// Follows the flow that has a key, and returns its other key.
@@ -70,6 +70,27 @@ const fn tuple_of(realm: Realm, packet: &FlowPacket) -> Tuple {
         src: packet.ends.src,
         dst: packet.ends.dst,
     }
+}
+
+/// Returns the tuple of a packet of TCP or UDP, unless it is a fragment, as far as the parse tells.
+#[inline]
+pub(crate) fn tuple_seen(realm: Realm, parsed: &ParsedFrame) -> Option<Tuple> {
+    let (&FlowKey::V4 {
+        protocol, ports, ..
+    }
+    | &FlowKey::V6 {
+        protocol, ports, ..
+    }) = parsed.flow()
+    else {
+        return None;
+    };
+    let (ports, [src, dst]) = (ports?, addresses(parsed));
+    Some(Tuple {
+        realm,
+        protocol,
+        src: Endpoint::new(src?, ports.src),
+        dst: Endpoint::new(dst?, ports.dst),
+    })
 }
 
 /// Returns the ends of a packet that goes against the direction of `other`.

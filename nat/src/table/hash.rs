@@ -11,10 +11,24 @@ use super::tuple::Tuple;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Probe {
     pub(super) key: Key,
+    pub(super) place: Place,
+}
+
+/// Where the index may name a tuple, and by what.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
     /// Different ones, below the bucket count.
     pub(super) buckets: [u32; 2],
     /// Bits of the hash that the buckets say little about; not zero.
     pub(super) tag: u32,
+}
+
+impl Place {
+    /// A place that is no tuple's, to fill arrays with.
+    pub(super) const NONE: Self = Self {
+        buckets: [0, 1],
+        tag: 0,
+    };
 }
 
 /// A tuple in the form that records keep it in.
@@ -81,8 +95,10 @@ impl KeyHasher {
         };
         Probe {
             key,
-            buckets: [first, second],
-            tag: tag(hash),
+            place: Place {
+                buckets: [first, second],
+                tag: tag(hash),
+            },
         }
     }
 }

@@ -9,7 +9,7 @@
 use zerocopy::FromZeros;
 
 use super::entry::Direction;
-use super::hash::Probe;
+use super::hash::Place;
 use crate::sync::{AtomicU64, Ordering};
 
 /// Words of a bucket; fewer under loom, which tries every order of their accesses.
@@ -50,12 +50,12 @@ const TAG_SHIFT: u32 = 32;
 
 impl Link {
     /// Names `slot`, below 2^31 - 1, under its key of a direction.
-    pub(super) fn new(probe: &Probe, direction: Direction, slot: u32) -> Self {
+    pub(super) fn new(place: Place, direction: Direction, slot: u32) -> Self {
         let direction = match direction {
             Direction::Original => 0,
             Direction::Reply => DIRECTION,
         };
-        Self(u64::from(probe.tag) << TAG_SHIFT | direction | (u64::from(slot) + 1))
+        Self(u64::from(place.tag) << TAG_SHIFT | direction | (u64::from(slot) + 1))
     }
 
     #[inline]
@@ -84,17 +84,17 @@ impl Index {
         }
     }
 
-    /// Returns the first thing that `look` makes of a link that may be of the key of `probe`. Each is
+    /// Returns the first thing that `look` makes of a link that may be of the key at `place`. Each is
     /// read when it is its turn.
     #[inline]
     pub(super) fn find_map<T>(
         &self,
-        probe: &Probe,
+        place: Place,
         mut look: impl FnMut(Link) -> Option<T>,
     ) -> Option<T> {
-        probe.buckets.iter().find_map(|&index| {
+        place.buckets.iter().find_map(|&index| {
             let bucket = self.bucket(index);
-            let mut matches = bucket.matches(probe.tag);
+            let mut matches = bucket.matches(place.tag);
             while matches != 0 {
                 let word = bucket.0.get(matches.trailing_zeros() as usize)?;
                 let found = look(Link(word.load(Ordering::Acquire)));
@@ -107,17 +107,24 @@ impl Index {
         })
     }
 
+    /// Reads the buckets of a key, for the sake of having read them; the value means nothing.
+    #[inline]
+    pub(super) fn touch(&self, place: Place) -> u64 {
+        let [first, second] = place.buckets.map(|index| self.bucket(index));
+        first.touch() ^ second.touch()
+    }
+
     /// Returns all links of the two buckets of a key.
-    pub(super) fn neighbours(&self, probe: &Probe) -> impl Iterator<Item = Link> {
+    pub(super) fn neighbours(&self, place: Place) -> impl Iterator<Item = Link> {
         let links = self
-            .words(probe)
+            .words(place)
             .map(|word| Link(word.load(Ordering::Acquire)));
         links.filter(|link| link.0 != 0)
     }
 
     /// Adds a link to one of the buckets of its key; tells whether there was room.
-    pub(super) fn add(&self, probe: &Probe, link: Link) -> bool {
-        let [first, second] = probe.buckets.map(|index| self.bucket(index));
+    pub(super) fn add(&self, place: Place, link: Link) -> bool {
+        let [first, second] = place.buckets.map(|index| self.bucket(index));
         let (preferred, other) = match (first.len(), second.len()) {
             (few, _) if few < FIRST_BUCKET_LEN => (first, second),
             (one, two) if one <= two => (first, second),
@@ -127,9 +134,9 @@ impl Index {
     }
 
     /// Removes a link, which only the thread that holds its record does.
-    pub(super) fn remove(&self, probe: &Probe, link: Link) {
+    pub(super) fn remove(&self, place: Place, link: Link) {
         let found = self
-            .words(probe)
+            .words(place)
             .find(|word| word.load(Ordering::Relaxed) == link.0);
         if let Some(word) = found {
             word.store(0, Ordering::Release);
@@ -137,8 +144,8 @@ impl Index {
     }
 
     #[inline]
-    fn words(&self, probe: &Probe) -> impl Iterator<Item = &AtomicU64> {
-        let [first, second] = probe.buckets;
+    fn words(&self, place: Place) -> impl Iterator<Item = &AtomicU64> {
+        let [first, second] = place.buckets;
         self.bucket(first).0.iter().chain(self.bucket(second).0)
     }
 
@@ -176,6 +183,12 @@ impl Bucket<'_> {
             matches |= u32::from(same) << index;
         }
         matches
+    }
+
+    #[inline]
+    fn touch(&self) -> u64 {
+        let [first, ..] = self.0;
+        first.load(Ordering::Relaxed)
     }
 
     fn len(&self) -> usize {

@@ -130,7 +130,7 @@ impl<'t, G: FnMut(&Entry)> Insertion<'t, '_, G> {
     /// Fills a slot and links it under both keys.
     fn draft(&mut self) -> Option<Record<'t>> {
         let table = self.table;
-        let index = table.spare.take(&table.slots, self.original.tag);
+        let index = table.spare.take(&table.slots, self.original.place.tag);
         let index = index.or_else(|| self.evict())?;
         let slot = table.slots.get(index as usize)?;
         let draft = Record {
@@ -154,15 +154,15 @@ impl<'t, G: FnMut(&Entry)> Insertion<'t, '_, G> {
     fn link(&mut self, draft: &Record<'_>, direction: Direction) -> bool {
         let probe = *self.probe(direction);
         let index = &self.table.index;
-        let link = Link::new(&probe, direction, draft.index);
-        index.add(&probe, link) || {
-            let neighbours = index.neighbours(&probe).map(Link::slot);
+        let link = Link::new(probe.place, direction, draft.index);
+        index.add(probe.place, link) || {
+            let neighbours = index.neighbours(probe.place).map(Link::slot);
             if let Some(victim) = self.table.least_wanted(neighbours, self.now)
                 && let Some(entry) = self.table.kill(victim.index, victim.life)
             {
                 (self.gone)(&entry);
             }
-            index.add(&probe, link)
+            index.add(probe.place, link)
         }
     }
 
@@ -192,7 +192,7 @@ impl<'t, G: FnMut(&Entry)> Insertion<'t, '_, G> {
     /// Returns another record, live or pending, that has the key of `probe`.
     fn rival(&self, draft: &Record<'_>, probe: &Probe) -> Option<(Record<'t>, Direction)> {
         let table = self.table;
-        table.index.find_map(probe, |link| {
+        table.index.find_map(probe.place, |link| {
             let slot = table.slots.get(link.slot() as usize)?;
             if link.slot() == draft.index {
                 return None;
@@ -222,8 +222,8 @@ impl<'t, G: FnMut(&Entry)> Insertion<'t, '_, G> {
         draft.slot.abandon(draft.life);
         for &direction in linked {
             let probe = self.probe(direction);
-            let link = Link::new(probe, direction, draft.index);
-            table.index.remove(probe, link);
+            let link = Link::new(probe.place, direction, draft.index);
+            table.index.remove(probe.place, link);
         }
         table
             .spare

@@ -32,8 +32,9 @@ use super::life::{Life, Phase};
 use super::tuple::{Endpoint, Realm, Tuple};
 use crate::sync::{AtomicU64, Ordering, fence};
 
-/// One record. 160 bytes; what a lookup reads stands in front.
+/// One record. 160 bytes, in this order: what a lookup reads stands in front.
 #[cfg_attr(not(loom), derive(zerocopy::FromZeros))]
+#[repr(C)]
 pub(super) struct Slot {
     life: AtomicU64,
     expires: AtomicU64,
@@ -68,6 +69,15 @@ impl Slot {
             packets: core::array::from_fn(|_| word()),
             bytes: core::array::from_fn(|_| word()),
         }
+    }
+
+    /// Reads a word of each cache line, for the sake of having read them; the value means nothing.
+    #[inline]
+    pub(super) fn touch(&self) -> u64 {
+        let load = |word: &AtomicU64| word.load(Ordering::Relaxed);
+        let [[_, _, _, early], [_, _, _, _late]] = &self.addresses;
+        let ([middle, ..], [_, last]) = (&self.words, &self.bytes);
+        load(&self.life) ^ load(early) ^ load(middle) ^ load(last)
     }
 
     #[inline]

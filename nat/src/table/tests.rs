@@ -43,6 +43,24 @@ fn add(table: &PairTable, entry: &Entry) -> RecordRef {
 }
 
 #[test]
+fn reading_ahead_finds_and_changes_nothing() {
+    let table = PairTable::new(3000, 1);
+    let read = |count| {
+        let keys = (0..count).flat_map(|number| [flow(number).original, flow(number + 1).reply]);
+        table.read_ahead(keys);
+    };
+    read(1);
+    for number in 0..2500 {
+        add(&table, &flow(number));
+    }
+    for count in [0, 1, 16, 17, 3000] {
+        read(count);
+    }
+    let entries = || table.entries(NOW).map(|(_, entry)| entry);
+    assert!(entries().eq((0..2500).map(flow)));
+}
+
+#[test]
 fn a_record_is_found_under_both_keys_and_by_name() {
     let table = PairTable::new(10, 1);
     let entry = Entry {
