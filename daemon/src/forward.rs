@@ -95,7 +95,7 @@ impl BatchHandler for Forwarder {
             .handle_batch(now, ingress, frames, &mut self.verdicts);
         add(&self.counters.batches, 1);
         add(&self.counters.frames, self.verdicts.len() as u64);
-        for (frame, verdict) in frames.iter_mut().zip(&self.verdicts) {
+        for (place, (frame, verdict)) in frames.iter_mut().zip(&self.verdicts).enumerate() {
             match *verdict {
                 Verdict::Forward(to) => {
                     let narrow = forward(&self.pipeline, egress, to, frame);
@@ -116,6 +116,7 @@ impl BatchHandler for Forwarder {
                 }
                 Verdict::Gateway => {
                     let copies = &mut self.copies;
+                    let ingress = (ingress, place);
                     route(&self.pipeline, copies, egress, now, ingress, frame);
                 }
                 Verdict::Drop(_counted_by_the_engine) => {}
@@ -170,14 +171,14 @@ fn forward(
     None
 }
 
-/// Lets the gateway answer or forward a frame, and sends what it makes of it. Further frames are copied:
-/// the gateway makes the next one in their place.
+/// Lets the gateway answer or forward a frame, and sends what it makes of it. `ingress` is the port that it came
+/// from, with its place in the batch. Further frames are copied: the gateway makes the next one in their place.
 fn route(
     pipeline: &Pipeline,
     copies: &mut Copies,
     egress: &mut dyn Egress,
     now: Timestamp,
-    ingress: PortNo,
+    ingress: (PortNo, usize),
     frame: &mut Frame<'_>,
 ) {
     let mut emit = |to, further: &mut Frame<'_>| {

@@ -4,7 +4,8 @@ use core::fmt;
 use core::hint::black_box;
 use std::sync::Arc;
 
-use tapweave_net::{Frame, PortNo, Timestamp};
+use tapweave_nat::table::Realm;
+use tapweave_net::{Frame, ParsedFrame, PortNo, Timestamp};
 
 use crate::counters::Shard;
 use crate::decide::{GroupDecision, News, NoTrace, Prepared, decide, heard};
@@ -33,6 +34,8 @@ pub struct Pipeline {
     worker: usize,
     /// The listeners of the groups of the last batch.
     groups: Vec<PortSet>,
+    /// The frames of the last batch, as far as they are for the gateway and well-formed.
+    parsed: Vec<Option<ParsedFrame>>,
 }
 
 impl Pipeline {
@@ -41,6 +44,7 @@ impl Pipeline {
             snapshot: switch.snapshot(),
             worker: worker % switch.worker_count(),
             groups: Vec::new(),
+            parsed: Vec::new(),
             switch,
         }
     }
@@ -70,6 +74,7 @@ impl Pipeline {
     ) {
         self.refresh();
         self.groups.clear();
+        self.parsed.clear();
         verdicts.clear();
         let Some(port) = self.snapshot.port(ingress) else {
             let verdict = match self.snapshot.routed_ingress(ingress) {
@@ -78,6 +83,8 @@ impl Pipeline {
                     let shard = ingress.counters().shard(self.worker);
                     shard.rx_frames.add(frames.len() as u64);
                     shard.rx_bytes.add(bytes.sum());
+                    let frames = frames.iter().map(Some);
+                    read_ahead(&self.snapshot, &mut self.parsed, Realm::OUTSIDE, frames);
                     Verdict::Gateway
                 }
                 None => Verdict::Drop(DropReason::PortGone),
@@ -118,6 +125,23 @@ impl Pipeline {
         }
         shard.rx_frames.add(verdicts.len() as u64);
         shard.rx_bytes.add(byte_count);
+        if verdicts.contains(&Verdict::Gateway) {
+            let decided = frames.iter().zip(&*verdicts);
+            let frames = decided.map(|(frame, verdict)| match verdict {
+                Verdict::Gateway => Some(frame),
+                Verdict::Forward(_)
+                | Verdict::Flood(_)
+                | Verdict::Multicast(..)
+                | Verdict::Drop(_) => None,
+            });
+            let realm = Realm::of(port.network.no);
+            read_ahead(&self.snapshot, &mut self.parsed, realm, frames);
+        }
+    }
+
+    /// Returns what the frame at `place` of the last batch was parsed as, if it is for the gateway.
+    pub(crate) fn parsed(&self, place: usize) -> Option<&ParsedFrame> {
+        self.parsed.get(place)?.as_ref()
     }
 
     /// Returns the ports that a flooded frame from `ingress` in `vlan` goes to: the others of its network
@@ -190,6 +214,20 @@ impl fmt::Debug for Pipeline {
             .field("worker", &self.worker)
             .field("generation", &self.snapshot.generation)
             .finish_non_exhaustive()
+    }
+}
+
+/// Parses the frames of a batch that are for the gateway, and has what NAT knows of their flows read from
+/// memory meanwhile.
+fn read_ahead<'f, 'b: 'f>(
+    snapshot: &Snapshot,
+    parsed: &mut Vec<Option<ParsedFrame>>,
+    realm: Realm,
+    frames: impl Iterator<Item = Option<&'f Frame<'b>>>,
+) {
+    parsed.extend(frames.map(|frame| ParsedFrame::parse(frame?.data()).ok()));
+    if let Some(translator) = &snapshot.translator {
+        translator.nat.read_ahead(realm, parsed.iter().flatten());
     }
 }
 

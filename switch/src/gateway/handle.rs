@@ -60,7 +60,8 @@ impl Pipeline {
     pub const GATEWAY_HEADROOM: usize = 52;
 
     /// Carries out [`Verdict::Gateway`](crate::Verdict::Gateway): answers or forwards a frame that came in
-    /// from `ingress`, in its own buffer.
+    /// from `ingress`, in its own buffer. It was at `place` of the last batch, and is as it was there; a frame
+    /// apart from all batches is at `usize::MAX`.
     ///
     /// Returns the port to which the frame, changed, has to be sent now; none when that was all: the frame
     /// was dropped, which is counted, or noted. Frames beyond that one, the fragments of a packet, are given to
@@ -69,11 +70,18 @@ impl Pipeline {
     pub fn handle_gateway(
         &self,
         now: Timestamp,
-        ingress: PortNo,
+        (ingress, place): (PortNo, usize),
         frame: &mut Frame<'_>,
         emit: &mut dyn FnMut(EgressPort, &mut Frame<'_>),
     ) -> Option<EgressPort> {
         let snapshot = self.snapshot();
+        let anew;
+        let parsed = if let Some(parsed) = self.parsed(place) {
+            Some(parsed)
+        } else {
+            anew = ParsedFrame::parse(frame.data()).ok();
+            anew.as_ref()
+        };
         let ingress = snapshot.ingress(ingress)?;
         let mut call = Call {
             snapshot,
@@ -83,7 +91,7 @@ impl Pipeline {
             trace: &mut NoTrace,
             emit,
         };
-        match call.handle(ingress, frame) {
+        match call.handle(ingress, frame, parsed) {
             Next::Send(egress) => Some(egress),
             Next::Done => None,
         }
@@ -107,26 +115,33 @@ pub(crate) fn explain(
         trace,
         emit: &mut |_, _| {},
     };
-    match call.handle(ingress, frame) {
+    let parsed = ParsedFrame::parse(frame.data());
+    match call.handle(ingress, frame, parsed.as_ref().ok()) {
         Next::Send(egress) => Some(egress),
         Next::Done => None,
     }
 }
 
 impl<T: Trace> Call<'_, T> {
-    /// Deals with a frame. A drop is counted, and told where it has to be.
-    fn handle(&mut self, ingress: Ingress<'_>, frame: &mut Frame<'_>) -> Next {
-        let Ok(parsed) = ParsedFrame::parse(frame.data()) else {
+    /// Deals with a frame, which was parsed as `parsed` unless it is malformed. A drop is counted, and told
+    /// where it has to be.
+    fn handle(
+        &mut self,
+        ingress: Ingress<'_>,
+        frame: &mut Frame<'_>,
+        parsed: Option<&ParsedFrame>,
+    ) -> Next {
+        let Some(parsed) = parsed else {
             self.refuse(ingress, DropReason::GatewayMalformed.into());
             return Next::Done;
         };
         let outcome = match ingress {
             Ingress::Port(port) => match port.network.gateway.as_deref() {
-                Some(gateway) => inside::handle(self, port, gateway, frame, &parsed),
+                Some(gateway) => inside::handle(self, port, gateway, frame, parsed),
                 None => Err(DropReason::GatewayNoRoute.into()),
             },
-            Ingress::Uplink(uplink) => outside::handle(self, uplink, frame, &parsed),
-            Ingress::Remote(remote) => remote::handle(self, remote, frame, &parsed),
+            Ingress::Uplink(uplink) => outside::handle(self, uplink, frame, parsed),
+            Ingress::Remote(remote) => remote::handle(self, remote, frame, parsed),
         };
         let refusal = match outcome {
             Ok(next) => return next,
@@ -135,7 +150,7 @@ impl<T: Trace> Call<'_, T> {
         self.refuse(ingress, refusal);
         let told = refusal
             .tell
-            .and_then(|kind| self.tell(ingress, frame, &parsed, kind));
+            .and_then(|kind| self.tell(ingress, frame, parsed, kind));
         told.map_or(Next::Done, Next::Send)
     }
 

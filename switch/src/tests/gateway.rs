@@ -143,7 +143,7 @@ impl Rig {
             };
             let last = self
                 .pipeline
-                .handle_gateway(self.now, ingress, frame, &mut emit);
+                .handle_gateway(self.now, (ingress, 0), frame, &mut emit);
             // What NAT would do is not asked.
             let asks_nat = |stage: &Stage| {
                 let step = GatewayStep::Translated;

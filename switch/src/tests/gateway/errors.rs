@@ -95,7 +95,9 @@ fn rfc5508_req_8_who_may_open_no_more_flows_is_told() {
         let mut buffer = [&[0xa5; HEADROOM], data].concat();
         let mut frame = Frame::new(&mut buffer, HEADROOM, Offload::NONE);
         let emit = &mut |_, _: &mut Frame<'_>| {};
-        let to = rig.pipeline.handle_gateway(rig.now, a, &mut frame, emit);
+        let to = rig
+            .pipeline
+            .handle_gateway(rig.now, (a, usize::MAX), &mut frame, emit);
         (to.unwrap().port, frame.data().to_vec())
     };
     for (to, from, at, told) in [

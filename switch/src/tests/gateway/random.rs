@@ -137,7 +137,7 @@ proptest! {
         });
         let mut sent = Vec::new();
         let mut emit = |to: EgressPort, _: &mut Frame<'_>| sent.push(to.port);
-        if let Some(to) = rig.pipeline.handle_gateway(rig.now, ingress, &mut frame, &mut emit) {
+        if let Some(to) = rig.pipeline.handle_gateway(rig.now, (ingress, usize::MAX), &mut frame, &mut emit) {
             sent.push(to.port);
         }
         for port in sent {
@@ -171,6 +171,6 @@ proptest! {
         buffer.extend(ethertype);
         buffer.extend(data);
         let mut frame = Frame::new(&mut buffer, HEADROOM, Offload::NONE);
-        rig.pipeline.handle_gateway(rig.now, ingress, &mut frame, &mut |_, _| {});
+        rig.pipeline.handle_gateway(rig.now, (ingress, usize::MAX), &mut frame, &mut |_, _| {});
     }
 }

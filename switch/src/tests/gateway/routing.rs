@@ -445,7 +445,7 @@ fn nothing_is_allocated_on_the_way() {
         let mut frame = Frame::new(&mut buffer, HEADROOM, Offload::NONE);
         let (pipeline, now) = (&rig.pipeline, rig.now);
         let info = allocation_counter::measure(|| {
-            pipeline.handle_gateway(now, ingress, &mut frame, &mut |_, _| {});
+            pipeline.handle_gateway(now, (ingress, usize::MAX), &mut frame, &mut |_, _| {});
         });
         assert_eq!(info.count_total, 0, "{data:02x?}");
     }
