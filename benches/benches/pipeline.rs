@@ -15,7 +15,9 @@ use std::time::Duration;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use ipnet::IpNet;
 use tapweave_net::MacAddr;
-use tapweave_switch::{Guard, NetworkConfig, Pipeline, PortConfig, StormLimits, Verdict};
+use tapweave_switch::{
+    Guard, NetworkConfig, Pipeline, PortConfig, StormLimits, Suppression, Verdict,
+};
 
 use support::{BATCH_LEN, NOW, Numbers, PORTS, Rig, frame, time_batches};
 
@@ -75,6 +77,7 @@ fn guarded(criterion: &mut Criterion) {
         snooping: None,
         storm: StormLimits::NONE,
         gateway: None,
+        suppression: Suppression::Off,
     });
     for (name, guard) in [("open", None), ("guarded", Some(Arc::new(guard)))] {
         let config = PortConfig {

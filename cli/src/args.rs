@@ -10,6 +10,7 @@ use crate::demo::DemoArgs;
 use crate::fdb::FdbCommand;
 use crate::mdb::MdbCommand;
 use crate::nat::NatCommand;
+use crate::neigh::NeighCommand;
 use crate::network::NetworkCommand;
 use crate::peer::PeerCommand;
 use crate::port::PortCommand;
@@ -81,6 +82,9 @@ pub(crate) enum Request {
     /// Forwarding tables: which station is at which port
     #[command(subcommand)]
     Fdb(FdbCommand),
+    /// Neighbours that are answered for in overlay networks (ARP and ND suppression)
+    #[command(subcommand)]
+    Neigh(NeighCommand),
     /// Peers of overlay networks: the other hosts that take part
     #[command(subcommand)]
     Peer(PeerCommand),

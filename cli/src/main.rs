@@ -15,6 +15,7 @@ mod fdb;
 mod log;
 mod mdb;
 mod nat;
+mod neigh;
 mod network;
 mod output;
 mod peer;
@@ -97,6 +98,7 @@ async fn ask(request: Request, context: &mut Context<'_>) -> anyhow::Result<()> 
         Request::Sandbox(command) => Box::pin(sandbox::run(command, context)).await,
         Request::Port(command) => Box::pin(port::run(command, context)).await,
         Request::Fdb(command) => Box::pin(fdb::run(command, context)).await,
+        Request::Neigh(command) => Box::pin(neigh::run(command, context)).await,
         Request::Peer(command) => Box::pin(peer::run(command, context)).await,
         Request::Mdb(command) => Box::pin(mdb::run(command, context)).await,
         Request::Nat(command) => Box::pin(nat::run(command, context)).await,

@@ -147,6 +147,8 @@ pub(crate) fn counters(counters: &PortCounters, table: &mut Table) {
     fact("fdb full", counters.fdb_full);
     fact("mdb full", counters.mdb_full);
     fact("mdb invalid", counters.mdb_invalid);
+    fact("neigh answered", counters.neighbors_answered);
+    fact("neigh flooded", counters.neighbors_flooded);
     fact("icmp errors", counters.icmp_errors);
     fact("icmp suppressed", counters.icmp_suppressed);
     fact("drops", counters.drop_count());

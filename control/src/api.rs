@@ -7,6 +7,7 @@ mod endpoint;
 mod fdb;
 mod mdb;
 mod nat;
+mod neighbor;
 mod network;
 mod peer;
 mod port;
@@ -19,6 +20,7 @@ pub use endpoint::{Connect, Disconnect, Endpoint};
 pub use fdb::{FdbAdd, FdbEntryView, FdbFlush, FdbFlushed, FdbKind};
 pub use mdb::{MdbEntryView, MdbKindView};
 pub use nat::{NatFlowView, NatFlush, NatFlushed};
+pub use neighbor::{NeighborAdd, NeighborKind, NeighborView};
 pub use network::{
     ConfigFrom, ContainerInspect, CreateNetwork, IpamConfig, IpamInspect, NetworkInspect,
     SubnetRequest,

@@ -21,8 +21,8 @@ use tokio::net::UnixStream;
 
 use crate::api::{
     Connect, CreateNetwork, Disconnect, Endpoint, FdbAdd, FdbEntryView, FdbFlush, FdbFlushed,
-    MdbEntryView, NatFlowView, NatFlush, NatFlushed, NetworkInspect, PeerAdd, PeerView, Port,
-    Problem, Sandbox, Stats, Version,
+    MdbEntryView, NatFlowView, NatFlush, NatFlushed, NeighborAdd, NeighborView, NetworkInspect,
+    PeerAdd, PeerView, Port, Problem, Sandbox, Stats, Version,
 };
 
 #[cfg(test)]
@@ -118,6 +118,34 @@ impl Client {
     /// See [`ClientError`].
     pub async fn network(&self, reference: &str) -> Result<NetworkInspect, ClientError> {
         self.fetch(&format!("/v1/networks/{}", escaped(reference)))
+            .await
+    }
+
+    /// Lists whom questions for neighbours are answered for, in one network or in all.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn neighbors(&self, network: Option<&str>) -> Result<Vec<NeighborView>, ClientError> {
+        self.fetch(&of_network("/v1/neighbors", network)).await
+    }
+
+    /// States the MAC address of a neighbour.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn neighbor_add(&self, request: &NeighborAdd) -> Result<(), ClientError> {
+        self.post("/v1/neighbors", request).await
+    }
+
+    /// Takes back what was stated of a neighbour.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn neighbor_del(&self, network: &str, address: IpAddr) -> Result<(), ClientError> {
+        self.delete(&format!("/v1/neighbors/{}/{address}", escaped(network)))
             .await
     }
 

@@ -32,6 +32,7 @@ use crate::{ControlError, Host, Id};
 
 mod endpoints;
 mod nat;
+mod neighbors;
 mod networks;
 mod peers;
 mod publishing;

@@ -16,7 +16,8 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use tapweave_net::{MacAddr, NetworkNo, OffloadSet, PortNo, Vid};
 use tapweave_switch::{
-    FdbEntry, MdbEntry, PortStats, PortVlans, SnoopingConfig, Stations, StormLimits,
+    FdbEntry, MdbEntry, Neighbor, PortStats, PortVlans, SnoopingConfig, StaticNeighbor, Stations,
+    StormLimits, Suppression,
 };
 
 mod outside;
@@ -69,6 +70,8 @@ pub struct NetworkSettings {
     pub storm: StormLimits,
     /// Whether its ports reach each other, or only the gateway.
     pub isolation: Isolation,
+    /// Whether questions for neighbours that are known are answered in their place.
+    pub suppression: Suppression,
     /// Its gateway; none for a network without addresses, or one whose gateway is not ours.
     pub gateway: Option<GatewaySettings>,
     /// The interface of the host whose LAN it is part of, if it is ([`Datapath::add_parent`]).
@@ -324,6 +327,24 @@ pub trait Datapath: Send + Sync + fmt::Debug + 'static {
 
     /// Removes the learned entries of a network and returns how many there were.
     fn fdb_flush(&self, network: NetworkNo) -> usize;
+
+    /// Returns the neighbours that are known in a network, in order of addresses; empty for an unknown network.
+    fn neighbors(&self, network: NetworkNo) -> Vec<Neighbor>;
+
+    /// States the MAC address of a neighbour, in the place of what was stated before.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` when network, address or MAC cannot be used, `Exhausted` when there are too many.
+    fn neighbor_add(
+        &self,
+        network: NetworkNo,
+        address: IpAddr,
+        station: StaticNeighbor,
+    ) -> Result<(), DatapathError>;
+
+    /// Takes back what was stated of a neighbour; tells whether something was.
+    fn neighbor_del(&self, network: NetworkNo, address: IpAddr) -> bool;
 
     /// Returns the multicast database of a network: routers first, then groups in order; empty for an
     /// unknown network and for one without snooping.

@@ -230,6 +230,30 @@ pub enum ControlError {
         /// Where it has entries.
         others: Vec<Option<Vid>>,
     },
+    /// Questions for neighbours travel in the network.
+    #[error(
+        "network {network} answers for no neighbours: that is for overlay networks with tapweave.suppression=true"
+    )]
+    NoSuppression {
+        /// The network.
+        network: Name,
+    },
+    /// A sandbox of this host has the address.
+    #[error("{address} is the address of {port}")]
+    AddressInUse {
+        /// The address.
+        address: IpAddr,
+        /// The port of the sandbox.
+        port: String,
+    },
+    /// Nothing was stated of the neighbour.
+    #[error("nothing was stated of {address} in network {network}")]
+    NoNeighbor {
+        /// The network.
+        network: Name,
+        /// The address.
+        address: IpAddr,
+    },
     /// Only an overlay has peers.
     #[error("network {network} is no overlay: it has no peers")]
     NoOverlay {
@@ -325,12 +349,14 @@ impl ControlError {
             | Self::VlanTwice { .. }
             | Self::PortNotInVlan { .. }
             | Self::NoOverlay { .. }
+            | Self::NoSuppression { .. }
             | Self::PortOrVtep => ErrorKind::Invalid,
             Self::NoSuch { .. }
             | Self::SandboxUnknown { .. }
             | Self::NotConnected { .. }
             | Self::NoFdbEntry { .. }
-            | Self::NoPeer { .. } => ErrorKind::NotFound,
+            | Self::NoPeer { .. }
+            | Self::NoNeighbor { .. } => ErrorKind::NotFound,
             Self::Ambiguous { .. }
             | Self::NetworkExists { .. }
             | Self::NetworkOverlap { .. }
@@ -342,6 +368,7 @@ impl ControlError {
             | Self::AlreadyConnected { .. }
             | Self::MacTaken { .. }
             | Self::IfNameTaken { .. }
+            | Self::AddressInUse { .. }
             | Self::PeerExists { .. } => ErrorKind::Conflict,
             Self::Pools(_) => ErrorKind::Exhausted,
             Self::Address { source, .. } => match source {

@@ -2,7 +2,7 @@
 //!
 //! The namespace with number N is found by pid N, and by any path whose last part is N; anything else
 //! is no namespace. Calls can be made to fail. No frame ever flows, so counters are zero and nothing
-//! is learned; static FDB entries are kept. It has a TUN uplink at `192.0.2.1` and `2001:db8::1`, and the
+//! is learned; static FDB entries and neighbours are kept. It has a TUN uplink at `192.0.2.1` and `2001:db8::1`, and the
 //! reserved ports and translated flows that a test gives it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use tapweave_net::{MacAddr, NetworkNo, OffloadSet, PortNo, Vid};
-use tapweave_switch::{FdbEntry, FdbOrigin, MdbEntry, PortStats};
+use tapweave_switch::{
+    FdbEntry, FdbOrigin, MdbEntry, Neighbor, NeighborAt, PortStats, StaticNeighbor,
+};
 
 use crate::Host;
 use crate::datapath::{
@@ -49,6 +51,7 @@ struct Network {
     settings: NetworkSettings,
     overlay: Option<OverlaySettings>,
     fdb: BTreeMap<(MacAddr, Option<Vid>), PortNo>,
+    neighbors: BTreeMap<IpAddr, StaticNeighbor>,
 }
 
 #[derive(Debug)]
@@ -209,6 +212,7 @@ impl Datapath for MemoryDatapath {
             settings: settings.clone(),
             overlay: None,
             fdb: BTreeMap::new(),
+            neighbors: BTreeMap::new(),
         };
         state.networks.insert(number, network);
         number
@@ -392,6 +396,50 @@ impl Datapath for MemoryDatapath {
 
     fn fdb_flush(&self, _network: NetworkNo) -> usize {
         0
+    }
+
+    fn neighbors(&self, network: NetworkNo) -> Vec<Neighbor> {
+        let mut state = self.state();
+        let Ok(known) = state.network(network) else {
+            return Vec::new();
+        };
+        let stated = known.neighbors.iter().map(|(address, station)| Neighbor {
+            address: *address,
+            mac: station.mac,
+            at: NeighborAt::Stated {
+                is_router: station.is_router,
+            },
+        });
+        let mut neighbors: BTreeMap<_, _> = stated.map(|known| (known.address, known)).collect();
+        for (no, port) in state.ports.iter().filter(|(_, it)| it.network == network) {
+            neighbors.extend(port.interface.addresses.iter().map(|net| {
+                let known = Neighbor {
+                    address: net.addr(),
+                    mac: port.interface.mac,
+                    at: NeighborAt::Port(*no),
+                };
+                (net.addr(), known)
+            }));
+        }
+        neighbors.into_values().collect()
+    }
+
+    fn neighbor_add(
+        &self,
+        network: NetworkNo,
+        address: IpAddr,
+        station: StaticNeighbor,
+    ) -> Result<(), DatapathError> {
+        let mut state = self.state();
+        state.maybe_fail()?;
+        state.network(network)?.neighbors.insert(address, station);
+        Ok(())
+    }
+
+    fn neighbor_del(&self, network: NetworkNo, address: IpAddr) -> bool {
+        let mut state = self.state();
+        let network = state.network(network);
+        network.is_ok_and(|network| network.neighbors.remove(&address).is_some())
     }
 
     fn mdb_entries(&self, _network: NetworkNo) -> Vec<MdbEntry> {

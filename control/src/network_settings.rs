@@ -13,7 +13,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use tapweave_encap::EncapKind;
-use tapweave_switch::StormLimits;
+use tapweave_switch::{StormLimits, Suppression};
 use thiserror::Error;
 
 use crate::api::CreateNetwork;
@@ -43,11 +43,12 @@ const FDB_LIMITS: RangeInclusive<u32> = 1..=1_048_576;
 const OPTION_AGEING: &str = "tapweave.ageing";
 const OPTION_FDB_LIMIT: &str = "tapweave.fdb_limit";
 /// Options in our own space.
-const KNOWN_OPTIONS: [&str; 9] = [
+const KNOWN_OPTIONS: [&str; 10] = [
     OPTION_AGEING,
     OPTION_FDB_LIMIT,
     OPTION_STORM,
     overlay::OPTION_PORT,
+    overlay::OPTION_SUPPRESSION,
     snooping::OPTION_SNOOPING,
     snooping::OPTION_QUERIER,
     snooping::OPTION_FAST_LEAVE,
@@ -237,6 +238,10 @@ impl ValidSettings {
                     Some(_) => None,
                     None => snooping::read(&options)?,
                 },
+                suppression: match overlay {
+                    Some(_) => overlay::suppression(&options)?,
+                    None => Suppression::Off,
+                },
                 storm: storm.unwrap_or(StormLimits::NONE),
                 isolation: match icc {
                     Some(false) => Isolation::Isolated,
@@ -380,6 +385,7 @@ mod tests {
             snooping: Some(SnoopingConfig::default()),
             storm: StormLimits::NONE,
             isolation: Isolation::Open,
+            suppression: Suppression::Off,
             gateway: None,
             parent: None,
         };

@@ -43,7 +43,7 @@ pub async fn serve(
 }
 
 fn router(controller: Arc<Controller>) -> Router {
-    use routes::{endpoints, nat, networks, peers, sandboxes, tables};
+    use routes::{endpoints, nat, neighbors, networks, peers, sandboxes, tables};
     Router::new()
         .route("/v1/networks", get(networks::list).post(networks::create))
         .route(
@@ -78,6 +78,11 @@ fn router(controller: Arc<Controller>) -> Router {
         .route(
             "/v1/fdb/{network}/{mac}",
             axum::routing::delete(tables::fdb_del),
+        )
+        .route("/v1/neighbors", get(neighbors::list).post(neighbors::add))
+        .route(
+            "/v1/neighbors/{network}/{address}",
+            axum::routing::delete(neighbors::remove),
         )
         .route("/v1/nat", get(nat::list))
         .route("/v1/nat/flush", post(nat::flush))

@@ -24,7 +24,9 @@ use tapweave_control::datapath::{
 };
 use tapweave_device::{AttachError, Attacher, HEADROOM, NamespaceError, PortQueue};
 use tapweave_net::{Frame, MacAddr, NetworkNo, Offload, PortNo, Vid};
-use tapweave_switch::{FdbEntry, MdbEntry, PortStats, Stations, Switch};
+use tapweave_switch::{
+    FdbEntry, MdbEntry, Neighbor, NeighborAddError, PortStats, StaticNeighbor, Stations, Switch,
+};
 
 use self::outside::Outside;
 use self::parents::Parents;
@@ -355,6 +357,30 @@ impl Datapath for SwitchDatapath {
 
     fn fdb_flush(&self, network: NetworkNo) -> usize {
         self.switch.fdb_flush(network, None)
+    }
+
+    fn neighbors(&self, network: NetworkNo) -> Vec<Neighbor> {
+        self.switch.neighbors(network)
+    }
+
+    fn neighbor_add(
+        &self,
+        network: NetworkNo,
+        address: IpAddr,
+        station: StaticNeighbor,
+    ) -> Result<(), DatapathError> {
+        let added = self.switch.neighbor_add(network, address, station);
+        added.map_err(|error| {
+            let kind = match error {
+                NeighborAddError::Full => Kind::Exhausted,
+                _ => Kind::Invalid,
+            };
+            DatapathError::new(kind, error)
+        })
+    }
+
+    fn neighbor_del(&self, network: NetworkNo, address: IpAddr) -> bool {
+        self.switch.neighbor_del(network, address)
     }
 
     fn mdb_entries(&self, network: NetworkNo) -> Vec<MdbEntry> {

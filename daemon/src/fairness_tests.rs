@@ -6,7 +6,7 @@ use tapweave_device::{
     Backend, EpollBackend, MemoryPort, PortQueue, RECV_BUF_LEN, Reading, Received, UringBackend,
 };
 use tapweave_net::{MacAddr, Offload, OffloadSet};
-use tapweave_switch::{NetworkConfig, PortConfig, StormLimits, Switch, SwitchConfig};
+use tapweave_switch::{NetworkConfig, PortConfig, StormLimits, Suppression, Switch, SwitchConfig};
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::*;
@@ -44,6 +44,7 @@ fn flooding_lets_a_flow_pass(mut backend: Box<dyn Backend>) {
         snooping: None,
         storm: StormLimits::NONE,
         gateway: None,
+        suppression: Suppression::Off,
     });
     let (events, _) = unbounded_channel();
     let clock = Clock::new();

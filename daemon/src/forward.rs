@@ -119,6 +119,12 @@ impl BatchHandler for Forwarder {
                     let ingress = (ingress, place);
                     route(&self.pipeline, copies, egress, now, ingress, frame);
                 }
+                Verdict::Answer(answer) => {
+                    let to = self.pipeline.answer_neighbor(ingress, frame, answer);
+                    if let Some(to) = to {
+                        forward(&self.pipeline, egress, to, frame);
+                    }
+                }
                 Verdict::Drop(_counted_by_the_engine) => {}
             }
         }

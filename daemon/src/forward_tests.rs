@@ -3,7 +3,9 @@ use std::time::Duration;
 
 use tapweave_device::HEADROOM;
 use tapweave_net::{MacAddr, Offload, Vid, VlanTag};
-use tapweave_switch::{NetworkConfig, PortConfig, PortVlans, StormLimits, Switch, SwitchConfig};
+use tapweave_switch::{
+    NetworkConfig, PortConfig, PortVlans, StormLimits, Suppression, Switch, SwitchConfig,
+};
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::*;
@@ -35,6 +37,7 @@ impl Rig {
             snooping: None,
             storm: StormLimits::NONE,
             gateway: None,
+            suppression: Suppression::Off,
         });
         let trunk = |tagged: &str, native| PortVlans::Trunk {
             tagged: tagged.parse().unwrap(),

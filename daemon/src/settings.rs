@@ -20,6 +20,7 @@ pub(crate) fn network_config(settings: &NetworkSettings) -> NetworkConfig {
         snooping: settings.snooping,
         storm: settings.storm,
         gateway: settings.gateway.as_ref().map(gateway_config),
+        suppression: settings.suppression,
     }
 }
 

@@ -8,7 +8,7 @@ use tapweave_device::{
     SourceNo, Waker,
 };
 use tapweave_net::{Frame, NetworkNo, Offload, OffloadSet};
-use tapweave_switch::{NetworkConfig, PortConfig, StormLimits, SwitchConfig};
+use tapweave_switch::{NetworkConfig, PortConfig, StormLimits, Suppression, SwitchConfig};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::*;
@@ -48,6 +48,7 @@ impl Rig {
             snooping: None,
             storm: StormLimits::NONE,
             gateway: None,
+            suppression: Suppression::Off,
         });
         let (event_sender, events) = unbounded_channel();
         let backend = || Ok(Box::new(EpollBackend::new(Duration::ZERO)?) as Box<dyn Backend>);

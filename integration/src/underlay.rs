@@ -248,6 +248,34 @@ impl TapweaveHost {
         peers: &[u8],
         options: &str,
     ) -> Result<Self> {
+        Self::made(lab, underlay, segment, number, peers, [options, ""])
+    }
+
+    /// As [`TapweaveHost::new`] with options of the network.
+    ///
+    /// # Errors
+    ///
+    /// As [`TapweaveHost::new`].
+    pub fn with_network(
+        lab: &Lab,
+        underlay: &Underlay,
+        segment: Segment,
+        number: u8,
+        peers: &[u8],
+        options: &str,
+    ) -> Result<Self> {
+        let daemon = format!("--underlay {}", segment.vtep(number));
+        Self::made(lab, underlay, segment, number, peers, [&daemon, options])
+    }
+
+    fn made(
+        lab: &Lab,
+        underlay: &Underlay,
+        segment: Segment,
+        number: u8,
+        peers: &[u8],
+        [options, network]: [&str; 2],
+    ) -> Result<Self> {
         let host = underlay.host(lab, number)?;
         let Segment { vni, port, .. } = segment;
         let daemon = Daemon::under(
@@ -258,7 +286,7 @@ impl TapweaveHost {
         )?;
         daemon.cli().ok(&format!(
             "network create {NETWORK} -d overlay --vni {vni} --subnet 10.77.0.0/24 \
-             --subnet fd77::/64 --ipv6 --gateway 10.77.0.254 --gateway fd77::ff"
+             --subnet fd77::/64 --ipv6 --gateway 10.77.0.254 --gateway fd77::ff {network}"
         ))?;
         for peer in peers {
             let peer = segment.vtep(*peer);

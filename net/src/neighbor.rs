@@ -27,6 +27,8 @@ pub struct NeighborQuestion {
     pub asker: IpAddr,
     /// The MAC address of who asks, from which the frame came.
     pub asker_mac: MacAddr,
+    /// The MAC address that the message says who asks has; none when it says nothing.
+    pub claimed_mac: Option<MacAddr>,
 }
 
 /// The target has this MAC address.
@@ -74,7 +76,7 @@ impl NeighborQuestion {
         parsed: &ParsedFrame,
         checksum: ChecksumOffload,
     ) -> Option<Self> {
-        let (target, asker) = match parsed.network() {
+        let (target, asker, claimed_mac) = match parsed.network() {
             Network::Other if parsed.ethertype() == EtherType::ARP => {
                 arp_question(frame.get(parsed.l3_offset()..)?)?
             }
@@ -85,6 +87,7 @@ impl NeighborQuestion {
             target,
             asker,
             asker_mac: parsed.src(),
+            claimed_mac,
         })
     }
 
@@ -157,19 +160,22 @@ impl Payload {
     }
 }
 
-fn arp_question(packet: &[u8]) -> Option<(IpAddr, IpAddr)> {
+/// Target, asker, and the MAC address that the asker gives.
+type Read = (IpAddr, IpAddr, Option<MacAddr>);
+
+fn arp_question(packet: &[u8]) -> Option<Read> {
     let arp = ArpPacket::parse(packet).ok()?;
     let is_question = arp.operation == ArpOperation::Request
         && !arp.is_announcement()
         && !arp.target_ip.is_unspecified();
-    is_question.then_some((arp.target_ip.into(), arp.sender_ip.into()))
+    is_question.then_some((
+        arp.target_ip.into(),
+        arp.sender_ip.into(),
+        Some(arp.sender_mac),
+    ))
 }
 
-fn solicitation(
-    frame: &[u8],
-    parsed: &ParsedFrame,
-    checksum: ChecksumOffload,
-) -> Option<(IpAddr, IpAddr)> {
+fn solicitation(frame: &[u8], parsed: &ParsedFrame, checksum: ChecksumOffload) -> Option<Read> {
     if parsed.transport() != Some(Transport::Icmpv6) || parsed.fragment() != Fragment::Whole {
         return None;
     }
@@ -183,16 +189,18 @@ fn solicitation(
         return None;
     };
     let is_probe = ip.src().is_unspecified();
+    let mut claimed_mac = None;
+    for option in options {
+        if let NdOption::SourceLinkLayer(mac) = option.ok()? {
+            claimed_mac = claimed_mac.or(Some(mac));
+        }
+    }
     let is_question = is_valid
         && !target.is_multicast()
         && !target.is_unspecified()
         && !ip.src().is_multicast()
-        && (!is_probe || is_solicited_node(ip.dst()))
-        && options.into_iter().all(|option| match option {
-            Ok(option) => !is_probe || !matches!(option, NdOption::SourceLinkLayer(_)),
-            Err(_) => false,
-        });
-    is_question.then_some((target.into(), ip.src().into()))
+        && (!is_probe || (is_solicited_node(ip.dst()) && claimed_mac.is_none()));
+    is_question.then_some((target.into(), ip.src().into(), claimed_mac))
 }
 
 /// Tells whether an address is `ff02::1:ff00:0/104` (RFC 4291 §2.7.1).

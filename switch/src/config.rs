@@ -4,12 +4,19 @@ use core::num::NonZeroU32;
 use core::time::Duration;
 use std::sync::Arc;
 
+use tapweave_net::MacAddr;
+
 use crate::{GatewayConfig, Guard, PortAddresses, PortVlans, SnoopingConfig, StormLimits};
 
 /// Most entries that one FDB may have; a larger limit is taken as this one.
 ///
 /// A table takes 64 bytes an entry of its limit, so this is 64 MiB.
 pub const FDB_LIMIT_MAX: u32 = 1 << 20;
+
+/// Most static neighbours of a network.
+///
+/// One takes about 50 bytes, so this is 3 MiB.
+pub const NEIGHBORS_MAX: usize = 1 << 16;
 
 /// How a switch is made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,6 +44,29 @@ pub struct NetworkConfig {
     pub storm: StormLimits,
     /// The gateway; none for a network that has none, or one of its own.
     pub gateway: Option<GatewayConfig>,
+    /// Whether questions for neighbours that are known are answered by the switch.
+    pub suppression: Suppression,
+}
+
+/// Whether questions for a neighbour's MAC address (ARP, Neighbor Discovery) travel when the answer is known
+/// here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Suppression {
+    /// They do, as on a wire.
+    #[default]
+    Off,
+    /// They are answered in the neighbour's place, for ports that lead to no other host (RFC 9161).
+    On,
+}
+
+/// A station whose MAC address the control side was told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StaticNeighbor {
+    /// Its MAC address.
+    pub mac: MacAddr,
+    /// Whether it is a router, which an answer over IPv6 says: hosts forget a router that is called none
+    /// (RFC 4861 §7.2.5).
+    pub is_router: bool,
 }
 
 /// How a port is made.

@@ -34,6 +34,11 @@ pub struct PortStats {
     /// Messages of IGMP and MLD that were not believed: malformed, or not from the link. They are
     /// forwarded all the same.
     pub mdb_invalid: u64,
+    /// Questions for neighbours from the port that were answered in their place.
+    pub neighbors_answered: u64,
+    /// Questions for neighbours from the port that were flooded, because the answer was not known or not to be
+    /// told. Counted where suppression is on.
+    pub neighbors_flooded: u64,
     /// ICMP errors that the gateway sent to the port.
     pub icmp_errors: u64,
     /// ICMP errors that the gateway did not send to the port, because there were too many.
@@ -53,6 +58,8 @@ impl PortStats {
         fdb_full: 0,
         mdb_full: 0,
         mdb_invalid: 0,
+        neighbors_answered: 0,
+        neighbors_flooded: 0,
         icmp_errors: 0,
         icmp_suppressed: 0,
     };
@@ -84,6 +91,8 @@ pub(crate) struct Shard {
     pub(crate) fdb_full: Counter,
     pub(crate) mdb_full: Counter,
     pub(crate) mdb_invalid: Counter,
+    pub(crate) neighbors_answered: Counter,
+    pub(crate) neighbors_flooded: Counter,
     pub(crate) icmp_errors: Counter,
     pub(crate) icmp_suppressed: Counter,
     drops: DropCounters,
@@ -162,6 +171,8 @@ impl PortCounters {
             total.fdb_full += shard.fdb_full.value();
             total.mdb_full += shard.mdb_full.value();
             total.mdb_invalid += shard.mdb_invalid.value();
+            total.neighbors_answered += shard.neighbors_answered.value();
+            total.neighbors_flooded += shard.neighbors_flooded.value();
             total.icmp_errors += shard.icmp_errors.value();
             total.icmp_suppressed += shard.icmp_suppressed.value();
             for (sum, count) in total.drops.iter_mut().zip(&shard.drops.0) {

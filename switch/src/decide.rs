@@ -29,6 +29,7 @@ mod vlan;
 
 use tapweave_net::{Frame, Timestamp, Vid};
 
+use self::destination::Target;
 pub(crate) use self::storm::Charge;
 use crate::explain::Stage;
 use crate::fdb::{Assessment, Fdb, Probe};
@@ -107,6 +108,8 @@ pub(crate) struct Decision<'a> {
     pub(crate) group: Option<GroupDecision>,
     /// What has to be counted before the verdict is carried out; if it cannot be, the frame is dropped.
     pub(crate) charge: Option<Charge<'a>>,
+    /// Whether it asks for a neighbour that is not known.
+    pub(crate) is_question: bool,
 }
 
 /// Listens to the stages of a decision.
@@ -144,6 +147,7 @@ pub(crate) fn decide<'a>(
             lesson: None,
             group: None,
             charge: None,
+            is_question: false,
         },
         Ok((head, vlan, assessment)) => {
             let target = destination::find(snapshot, ingress, now, frame, &head, vlan, prepared);
@@ -155,6 +159,7 @@ pub(crate) fn decide<'a>(
                 lesson: Some(assessment),
                 group,
                 charge: Charge::new(ingress, frame, &head, target, verdict),
+                is_question: matches!(target, Target::Question),
             }
         }
     }

@@ -133,6 +133,13 @@ pub enum Destination {
     Gateway,
     /// Everywhere: a group or broadcast address.
     Group,
+    /// Everywhere: it asks for a neighbour that is not known.
+    Question,
+    /// Nowhere: it asks for a neighbour that is known.
+    Answered {
+        /// The MAC address of the neighbour.
+        mac: MacAddr,
+    },
     /// Nobody knows.
     Unknown,
     /// On a port.
@@ -283,6 +290,8 @@ impl fmt::Display for Destination {
             Self::Sender => f.write_str("the sender itself"),
             Self::Gateway => f.write_str("the gateway"),
             Self::Group => f.write_str("a group"),
+            Self::Question => f.write_str("a group, asked for a neighbour that is not known"),
+            Self::Answered { mac } => write!(f, "a group, asked for a neighbour that is at {mac}"),
             Self::Unknown => f.write_str("unknown"),
             Self::Port { port, isolation } => {
                 write!(f, "on port {port}")?;

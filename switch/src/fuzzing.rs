@@ -17,8 +17,8 @@ use tapweave_net::{
 use crate::reference::{Outcome, Reference};
 use crate::{
     DropReason, EgressPort, FdbAddError, Guard, Isolation, NetworkConfig, Pipeline, PortConfig,
-    PortVlans, RemoveNetworkError, SnoopingConfig, Stations, StormLimits, Switch, SwitchConfig,
-    UnknownPort, Verdict,
+    PortVlans, RemoveNetworkError, SnoopingConfig, Stations, StormLimits, Suppression, Switch,
+    SwitchConfig, UnknownPort, Verdict,
 };
 
 const WORKERS: usize = 2;
@@ -282,6 +282,7 @@ impl Harness {
             snooping: Some(SnoopingConfig::default()),
             storm: StormLimits::NONE,
             gateway: None,
+            suppression: Suppression::Off,
         };
         let no = self.switch.add_network(config.clone());
         self.reference.add_network(no, &config);
@@ -460,7 +461,7 @@ impl Harness {
                 Verdict::Multicast(vlan, group) => {
                     pipeline.group_set(ingress, vlan, group).collect()
                 }
-                Verdict::Gateway | Verdict::Drop(_) => Vec::new(),
+                Verdict::Gateway | Verdict::Answer(_) | Verdict::Drop(_) => Vec::new(),
             };
             let mut outputs: Vec<_> = egress
                 .iter()
@@ -476,7 +477,9 @@ impl Harness {
                     Outcome::Forward(port, data)
                 }
                 Verdict::Flood(_) | Verdict::Multicast(..) => Outcome::Flood(outputs),
-                Verdict::Gateway => unreachable!("no network here has a gateway"),
+                Verdict::Gateway | Verdict::Answer(_) => {
+                    unreachable!("no network here has a gateway or suppression")
+                }
                 Verdict::Drop(reason) => Outcome::Drop(reason),
             };
             assert_eq!(outcome, expected);

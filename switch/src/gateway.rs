@@ -76,7 +76,8 @@ use tapweave_net::MacAddr;
 use self::advertise::Advertiser;
 use self::neighbor::Neighbors;
 use self::packet::is_forwardable;
-use self::prefix::{Prefix, bits};
+use self::prefix::Prefix;
+pub(crate) use self::prefix::bits;
 use crate::meter::Meter;
 
 pub(crate) use asked::is_asked;
@@ -84,7 +85,7 @@ pub use config::{
     Advertising, GatewayConfig, Outside, PortAddresses, RemoteConfig, UplinkConfig, UplinkKind,
 };
 pub(crate) use handle::{Ingress, explain};
-pub(crate) use hosts::Hosts;
+pub(crate) use hosts::{Endpoint, Hosts, Known, StaticNeighbors};
 pub use poll::GatewayFrame;
 pub(crate) use remote::Remote;
 pub(crate) use router::Router;

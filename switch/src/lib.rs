@@ -23,7 +23,7 @@
 //! use std::time::Duration;
 //! use tapweave_net::{Frame, Offload, Timestamp};
 //! use tapweave_switch::{
-//!     EgressPort, FrameVlan, Isolation, NetworkConfig, PortConfig, PortVlans, SnoopingConfig, StormLimits, Switch, SwitchConfig, Verdict,
+//!     EgressPort, FrameVlan, Isolation, NetworkConfig, PortConfig, PortVlans, SnoopingConfig, StormLimits, Suppression, Switch, SwitchConfig, Verdict,
 //! };
 //!
 //! let switch = Arc::new(Switch::new(SwitchConfig { worker_count: 1, seed: 7 }));
@@ -34,6 +34,7 @@
 //!     snooping: Some(SnoopingConfig::default()),
 //!     storm: StormLimits::NONE,
 //!     gateway: None,
+//!     suppression: Suppression::Off,
 //! });
 //! let config = PortConfig::OPEN;
 //! let [a, b] = [switch.add_port(network, config.clone())?, switch.add_port(network, config)?];
@@ -67,6 +68,7 @@ mod pipeline;
 mod port_pool;
 mod snapshot;
 mod storm;
+mod suppression;
 mod switch;
 mod sync;
 mod verdict;
@@ -81,7 +83,10 @@ mod reference;
 #[cfg(not(loom))]
 mod tests;
 
-pub use config::{FDB_LIMIT_MAX, Isolation, NetworkConfig, PortConfig, Stations, SwitchConfig};
+pub use config::{
+    FDB_LIMIT_MAX, Isolation, NEIGHBORS_MAX, NetworkConfig, PortConfig, StaticNeighbor, Stations,
+    Suppression, SwitchConfig,
+};
 pub use counters::PortStats;
 pub use drop_reason::DropReason;
 pub use explain::{Destination, Explanation, Learning, Stage};
@@ -97,6 +102,9 @@ pub use multicast::{
 };
 pub use pipeline::Pipeline;
 pub use storm::{FrameRate, StormClass, StormLimits};
-pub use switch::{AddPortError, FdbAddError, RemoveNetworkError, Switch, UnknownPort};
+pub use switch::{
+    AddPortError, FdbAddError, Neighbor, NeighborAddError, NeighborAt, RemoveNetworkError, Switch,
+    UnknownPort,
+};
 pub use verdict::{EgressPort, GroupSlot, Verdict};
 pub use vlan::{FrameVlan, PortVlans};

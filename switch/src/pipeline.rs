@@ -114,7 +114,10 @@ impl Pipeline {
                 let verdict =
                     handle_frame(&self.snapshot, port, shard, now, frame, prepared, groups);
                 copy_count += match verdict {
-                    Verdict::Forward(_) | Verdict::Gateway | Verdict::Drop(_) => 0,
+                    Verdict::Forward(_)
+                    | Verdict::Gateway
+                    | Verdict::Answer(_)
+                    | Verdict::Drop(_) => 0,
                     Verdict::Flood(_) => port.network.members.len(),
                     Verdict::Multicast(_, GroupSlot(slot)) => {
                         groups.get(slot).map_or(0, PortSet::len_max)
@@ -259,9 +262,14 @@ fn handle_frame(
         Some(Err(above_limit)) => Verdict::Drop(above_limit),
         Some(Ok(())) | None => decision.verdict,
     };
-    if let Verdict::Drop(reason) = verdict {
-        shard.count_drop(reason);
-        return verdict;
+    match verdict {
+        Verdict::Drop(reason) => {
+            shard.count_drop(reason);
+            return verdict;
+        }
+        Verdict::Answer(_) => shard.neighbors_answered.add(1),
+        Verdict::Flood(_) if decision.is_question => shard.neighbors_flooded.add(1),
+        Verdict::Flood(_) | Verdict::Forward(_) | Verdict::Multicast(..) | Verdict::Gateway => {}
     }
     // Taken apart here and not returned: the common frame has none, and would pay for moving it.
     let Some(GroupDecision { ports, news }) = decision.group else {

@@ -12,7 +12,7 @@ use crate::fdb::Fdb;
 use crate::gateway::{Gateway, Hosts, Ingress, Router};
 use crate::multicast::{PortSet, Snooping};
 use crate::storm::StormMeters;
-use crate::{EgressPort, FrameVlan, Guard, Isolation, PortVlans, Stations};
+use crate::{EgressPort, FrameVlan, Guard, Isolation, PortVlans, Stations, Suppression};
 
 /// All ports and networks at one moment.
 pub(crate) struct Snapshot {
@@ -109,7 +109,8 @@ pub(crate) struct Network {
     pub(crate) gateway: Option<Arc<Gateway>>,
     /// The MAC of the gateway. Without one the broadcast address, which is compared to stations only.
     pub(crate) gateway_mac: MacAddr,
-    /// The endpoints whose addresses are known; empty without a gateway.
+    pub(crate) suppression: Suppression,
+    /// Whose addresses are known; empty without gateway and suppression.
     pub(crate) hosts: Hosts,
     /// In order of number.
     pub(crate) members: Box<[Member]>,

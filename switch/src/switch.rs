@@ -6,6 +6,7 @@
 //! takes it out of the snapshot and the FDB, and [`Switch::purge_port`], once every worker has
 //! refreshed, removes what they may have learned meanwhile and gives its index back.
 
+mod neighbors;
 mod remotes;
 
 use core::fmt;
@@ -22,15 +23,19 @@ use crate::counters::PortCounters;
 use crate::decide::{Prepared, decide};
 use crate::explain::{Explanation, Learning, Stage};
 use crate::fdb::{Fdb, FdbEntry, FdbOrigin, FdbUsage, OwnedCounts, TableFull};
-use crate::gateway::{self, Gateway, Hosts, Ingress, Remote, Router, Uplink};
+use crate::gateway::{
+    self, Endpoint, Gateway, Hosts, Ingress, Remote, Router, StaticNeighbors, Uplink,
+};
 use crate::multicast::Snooping;
 use crate::port_pool::PortPool;
 use crate::snapshot::{Member, Network, Port, Snapshot, Translator};
 use crate::storm::StormMeters;
 use crate::{
     DropReason, EgressPort, FDB_LIMIT_MAX, GroupSlot, NetworkConfig, Pipeline, PortConfig,
-    PortStats, RemoteConfig, StormLimits, SwitchConfig, UplinkConfig, Verdict,
+    PortStats, RemoteConfig, StormLimits, Suppression, SwitchConfig, UplinkConfig, Verdict,
 };
+
+pub use self::neighbors::{Neighbor, NeighborAddError, NeighborAt};
 
 /// Several networks (bridge domains) with their ports and FDBs. Shared by all threads in an [`Arc`].
 pub struct Switch {
@@ -66,6 +71,8 @@ struct ControlNetwork {
     mtu: u16,
     storm: StormLimits,
     gateway: Option<Arc<Gateway>>,
+    suppression: Suppression,
+    neighbors: Arc<StaticNeighbors>,
     tables: Tables,
 }
 
@@ -179,6 +186,8 @@ impl Switch {
             mtu: config.mtu,
             storm: config.storm,
             gateway: gateway.map(Arc::new),
+            suppression: config.suppression,
+            neighbors: Arc::default(),
             tables: Tables {
                 fdb: Arc::new(fdb),
                 snooping: snooping.map(Arc::new),
@@ -506,6 +515,7 @@ impl Switch {
                 let egress = gateway_egress(&snapshot, now, port, frame, &mut stages);
                 (decided, egress.into_iter().collect())
             }
+            (Verdict::Answer(_), _) => (decided, vec![EgressPort::unchanged(ingress)]),
             (Verdict::Multicast(..) | Verdict::Drop(_), _) => (decided, Vec::new()),
         };
         Explanation {
@@ -587,14 +597,23 @@ impl Control {
         removed
     }
 
-    /// Returns the endpoints of a network whose addresses are known.
-    fn hosts(&self, network: NetworkNo) -> Hosts {
+    /// Returns who is known in a network.
+    fn hosts(&self, no: NetworkNo, network: &ControlNetwork) -> Hosts {
+        if network.gateway.is_none() && network.suppression == Suppression::Off {
+            return Hosts::default();
+        }
         let ports = self.ports.iter();
-        let ports = ports.filter(|(_, port)| port.network == network);
-        Hosts::new(ports.filter_map(|(&no, port)| {
-            let addresses = port.config.addresses.as_ref()?;
-            Some((no, &port.config.vlans, addresses))
-        }))
+        let ports = ports.filter(|(_, port)| port.network == no);
+        let endpoints = ports.filter_map(|(&port, inner)| {
+            Some(Endpoint {
+                port,
+                vlans: &inner.config.vlans,
+                addresses: inner.config.addresses.as_deref()?,
+                // A guard lets nobody advertise itself as a router.
+                may_route: inner.config.guard.is_none(),
+            })
+        });
+        Hosts::new(endpoints, Arc::clone(&network.neighbors))
     }
 
     fn snapshot(&self, generation: u64) -> Snapshot {
@@ -620,10 +639,8 @@ impl Control {
                         .gateway
                         .as_ref()
                         .map_or(MacAddr::BROADCAST, |gateway| gateway.config.mac),
-                    hosts: network
-                        .gateway
-                        .as_ref()
-                        .map_or_else(Hosts::default, |_| self.hosts(no)),
+                    suppression: network.suppression,
+                    hosts: self.hosts(no, network),
                     members: members.remove(&no).unwrap_or_default().into_boxed_slice(),
                 };
                 (no, Arc::new(network))

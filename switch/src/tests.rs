@@ -3,6 +3,7 @@
 mod gateway;
 mod limits;
 mod multicast;
+mod suppression;
 mod vlan;
 
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use tapweave_net::{Frame, MacAddr, NetworkNo, Offload, PortNo, Timestamp};
 use crate::{
     AddPortError, Destination, DropReason, EgressPort, FDB_LIMIT_MAX, FdbOrigin, FrameVlan,
     Isolation, Learning, NetworkConfig, Pipeline, PortConfig, RemoveNetworkError, Stage,
-    StormLimits, Switch, SwitchConfig, Verdict,
+    StormLimits, Suppression, Switch, SwitchConfig, Verdict,
 };
 
 const NOW: Timestamp = Timestamp::from_secs(1000);
@@ -24,6 +25,7 @@ const NETWORK: NetworkConfig = NetworkConfig {
     snooping: None,
     storm: StormLimits::NONE,
     gateway: None,
+    suppression: Suppression::Off,
 };
 const OPEN: PortConfig = PortConfig::OPEN;
 const ISOLATED: PortConfig = PortConfig {

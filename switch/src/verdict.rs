@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use tapweave_net::{PortNo, TagAction};
+use tapweave_net::{NeighborAnswer, PortNo, TagAction};
 
 use crate::{DropReason, FrameVlan};
 
@@ -18,6 +18,8 @@ pub enum Verdict {
     Multicast(FrameVlan, GroupSlot),
     /// Give it to the gateway: [`Pipeline::handle_gateway`](crate::Pipeline::handle_gateway).
     Gateway,
+    /// Answer it in the place of a neighbour: [`Pipeline::answer_neighbor`](crate::Pipeline::answer_neighbor).
+    Answer(NeighborAnswer),
     /// Send it nowhere.
     Drop(DropReason),
 }
@@ -56,6 +58,7 @@ impl fmt::Display for Verdict {
             }
             Self::Multicast(FrameVlan { vid: None, .. }, _) => f.write_str("to those who listen"),
             Self::Gateway => f.write_str("to the gateway"),
+            Self::Answer(answer) => write!(f, "answered: it is at {}", answer.mac),
             Self::Drop(reason) => write!(f, "drop: {reason}"),
         }
     }

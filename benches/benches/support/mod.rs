@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tapweave_net::{Frame, MacAddr, Offload, PortNo, Timestamp};
-use tapweave_switch::{NetworkConfig, PortConfig, StormLimits, Switch, SwitchConfig};
+use tapweave_switch::{NetworkConfig, PortConfig, StormLimits, Suppression, Switch, SwitchConfig};
 
 /// Frames of a batch, as many as a worker reads at once.
 pub(crate) const BATCH_LEN: usize = 32;
@@ -33,6 +33,7 @@ impl Rig {
             snooping: Some(tapweave_switch::SnoopingConfig::default()),
             storm: StormLimits::NONE,
             gateway: None,
+            suppression: Suppression::Off,
         });
         let config = PortConfig::OPEN;
         let ports = (0..PORTS).filter_map(|_| switch.add_port(network, config.clone()).ok());

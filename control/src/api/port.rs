@@ -73,6 +73,12 @@ pub struct PortCounters {
     pub mdb_full: u64,
     /// Messages of IGMP and MLD that were not believed, and forwarded all the same.
     pub mdb_invalid: u64,
+    /// Questions for neighbours from the port that were answered in their place (ARP and ND suppression).
+    #[serde(default)]
+    pub neighbors_answered: u64,
+    /// Questions for neighbours from the port that were flooded, where suppression is on.
+    #[serde(default)]
+    pub neighbors_flooded: u64,
     /// ICMP errors that the gateway sent to the port.
     pub icmp_errors: u64,
     /// ICMP errors that the gateway did not send, because there were too many.
@@ -98,6 +104,12 @@ impl PortCounters {
         self.fdb_full = self.fdb_full.saturating_add(other.fdb_full);
         self.mdb_full = self.mdb_full.saturating_add(other.mdb_full);
         self.mdb_invalid = self.mdb_invalid.saturating_add(other.mdb_invalid);
+        self.neighbors_answered = self
+            .neighbors_answered
+            .saturating_add(other.neighbors_answered);
+        self.neighbors_flooded = self
+            .neighbors_flooded
+            .saturating_add(other.neighbors_flooded);
         self.icmp_errors = self.icmp_errors.saturating_add(other.icmp_errors);
         self.icmp_suppressed = self.icmp_suppressed.saturating_add(other.icmp_suppressed);
         for (reason, count) in &other.drops {
@@ -119,6 +131,8 @@ impl From<&PortStats> for PortCounters {
             fdb_full: stats.fdb_full,
             mdb_full: stats.mdb_full,
             mdb_invalid: stats.mdb_invalid,
+            neighbors_answered: stats.neighbors_answered,
+            neighbors_flooded: stats.neighbors_flooded,
             icmp_errors: stats.icmp_errors,
             icmp_suppressed: stats.icmp_suppressed,
             drops: DropReason::ALL

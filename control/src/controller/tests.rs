@@ -19,6 +19,7 @@ mod concurrency;
 mod failures;
 mod gateways;
 mod nat;
+mod neighbors;
 mod peers;
 mod publishing;
 mod tables;

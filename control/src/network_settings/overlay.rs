@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 
 use tapweave_encap::{EncapKind, Vni};
 
-use super::{OptionError, parsed, snooping};
+use tapweave_switch::Suppression;
+
+use super::{OptionError, boolean, parsed, snooping};
 use crate::api::CreateNetwork;
 use crate::datapath::OverlaySettings;
 
 pub(super) const OPTION_PORT: &str = "tapweave.vxlan_port";
+pub(super) const OPTION_SUPPRESSION: &str = "tapweave.suppression";
 /// Where Docker shows the VNIs of a network, one for each subnet.
 const OPTION_VNI: &str = "com.docker.network.driver.overlay.vxlanid_list";
 
@@ -26,6 +29,7 @@ pub(super) fn read(
             ("--encap", request.encap.is_some()),
             ("--encap-port", request.encap_port.is_some()),
             (OPTION_PORT, port.is_some()),
+            (OPTION_SUPPRESSION, options.contains_key(OPTION_SUPPRESSION)),
         ];
         let given = flags.into_iter().find(|(_, is_given)| *is_given);
         return match given {
@@ -91,4 +95,13 @@ pub(super) fn read(
         vni,
         port: port.or(request.encap_port),
     }))
+}
+
+/// Reads whether questions for neighbours are answered in an overlay: unless it is switched off.
+pub(super) fn suppression(options: &BTreeMap<String, String>) -> Result<Suppression, OptionError> {
+    let wanted = parsed(options, OPTION_SUPPRESSION, "a boolean", boolean)?;
+    Ok(match wanted {
+        Some(false) => Suppression::Off,
+        Some(true) | None => Suppression::On,
+    })
 }

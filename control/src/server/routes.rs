@@ -8,6 +8,7 @@ use crate::api::{Problem, Version};
 
 pub(super) mod endpoints;
 pub(super) mod nat;
+pub(super) mod neighbors;
 pub(super) mod networks;
 pub(super) mod peers;
 pub(super) mod sandboxes;

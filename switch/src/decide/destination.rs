@@ -1,6 +1,6 @@
 //! The stage that asks for whom it is: nobody, everybody, or a port.
 
-use tapweave_net::{Frame, Timestamp};
+use tapweave_net::{Frame, NeighborAnswer, Timestamp};
 
 use super::{Prepared, Trace};
 use crate::FrameVlan;
@@ -8,6 +8,7 @@ use crate::explain::{Destination, Stage};
 use crate::gateway::is_asked;
 use crate::head::Head;
 use crate::snapshot::{Port, Snapshot};
+use crate::suppression::{Asked, asked};
 
 /// Where a frame is to go, as far as its destination says.
 #[derive(Clone, Copy)]
@@ -20,6 +21,10 @@ pub(super) enum Target<'a> {
     Gateway,
     /// To everybody.
     Group,
+    /// To everybody, and asks for a neighbour that is not known.
+    Question,
+    /// To everybody, and asks for a neighbour that is known: it gets this answer.
+    Answered(NeighborAnswer),
     /// To a station that is on no port, as far as is known.
     Unknown,
     /// To a station on this port, which is a member of the frame's VLAN.
@@ -43,7 +48,11 @@ pub(super) fn find<'a>(
     if mac.is_group() {
         return match &ingress.network.gateway {
             Some(gateway) if is_asked(gateway, frame.data(), head.len) => Target::Gateway,
-            Some(_) | None => Target::Group,
+            Some(_) | None => match asked(snapshot, ingress, now, frame, head, vlan) {
+                Asked::Nothing => Target::Group,
+                Asked::Unknown => Target::Question,
+                Asked::Known(answer) => Target::Answered(answer),
+            },
         };
     }
     if mac == ingress.network.gateway_mac {
@@ -78,6 +87,8 @@ impl From<Target<'_>> for Destination {
             Target::Sender => Self::Sender,
             Target::Gateway => Self::Gateway,
             Target::Group => Self::Group,
+            Target::Question => Self::Question,
+            Target::Answered(answer) => Self::Answered { mac: answer.mac },
             Target::Unknown => Self::Unknown,
             Target::Port(port) => Self::Port {
                 port: port.no,

@@ -10,7 +10,8 @@ pub(super) fn permit(ingress: &Port, vlan: FrameVlan, target: Target<'_>) -> Ver
         Target::Reserved => Verdict::Drop(DropReason::ReservedDestination),
         Target::Sender => Verdict::Drop(DropReason::SamePort),
         Target::Gateway => Verdict::Gateway,
-        Target::Group | Target::Unknown => Verdict::Flood(vlan),
+        Target::Answered(answer) => Verdict::Answer(answer),
+        Target::Group | Target::Question | Target::Unknown => Verdict::Flood(vlan),
         Target::Port(port) if port.no == ingress.no => Verdict::Drop(DropReason::SamePort),
         Target::Port(port) if !ingress.isolation.permits(port.isolation) => {
             Verdict::Drop(match (ingress.isolation, port.isolation) {

@@ -31,12 +31,16 @@ impl<'a> Charge<'a> {
             return None;
         }
         let class = match target {
-            Target::Group if head.destination.is_broadcast() => StormClass::Broadcast,
-            Target::Group => StormClass::Multicast,
-            Target::Unknown => StormClass::Unknown,
-            Target::Reserved | Target::Sender | Target::Gateway | Target::Port(..) => {
-                return None;
+            Target::Group | Target::Question if head.destination.is_broadcast() => {
+                StormClass::Broadcast
             }
+            Target::Group | Target::Question => StormClass::Multicast,
+            Target::Unknown => StormClass::Unknown,
+            Target::Reserved
+            | Target::Sender
+            | Target::Gateway
+            | Target::Answered(_)
+            | Target::Port(..) => return None,
         };
         Some(Self {
             meter: meters.of(class)?,

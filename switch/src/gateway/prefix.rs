@@ -8,7 +8,7 @@ use ipnet::IpNet;
 
 /// Returns an address as a number.
 #[inline]
-pub(super) fn bits(address: IpAddr) -> u128 {
+pub(crate) fn bits(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(address) => address.to_ipv6_mapped().to_bits(),
         IpAddr::V6(address) => address.to_bits(),

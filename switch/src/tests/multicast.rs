@@ -74,7 +74,9 @@ impl Rig {
             Verdict::Multicast(vlan, group) => {
                 self.pipeline.group_set(ingress, vlan, group).collect()
             }
-            Verdict::Gateway => panic!("no network here has a gateway"),
+            Verdict::Gateway | Verdict::Answer(_) => {
+                panic!("no network here has a gateway or suppression")
+            }
             Verdict::Drop(reason) => return Err(reason),
         };
         assert_eq!(explained.egress, egress);
