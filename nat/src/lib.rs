@@ -58,6 +58,7 @@ mod drop;
 mod expiry;
 mod flow;
 mod host;
+mod identification;
 mod keyed;
 mod label;
 mod listing;

@@ -6,6 +6,7 @@ use tapweave_net::{Frame, NetworkNo, ParsedFrame, Timestamp};
 
 use crate::counters::Counters;
 use crate::fragments::{FragmentStats, Fragments};
+use crate::identification::Identifications;
 use crate::mapping::Pressure;
 use crate::table::{Entry, Insert, PairTable, Realm};
 use crate::translate::{Way, tuple_seen};
@@ -34,6 +35,7 @@ pub struct Nat {
     pub(crate) counters: Counters,
     pub(crate) pressure: Pressure,
     pub(crate) fragments: Fragments<Way>,
+    pub(crate) identifications: Identifications,
 }
 
 impl Nat {
@@ -45,6 +47,7 @@ impl Nat {
             counters: Counters::new(config.worker_count),
             pressure: Pressure::default(),
             fragments: Fragments::new(config.seed, config.fragments),
+            identifications: Identifications::new(config.seed),
         }
     }
 

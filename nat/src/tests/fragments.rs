@@ -1,10 +1,12 @@
 //! Fragments through the whole translation (RFC 4787 REQ-14).
 
-use tapweave_net::{Frame, NetworkNo, Offload, ParsedFrame};
+use std::collections::BTreeSet;
+
+use tapweave_net::{ChecksumOffload, Frame, Gso, GsoKind, NetworkNo, Offload, ParsedFrame};
 
 use super::world::*;
-use crate::packet::Ends;
-use crate::packet::tests::build::{Kind, Spec, cut};
+use crate::packet::tests::build::{Kind, Spec, cut, fill_header_checksum};
+use crate::packet::{Ends, renumber};
 use crate::*;
 
 /// The parts of a datagram of 3,009 bytes.
@@ -20,8 +22,29 @@ fn spec(src: &str, dst: &str) -> Spec {
     Spec::new(Kind::Udp, ends, &[7; 3001])
 }
 
-/// Sends parts out of a network in this order, and returns what leaves, in the order in which it does.
+/// The Identification of what a [`Spec`] makes.
+const SENT_ID: u16 = 0x1234;
+
+fn id_of(bytes: &[u8]) -> u16 {
+    u16::from_be_bytes([bytes[18], bytes[19]])
+}
+
+/// Sends parts of one packet as [`send_as_is`] does. They have to get one Identification, and are returned with the
+/// one that they were sent with.
 fn send(world: &World, network: NetworkNo, parts: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let mut left = send_as_is(world, network, parts);
+    let ids: Vec<u16> = left.iter().map(|part| id_of(part)).collect();
+    assert!(ids.windows(2).all(|pair| pair[0] == pair[1]), "{ids:?}");
+    for part in &mut left {
+        let parsed = ParsedFrame::parse(part).unwrap();
+        let mut frame = Frame::new(part, 0, Offload::NONE);
+        renumber(&mut frame, &parsed, SENT_ID).unwrap();
+    }
+    left
+}
+
+/// Sends parts out of a network in this order, and returns what leaves, in the order in which it does.
+fn send_as_is(world: &World, network: NetworkNo, parts: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let mut left = Vec::new();
     for part in parts {
         let mut bytes = part.clone();
@@ -134,4 +157,72 @@ fn fragments_of_a_server_without_masquerade_are_translated() {
     // What it sends besides needs no translation, and waits only for its first part.
     let sent: Vec<_> = parts("10.0.0.2:54", Y).into_iter().rev().collect();
     assert_eq!(sorted(send(&world, PLAIN, &sent)), sorted(sent));
+}
+
+/// RFC 7857 §10: "A NAT SHOULD handle the Identification field of translated IPv4 packets as specified in Section 5.3.1
+/// of RFC 6864".
+#[test]
+fn rfc7857_10_fragments_of_two_sandboxes_to_one_host_have_two_identifications() {
+    let world = World::new();
+    let mut seen = BTreeSet::new();
+    for src in [A, B, A, B] {
+        let left = send_as_is(&world, RED, &parts(src, X));
+        let ids: BTreeSet<u16> = left.iter().map(|part| id_of(part)).collect();
+        assert_eq!((left.len(), ids.len()), (3, 1));
+        seen.extend(ids);
+    }
+    assert_eq!(seen.len(), 4);
+    // So do whole packets that a router may cut later.
+    let mut whole = udp(A, X).frame();
+    world.out_bytes(RED, &mut whole).unwrap();
+    assert!(seen.insert(id_of(&whole)));
+}
+
+#[test]
+fn rfc6864_4_1_an_atomic_packet_keeps_its_identification() {
+    let world = World::new();
+    let mut whole = udp(A, X).frame();
+    whole[20] = 0x40;
+    fill_header_checksum(&mut whole[14..34]);
+    world.out_bytes(RED, &mut whole).unwrap();
+    assert_eq!(id_of(&whole), SENT_ID);
+    // What comes in is numbered by its sender.
+    let external = world.external(&udp(A, X));
+    let mut answer = udp(X, external).frame();
+    world.in_bytes(&mut answer).unwrap();
+    assert_eq!(id_of(&answer), SENT_ID);
+}
+
+#[test]
+fn a_super_frame_takes_an_identification_for_each_of_its_segments() {
+    let world = World::new();
+    let id_after = |size: Option<u16>| {
+        let mut bytes = spec(A, X).frame();
+        let parsed = ParsedFrame::parse(&bytes).unwrap();
+        let gso = size.map(|size| Gso {
+            kind: GsoKind::Udp,
+            ecn: false,
+            size,
+            header_len_hint: 42,
+        });
+        let checksum = ChecksumOffload::Partial {
+            start: 34,
+            offset: 6,
+        };
+        let offload = gso.map_or(Offload::NONE, |gso| Offload {
+            checksum,
+            gso: Some(gso),
+        });
+        let mut frame = Frame::new(&mut bytes, 0, offload);
+        let nothing = &mut |_: &mut Frame<'_>, _| panic!("nothing was held");
+        let pass = world.pass();
+        world
+            .nat
+            .translate_out(&pass, RED, &mut frame, &parsed, nothing)
+            .unwrap();
+        id_of(&bytes)
+    };
+    // 3,001 bytes of payload and eight of the header.
+    let first = id_after(Some(100));
+    assert_eq!(id_after(None), first.wrapping_add(31));
 }

@@ -15,7 +15,7 @@ use tapweave_net::{Fragment, Frame, ParsedFrame};
 use crate::NatDrop;
 use crate::fragments::Later;
 use crate::nat::{Nat, Pass};
-use crate::packet::{FragmentPart, rewrite_later};
+use crate::packet::{FragmentPart, renumber, rewrite_later};
 use crate::table::{Realm, Tuple};
 
 /// The way that the fragments of a packet go.
@@ -26,25 +26,31 @@ pub(crate) enum Way {
         realm: Realm,
         src: IpAddr,
         dst: IpAddr,
+        /// What the packet's Identification becomes, if it does not stay.
+        id: Option<u16>,
     },
     /// On, as they are.
     AsItIs,
 }
 
 impl Way {
-    /// Returns the way of a packet that goes against the direction of `other`.
-    pub(super) fn against(other: &Tuple) -> Self {
+    /// Returns the way of a packet that goes against the direction of `other`, and gets this Identification.
+    pub(super) fn against(other: &Tuple, id: Option<u16>) -> Self {
         Self::To {
             realm: other.realm,
             src: other.dst.ip(),
             dst: other.src.ip(),
+            id,
         }
     }
 
-    /// Gives a later fragment the addresses of the way.
+    /// Gives a later fragment the addresses and the Identification of the way.
     pub(super) fn apply(&self, frame: &mut Frame<'_>, parsed: &ParsedFrame) -> Result<(), NatDrop> {
         match *self {
-            Self::To { src, dst, .. } => Ok(rewrite_later(frame, parsed, src, dst)?),
+            Self::To { src, dst, id, .. } => {
+                rewrite_later(frame, parsed, src, dst)?;
+                Ok(id.map_or(Ok(()), |id| renumber(frame, parsed, id))?)
+            }
             Self::AsItIs => Ok(()),
         }
     }

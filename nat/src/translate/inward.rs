@@ -42,7 +42,7 @@ impl Nat {
                         None => return refuse_or_pass(pass, parsed, NatDrop::NoMapping),
                     }
                 };
-                let way = || Way::against(&other);
+                let way = || Way::against(&other, None);
                 self.lead(pass, realm, (frame, parsed), way, emit, in_on)?;
                 rewrite(frame, parsed, packet, &ends_against(&other))?;
                 way_to(&other)
@@ -61,6 +61,7 @@ impl Nat {
                     realm: other.realm,
                     src,
                     dst: other.src.ip(),
+                    id: None,
                 };
                 self.lead(pass, realm, (frame, parsed), way, emit, in_on)?;
                 translate_error(frame, parsed, error, src, &other)?;

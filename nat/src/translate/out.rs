@@ -1,13 +1,13 @@
 //! Packets that leave a network.
 
-use tapweave_net::{Frame, NetworkNo, ParsedFrame};
+use tapweave_net::{Frame, IpProtocol, NetworkNo, ParsedFrame};
 
 use super::error::translate_error;
 use super::fragment::Way;
 use super::{addresses, ends_against, ip_len, is_for_external, tuple_of};
 use crate::nat::{Nat, Pass};
 use crate::new_flow::FirstPacket;
-use crate::packet::{Packet, rewrite};
+use crate::packet::{Packet, renumber, rewrite};
 use crate::table::{Realm, Tuple};
 use crate::{Masquerade, NatDrop, Out};
 
@@ -44,9 +44,11 @@ impl Nat {
                         }
                     }
                 };
-                let way = || Way::against(&other);
+                let id = self.identification(frame, parsed, &other, packet.protocol);
+                let way = || Way::against(&other, id);
                 self.lead(pass, realm, (frame, parsed), way, emit, out_on)?;
                 rewrite(frame, parsed, packet, &ends_against(&other))?;
+                id.map_or(Ok(()), |id| renumber(frame, parsed, id))?;
                 Ok(way_to(&other))
             }
             Packet::Error(error) => {
@@ -54,9 +56,12 @@ impl Nat {
                     return refuse_or_pass(pass, network, parsed, NatDrop::IcmpUnmatched);
                 };
                 // Whoever tells of the error inside is the flow's external end outside (REQ-5 c).
-                let way = || Way::against(&other);
+                // Over IPv6 there is no number, so its protocol does not matter.
+                let id = self.identification(frame, parsed, &other, IpProtocol::ICMPV4);
+                let way = || Way::against(&other, id);
                 self.lead(pass, realm, (frame, parsed), way, emit, out_on)?;
                 translate_error(frame, parsed, error, other.dst.ip(), &other)?;
+                id.map_or(Ok(()), |id| renumber(frame, parsed, id))?;
                 Ok(way_to(&other))
             }
             Packet::Later(part) => {
@@ -67,6 +72,21 @@ impl Nat {
                 Ok(way.map_or(Out::Held, |way| out_on(&way)))
             }
         }
+    }
+
+    /// Returns the Identification of a packet that goes against the direction of `other`; `None` when it keeps
+    /// its own.
+    #[inline]
+    fn identification(
+        &self,
+        frame: &Frame<'_>,
+        parsed: &ParsedFrame,
+        other: &Tuple,
+        protocol: IpProtocol,
+    ) -> Option<u16> {
+        let (src, dst) = (other.dst.ip(), other.src.ip());
+        self.identifications
+            .for_packet(frame, parsed, src, dst, protocol)
     }
 
     /// Makes the flow of a packet and returns its other key, or what becomes of the packet without one.
