@@ -135,6 +135,7 @@ impl Pipeline {
                 Verdict::Forward(_)
                 | Verdict::Flood(_)
                 | Verdict::Multicast(..)
+                | Verdict::Answer(_)
                 | Verdict::Drop(_) => None,
             });
             let realm = Realm::of(port.network.no);
