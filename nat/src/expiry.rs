@@ -20,13 +20,13 @@ impl Nat {
         sweep.removed
     }
 
-    /// Returns the flows and mappings that fit `filter`, in no particular order.
-    pub fn flows(&self, now: Timestamp, filter: &FlowFilter) -> Vec<FlowEntry> {
+    /// Returns the flows and mappings that fit `filter`, in no particular order. Each is read when it is asked for:
+    /// who wants few of many stops.
+    pub fn flows(&self, now: Timestamp, filter: FlowFilter) -> impl Iterator<Item = FlowEntry> {
         self.table
             .entries(now)
-            .filter_map(|(_, entry)| FlowEntry::of(&entry, now))
-            .filter(|flow| filter.fits(flow))
-            .collect()
+            .filter_map(move |(_, entry)| FlowEntry::of(&entry, now))
+            .filter(move |flow| filter.fits(flow))
     }
 
     /// Removes the flows that fit `filter`, and with them the mappings that nothing uses any longer; tells

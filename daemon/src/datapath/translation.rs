@@ -151,8 +151,9 @@ impl Translation {
         network: Option<NetworkNo>,
         limit: usize,
     ) -> Vec<NatFlow> {
-        let flows = self.nat.flows(now, &of_network(network));
-        flows.iter().filter_map(nat_flow).take(limit).collect()
+        let flows = self.nat.flows(now, of_network(network));
+        let shown = flows.filter_map(|flow| nat_flow(&flow));
+        shown.take(limit).collect()
     }
 
     /// Forgets the flows of a network, or of all, and returns how many there were.

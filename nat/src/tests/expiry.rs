@@ -15,9 +15,9 @@ fn a_filter_says_which_flows_are_listed_and_flushed() {
     world.out(BLUE, &udp(A, X)).unwrap();
     world.out(BLUE, &udp(B, Y)).unwrap();
     let count = |filter| {
-        let flows = world.nat.flows(world.now, &filter);
-        let is_flow = |flow: &&FlowEntry| flow.kind != FlowKind::Mapping;
-        flows.iter().filter(is_flow).count()
+        let flows = world.nat.flows(world.now, filter);
+        let is_flow = |flow: &FlowEntry| flow.kind != FlowKind::Mapping;
+        flows.filter(is_flow).count()
     };
     let all = FlowFilter::default();
     let blue = FlowFilter {

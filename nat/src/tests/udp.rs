@@ -101,8 +101,8 @@ fn packets_and_bytes_are_counted_in_both_directions() {
     assert_eq!(flow.reply.dst, external);
     assert_eq!(world.nat.stats().translated, 4);
     assert_eq!(world.nat.stats().flows_added, 1);
-    let flows = world.nat.flows(world.now, &FlowFilter::default());
-    let mapping = flows.iter().find(|flow| flow.kind == FlowKind::Mapping);
+    let mut flows = world.nat.flows(world.now, FlowFilter::default());
+    let mapping = flows.find(|flow| flow.kind == FlowKind::Mapping);
     // That of the stranger.
     assert_eq!(mapping.unwrap().reply_packets, 1);
 }

@@ -318,16 +318,16 @@ impl World {
     }
 
     pub(super) fn flows(&self) -> Vec<FlowEntry> {
-        let mut flows = self.nat.flows(self.now, &FlowFilter::default());
-        flows.retain(|flow| flow.kind != FlowKind::Mapping);
+        let flows = self.nat.flows(self.now, FlowFilter::default());
+        let flows = flows.filter(|flow| flow.kind != FlowKind::Mapping);
+        let mut flows: Vec<_> = flows.collect();
         flows.sort_by_key(|flow| (flow.kind, flow.original));
         flows
     }
 
     pub(super) fn mapping_count(&self) -> usize {
-        let flows = self.nat.flows(self.now, &FlowFilter::default());
-        let is_mapping = |flow: &&FlowEntry| flow.kind == FlowKind::Mapping;
-        flows.iter().filter(is_mapping).count()
+        let flows = self.nat.flows(self.now, FlowFilter::default());
+        flows.filter(|flow| flow.kind == FlowKind::Mapping).count()
     }
 }
 
