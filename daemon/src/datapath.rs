@@ -371,9 +371,10 @@ impl Datapath for SwitchDatapath {
     ) -> Result<(), DatapathError> {
         let added = self.switch.neighbor_add(network, address, station);
         added.map_err(|error| {
-            let kind = match error {
-                NeighborAddError::Full => Kind::Exhausted,
-                _ => Kind::Invalid,
+            let kind = if error == NeighborAddError::Full {
+                Kind::Exhausted
+            } else {
+                Kind::Invalid
             };
             DatapathError::new(kind, error)
         })

@@ -95,6 +95,10 @@ impl Hosts {
     }
 
     /// Returns all that is known, in order of addresses.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "what is collected is in order again"
+    )]
     pub(crate) fn all(&self) -> BTreeMap<IpAddr, Known> {
         let stations = self.stations.iter();
         let stations = stations.map(|(bits, station)| (address(*bits), Known::Static(*station)));
