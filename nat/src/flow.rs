@@ -121,7 +121,7 @@ fn prolong(record: &Record<'_>, now: Timestamp, timeout: Duration) {
 impl Nat {
     /// Takes a packet of `len` bytes into its flow, and returns the key of the other direction: its ends,
     /// turned around, are those that the packet gets. Nothing when the flow is gone.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn follow(
         &self,
         pass: &Pass<'_>,

@@ -59,6 +59,8 @@ use tapweave_net::{
     Transport,
 };
 
+use crate::table::Endpoint;
+
 pub use ends::Ends;
 pub use error::{ErrorEnds, rewrite_error};
 pub use fragment::{DatagramId, FragmentPart};
@@ -126,7 +128,7 @@ impl Packet {
     #[inline(always)]
     pub fn read(frame: &Frame<'_>, parsed: &ParsedFrame) -> Result<Self, Unreadable> {
         let data = frame.data();
-        let (src, dst) = addresses(parsed)?;
+        let Ends { src, dst } = ends_without_ports(parsed)?;
         permit_headers(data, parsed)?;
         if parsed.fragment() == Fragment::Later {
             return FragmentPart::read(data, parsed).map(Self::Later);
@@ -140,15 +142,22 @@ impl Packet {
         let (ends, l4) = match transport {
             Transport::Tcp => {
                 let tcp = TcpView::parse(l4)?;
-                let ports = (tcp.src_port(), tcp.dst_port());
-                (Ends::of(src, dst, ports), L4::Tcp(TcpSegment::read(&tcp)))
+                let ends = Ends {
+                    src: src.with_port(tcp.src_port()),
+                    dst: dst.with_port(tcp.dst_port()),
+                };
+                (ends, L4::Tcp(TcpSegment::read(&tcp)))
             }
             Transport::Udp => {
                 let [s0, s1, d0, d1] = *l4.first_chunk().ok_or(Unreadable::Mismatch)?;
-                let ports = (u16::from_be_bytes([s0, s1]), u16::from_be_bytes([d0, d1]));
-                (Ends::of(src, dst, ports), L4::Udp)
+                let ends = Ends {
+                    src: src.with_port(u16::from_be_bytes([s0, s1])),
+                    dst: dst.with_port(u16::from_be_bytes([d0, d1])),
+                };
+                (ends, L4::Udp)
             }
             Transport::Icmpv4 | Transport::Icmpv6 => {
+                let (src, dst) = (src.ip(), dst.ip());
                 let Some((kind, id)) = icmp::query(transport, l4) else {
                     let quoted = Quoted::read(parsed, transport, l4, (src, dst), checksum)?;
                     return Ok(Self::Error(ErrorPacket {
@@ -173,15 +182,16 @@ impl Packet {
 /// Returns the addresses of an IP packet, of which none is IPv4-mapped: such ones never stand on a
 /// wire (RFC 6890 §2.2.3), and in the table they mean IPv4.
 #[inline]
-fn addresses(parsed: &ParsedFrame) -> Result<(IpAddr, IpAddr), Unreadable> {
-    match *parsed.flow() {
-        FlowKey::V4 { src, dst, .. } => Ok((src.into(), dst.into())),
+fn ends_without_ports(parsed: &ParsedFrame) -> Result<Ends, Unreadable> {
+    let (src, dst) = match *parsed.flow() {
+        FlowKey::V4 { src, dst, .. } => (Endpoint::v4(src, 0), Endpoint::v4(dst, 0)),
         FlowKey::V6 { src, dst, .. } if is_v4_mapped(src) || is_v4_mapped(dst) => {
-            Err(Unreadable::MappedAddress)
+            return Err(Unreadable::MappedAddress);
         }
-        FlowKey::V6 { src, dst, .. } => Ok((src.into(), dst.into())),
-        FlowKey::Link { .. } => Err(Unreadable::NotIp),
-    }
+        FlowKey::V6 { src, dst, .. } => (Endpoint::v6(src, 0), Endpoint::v6(dst, 0)),
+        FlowKey::Link { .. } => return Err(Unreadable::NotIp),
+    };
+    Ok(Ends { src, dst })
 }
 
 #[inline]

@@ -174,7 +174,7 @@ impl PairTable {
         (0..self.spare.used()).filter_map(|index| self.live(index))
     }
 
-    #[inline]
+    #[inline(always)]
     fn find_probe(&self, probe: &Probe, now: Timestamp) -> Option<(Record<'_>, Direction)> {
         let (record, direction) = self.index.find_map(probe.place, |link| {
             let direction = link.direction();
