@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use clap::{Args, Subcommand};
+use ipnet::IpNet;
 use tapweave_control::api::{PeerAdd, PeerView};
 
 use crate::context::Context;
@@ -29,6 +30,9 @@ pub(crate) struct AddArgs {
     /// The UDP port that it listens on [default: that of the network]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
+    /// A subnet behind it, IPv4 or IPv6 (repeatable); for overlays of fou and gue, which need one
+    #[arg(long, value_name = "CIDR")]
+    subnet: Vec<IpNet>,
 }
 
 #[derive(Debug, Args)]
@@ -52,6 +56,7 @@ pub(crate) async fn run(command: PeerCommand, context: &mut Context<'_>) -> anyh
                 network: args.network,
                 address: args.address,
                 port: args.port,
+                subnets: args.subnet,
             };
             context.client.add_peer(&request).await?;
             let address = args.address.to_string();
@@ -84,6 +89,7 @@ fn table(peers: &[PeerView]) -> Table {
         "PEER",
         "PORT",
         "NETWORK",
+        "SUBNETS",
         "STATE",
         "HEARD",
         "PATH MTU",
@@ -96,10 +102,12 @@ fn table(peers: &[PeerView]) -> Table {
     ]);
     for peer in peers {
         let counters = &peer.counters;
+        let subnets: Vec<_> = peer.subnets.iter().map(ToString::to_string).collect();
         table.row([
             peer.address.to_string(),
-            peer.port.to_string(),
+            optional(peer.port),
             peer.network.to_string(),
+            optional((!subnets.is_empty()).then(|| subnets.join(","))),
             peer.state.as_str().to_owned(),
             optional(peer.heard_ms.map(|ms| format!("{}s ago", ms / 1000))),
             peer.path_mtu.to_string(),

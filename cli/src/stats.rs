@@ -107,7 +107,9 @@ fn underlay(underlay: &UnderlayState) -> String {
     if underlay.addresses.is_empty() && underlay.refused.is_empty() {
         return String::new();
     }
-    let mut table = Table::new(&["UNDERLAY", "PORT", "SOCKETS", "USES", "RCVBUF", "SNDBUF"]);
+    let mut table = Table::new(&[
+        "UNDERLAY", "ENCAP", "PORT", "SOCKETS", "USES", "RCVBUF", "SNDBUF",
+    ]);
     for at in &underlay.addresses {
         let uses = [(at.segmentation, "udp segmentation"), (at.gro, "udp gro")];
         let uses: Vec<_> = uses
@@ -117,7 +119,8 @@ fn underlay(underlay: &UnderlayState) -> String {
             .collect();
         table.row([
             at.address.to_string(),
-            at.port.to_string(),
+            at.encap.clone(),
+            optional(at.port),
             at.sockets.to_string(),
             uses.join(", "),
             size(at.receive_buffer),

@@ -10,7 +10,9 @@ pub(crate) fn facts(underlay: &PortUnderlay, table: &mut Table) {
     let mut fact = |name: &str, value: String| table.row([name.to_owned(), value]);
     fact("event loop", underlay.event_loops.join(", "));
     for at in &underlay.addresses {
-        fact("underlay", format!("{} port {}", at.address, at.port));
+        let port = at.port.map(|port| format!(" port {port}"));
+        let port = port.unwrap_or_default();
+        fact("underlay", format!("{}{port}", at.address));
         fact("  UDP_SEGMENT", segmentation(at));
         fact("  UDP_GRO", gro(at).to_owned());
         fact("  receive buffer", limited(at.receive_buffer, "rmem_max"));
@@ -61,7 +63,8 @@ mod tests {
     fn what_fell_back_is_said_with_its_reason() {
         let mut at = UnderlayAddress {
             address: "192.0.2.1".parse().unwrap(),
-            port: 4789,
+            encap: "vxlan".to_owned(),
+            port: Some(4789),
             sockets: 1,
             segmentation: true,
             segmentation_refusal: None,

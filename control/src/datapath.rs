@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+use tapweave_encap::EncapKind;
 use tapweave_net::{MacAddr, NetworkNo, OffloadSet, PortNo, Vid};
 use tapweave_switch::{
     FdbEntry, MdbEntry, Neighbor, PortStats, PortVlans, SnoopingConfig, StaticNeighbor, Stations,
@@ -236,31 +237,33 @@ pub trait Datapath: Send + Sync + fmt::Debug + 'static {
     /// `Invalid` when there is no such network, `Conflict` while it has ports.
     fn remove_network(&self, network: NetworkNo) -> Result<(), DatapathError>;
 
-    /// Makes a bridge domain without ports span hosts, whose ports it will get.
+    /// Makes a bridge domain without ports span hosts, whose ports it will get. `subnets` are those that
+    /// it has here.
     ///
     /// # Errors
     ///
-    /// `Invalid` when there is no underlay, `Conflict` when the VNI or the UDP port is taken, `Denied` when
-    /// the kernel refuses.
+    /// `Invalid` when there is no underlay, `Conflict` when the VNI, the UDP port or a subnet is taken,
+    /// `Denied` when the kernel refuses.
     fn join_overlay(
         &self,
         network: NetworkNo,
         overlay: &OverlaySettings,
+        subnets: &[IpNet],
     ) -> Result<(), DatapathError>;
 
-    /// Returns the MTU that the underlay leaves for an overlay network, in bytes.
+    /// Returns the MTU that the underlay leaves for an overlay network of this kind, in bytes.
     ///
     /// # Errors
     ///
     /// `Invalid` when there is no underlay, `Denied` when the kernel refuses.
-    fn overlay_mtu(&self) -> Result<u16, DatapathError>;
+    fn overlay_mtu(&self, encap: EncapKind) -> Result<u16, DatapathError>;
 
     /// Makes the port of another host. It goes by [`Datapath::remove_port`].
     ///
     /// # Errors
     ///
     /// `Invalid` when the network is no overlay or the address cannot be that of another host, `Conflict`
-    /// when the host is there already.
+    /// when the host is there already or one of its subnets is elsewhere.
     fn add_peer(&self, network: NetworkNo, peer: &PeerSettings) -> Result<PortNo, DatapathError>;
 
     /// Returns what is known of the host behind a port, `None` when there is none.

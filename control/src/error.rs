@@ -260,6 +260,26 @@ pub enum ControlError {
         /// The network.
         network: Name,
     },
+    /// Hosts route to each other, and it is not said what is behind this one.
+    #[error(
+        "hosts of network {network} route to each other: say by --subnet what is behind the peer"
+    )]
+    PeerNeedsSubnet {
+        /// The network.
+        network: Name,
+    },
+    /// A subnet is written as an address in it.
+    #[error("{subnet} is not a subnet; should be {}", subnet.trunc())]
+    PeerHostBits {
+        /// What was given.
+        subnet: IpNet,
+    },
+    /// All hosts are on one link.
+    #[error("hosts of network {network} are on one link: no subnets are behind a peer")]
+    PeerWithSubnet {
+        /// The network.
+        network: Name,
+    },
     /// The host takes part already.
     #[error("{address} is a peer of network {network} already")]
     PeerExists {
@@ -350,6 +370,9 @@ impl ControlError {
             | Self::PortNotInVlan { .. }
             | Self::NoOverlay { .. }
             | Self::NoSuppression { .. }
+            | Self::PeerNeedsSubnet { .. }
+            | Self::PeerHostBits { .. }
+            | Self::PeerWithSubnet { .. }
             | Self::PortOrVtep => ErrorKind::Invalid,
             Self::NoSuch { .. }
             | Self::SandboxUnknown { .. }

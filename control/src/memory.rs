@@ -12,6 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use tapweave_encap::{EncapKind, Underlay};
 use tapweave_net::{MacAddr, NetworkNo, OffloadSet, PortNo, Vid};
 use tapweave_switch::{
     FdbEntry, FdbOrigin, MdbEntry, Neighbor, NeighborAt, PortStats, StaticNeighbor,
@@ -241,20 +242,22 @@ impl Datapath for MemoryDatapath {
         &self,
         network: NetworkNo,
         overlay: &OverlaySettings,
+        _subnets: &[IpNet],
     ) -> Result<(), DatapathError> {
         let mut state = self.state();
         state.maybe_fail()?;
         let mut others = state.networks.values();
-        if others.any(|other| other.overlay.is_some_and(|other| other.vni == overlay.vni)) {
+        let has_vni = |other: OverlaySettings| !other.is_routed() && other.encap == overlay.encap;
+        if others.any(|other| other.overlay.is_some_and(has_vni)) {
             return Err(refusal(DatapathErrorKind::Conflict, "the VNI is in use"));
         }
         state.network(network)?.overlay = Some(*overlay);
         Ok(())
     }
 
-    fn overlay_mtu(&self) -> Result<u16, DatapathError> {
+    fn overlay_mtu(&self, encap: EncapKind) -> Result<u16, DatapathError> {
         self.state().maybe_fail()?;
-        Ok(1450)
+        Ok(1500 - encap.overhead(Underlay::V4))
     }
 
     fn add_peer(&self, network: NetworkNo, peer: &PeerSettings) -> Result<PortNo, DatapathError> {
@@ -263,7 +266,7 @@ impl Datapath for MemoryDatapath {
         state.network(network)?;
         state.last_port += 1;
         let port = PortNo::from_u32(state.last_port);
-        state.peers.insert(port, (network, *peer));
+        state.peers.insert(port, (network, peer.clone()));
         Ok(port)
     }
 
@@ -271,7 +274,7 @@ impl Datapath for MemoryDatapath {
         let state = self.state();
         let (_, peer) = state.peers.get(&port)?;
         Some(PeerState {
-            port: peer.port.unwrap_or(4789),
+            port: Some(peer.port.unwrap_or(4789)),
             silent_for: None,
             path_mtu: 1500,
             inner_mtu: Some(1450),

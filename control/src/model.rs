@@ -33,6 +33,7 @@ mod sandbox;
 
 pub(crate) use endpoint::{EndpointPlan, EndpointRecord, Place};
 pub(crate) use network::{Lifecycle, NetworkRecord};
+pub(crate) use peers::PeerRecord;
 use publishing::Holding;
 pub use publishing::PublishError;
 pub(crate) use publishing::{Outside, Publish};
@@ -68,26 +69,28 @@ impl Model {
             return Err(ControlError::NetworkExists { name: name.clone() });
         }
         for subnet in subnets {
-            for network in self.networks.values() {
-                network.addresses.check_overlap(subnet).map_err(|overlap| {
-                    ControlError::NetworkOverlap {
-                        subnet,
-                        other: overlap.other,
-                        network: network.name.clone(),
-                    }
-                })?;
+            self.check_subnet(subnet)?;
+        }
+        Ok(())
+    }
+
+    /// Refuses a subnet that overlaps one of a network, here or behind another host.
+    fn check_subnet(&self, subnet: IpNet) -> Result<(), ControlError> {
+        let overlaps = |other: &IpNet| other.contains(&subnet) || subnet.contains(other);
+        let overlap = |network: &Name, other| ControlError::NetworkOverlap {
+            subnet,
+            other,
+            network: network.clone(),
+        };
+        for network in self.networks.values() {
+            let mut subnets = network.all_subnets();
+            if let Some(other) = subnets.find(overlaps) {
+                return Err(overlap(&network.name, other));
             }
-            let overlaps = |other: &&IpNet| other.contains(&subnet) || subnet.contains(*other);
-            let drafted = self.drafts.iter().find_map(|(network, subnets)| {
-                let other = subnets.iter().find(overlaps)?;
-                Some((network, *other))
-            });
-            if let Some((network, other)) = drafted {
-                return Err(ControlError::NetworkOverlap {
-                    subnet,
-                    other,
-                    network: network.clone(),
-                });
+        }
+        for (network, subnets) in &self.drafts {
+            if let Some(other) = subnets.iter().copied().find(overlaps) {
+                return Err(overlap(network, other));
             }
         }
         Ok(())
@@ -163,13 +166,9 @@ impl Model {
             .filter_map(|id| self.networks.get(id))
     }
 
-    /// Returns the prefixes of all networks.
+    /// Returns the prefixes of all networks, here and behind other hosts.
     pub(crate) fn subnets(&self) -> impl Iterator<Item = IpNet> {
-        let made = self
-            .networks
-            .values()
-            .flat_map(|network| network.addresses.subnets())
-            .map(tapweave_ipam::Subnet::prefix);
+        let made = self.networks.values().flat_map(NetworkRecord::all_subnets);
         made.chain(self.drafts.values().flatten().copied())
     }
 

@@ -137,9 +137,17 @@ pub enum OptionError {
         flag: &'static str,
     },
     /// An encapsulation of the plan.
-    #[error("encapsulation {kind} is not built yet; this version has vxlan")]
+    #[error("encapsulation {kind} is not built yet; this version has vxlan, fou and gue")]
     EncapNotBuilt {
         /// Which.
+        kind: EncapKind,
+    },
+    /// Something that an encapsulation does not have.
+    #[error("{flag} is not for encapsulation {kind}")]
+    NotForEncap {
+        /// The flag or option.
+        flag: &'static str,
+        /// The encapsulation.
         kind: EncapKind,
     },
     /// Hosts do not tell each other who listens.
@@ -239,7 +247,8 @@ impl ValidSettings {
                     None => snooping::read(&options)?,
                 },
                 suppression: match overlay {
-                    Some(_) => overlay::suppression(&options)?,
+                    Some(overlay) if !overlay.is_routed() => overlay::suppression(&options)?,
+                    Some(_routed) => Suppression::Off,
                     None => Suppression::Off,
                 },
                 storm: storm.unwrap_or(StormLimits::NONE),

@@ -17,22 +17,25 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use ipnet::IpNet;
 use tapweave_control::datapath::{
     AttachedPort, Datapath, DatapathError, DatapathErrorKind as Kind, InterfaceSettings,
     NamespaceId, NamespaceRef, NatFlow, NatStats, NetworkSettings, OverlaySettings, PeerSettings,
     PeerState, PublishedPorts, ReservedPort, SandboxNo, UnderlayState, UplinkState, WorkerStats,
 };
 use tapweave_device::{AttachError, Attacher, HEADROOM, NamespaceError, PortQueue};
+use tapweave_encap::{EncapKind, Layer};
 use tapweave_net::{Frame, MacAddr, NetworkNo, Offload, PortNo, Vid};
 use tapweave_switch::{
-    FdbEntry, MdbEntry, Neighbor, NeighborAddError, PortStats, StaticNeighbor, Stations, Switch,
+    FdbEntry, MdbEntry, Neighbor, NeighborAddError, PortStats, RemoteConfig, StaticNeighbor,
+    Stations, Switch,
 };
 
 use self::outside::Outside;
 use self::parents::Parents;
 pub(crate) use self::translation::Translation;
 use crate::clock::Clock;
-use crate::overlay::{Overlay, PEER_PORT};
+use crate::overlay::{Overlay, PEER_PORT, Way};
 use crate::sandboxes::{AddError, Sandboxes};
 use crate::settings::{interface_spec, network_config, port_config};
 use crate::workers::{Readers, Workers};
@@ -191,22 +194,36 @@ impl Datapath for SwitchDatapath {
         &self,
         network: NetworkNo,
         overlay: &OverlaySettings,
+        subnets: &[IpNet],
     ) -> Result<(), DatapathError> {
         let mtu = self.switch.network_mtu(network);
         let mtu = mtu.ok_or_else(|| DatapathError::new(Kind::Invalid, "no such network"))?;
-        self.overlay.add_network(network, *overlay, mtu)
+        self.overlay.add_network(network, *overlay, subnets, mtu)
     }
 
-    fn overlay_mtu(&self) -> Result<u16, DatapathError> {
-        self.overlay.network_mtu()
+    fn overlay_mtu(&self, encap: EncapKind) -> Result<u16, DatapathError> {
+        self.overlay.network_mtu(encap)
     }
 
     fn add_peer(&self, network: NetworkNo, peer: &PeerSettings) -> Result<PortNo, DatapathError> {
-        let (peer, queue) = self.overlay.queue(network, *peer)?;
-        let port = self
-            .switch
-            .add_port(network, PEER_PORT)
-            .map_err(|error| DatapathError::new(Kind::Exhausted, error))?;
+        let subnets = &peer.subnets;
+        let Way {
+            tunnel,
+            peer,
+            queue,
+        } = self.overlay.way(network, peer)?;
+        let port = match tunnel.encap.kind().layer() {
+            Layer::Link => self.switch.add_port(network, PEER_PORT),
+            Layer::Network => {
+                let config = RemoteConfig {
+                    subnets: subnets.clone(),
+                    tunnel,
+                    peer: Arc::clone(&peer),
+                };
+                self.switch.add_remote(network, config)
+            }
+        };
+        let port = port.map_err(|error| DatapathError::new(Kind::Exhausted, error))?;
         let admitted = self
             .workers
             .add_outlet(port, &queue)
@@ -219,7 +236,7 @@ impl Datapath for SwitchDatapath {
                     queues,
                 };
                 self.ports().insert(port, known);
-                self.overlay.admit(network, peer, port)
+                self.overlay.admit(network, peer, subnets, port)
             });
         match admitted {
             Ok(()) => Ok(port),
@@ -322,8 +339,9 @@ impl Datapath for SwitchDatapath {
             readers,
             queues,
         } = removed;
-        // It is known: whoever takes it out of `ports` first is the only one to come here.
-        let _ignored = self.switch.remove_port(port);
+        // One of the two knows it: whoever takes it out of `ports` first is the only one to come here.
+        let removed = self.switch.remove_port(port);
+        let _ignored = removed.or_else(|_unknown| self.switch.remove_remote(port));
         self.workers.remove_port(port, &readers);
         self.switch.purge_port(port);
         // No packet of it is under way any more, and the next sandbox may get its addresses.

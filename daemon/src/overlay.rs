@@ -6,23 +6,32 @@
 //! stations, where frames are flooded (head-end replication), ageing, moves and counters are those of every
 //! port, and ports of this kind never exchange frames ([`Isolation::Tunnel`]). Towards the port frames go
 //! through a [`VtepQueue`] into datagrams; from it they come out of the sockets of the underlay
-//! ([`VxlanSource`]), which know the port by VNI and sender.
+//! ([`VxlanSource`](source::VxlanSource)), which know the port by VNI and sender.
 //!
 //! ```text
 //!   sandbox ─► switch ─► port of the peer ─► VtepQueue ─► UnderlaySender (one a family) ─► peer
 //!   sandbox ◄─ switch ◄─ port of the peer ◄─ VxlanSource (one a worker, family and UDP port) ◄─ peer
 //! ```
 //!
-//! Networks that listen on the same UDP port share its sockets, which are there while such a network is.
-//! Workers see an immutable snapshot of who may send what ([`Segments`]).
+//! Of FOU and GUE, which carry packets and no frames, a peer is the way to subnets (a *remote host* of the
+//! switch): the gateway routes to it, what comes from it ([`RoutedSource`](routed_source::RoutedSource)) is known
+//! by the inner addresses, and nothing is flooded.
+//!
+//! Networks that listen on the same UDP port share its sockets ([`sockets`]), which are there while such a
+//! network is. Workers see an immutable snapshot of who may send what ([`Segments`](segments::Segments),
+//! [`Prefixes`](prefixes::Prefixes)).
 //!
 //! The underlay's addresses are looked at again and again ([`Overlay::follow`]). When one changes, the
 //! sockets are made anew; ports, tables and peers stay, since peers answer to whatever address they know
 //! us by. The path MTU of each peer is asked of the kernel, which hears the ICMP messages, at the same
 //! time, and as soon as a packet turns out to be too large.
 
+mod ingress;
+mod prefixes;
 mod refusals;
+mod routed_source;
 mod segments;
+mod sockets;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -30,23 +39,21 @@ mod underlay;
 mod vtep;
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwapOption;
+use ipnet::IpNet;
 use rustix::event::{EventfdFlags, eventfd};
 use tapweave_control::datapath::{
     DatapathError, DatapathErrorKind as Kind, OverlaySettings, PeerSettings, PeerState,
     SocketBufferState, UnderlayAddress, UnderlayState,
 };
-use tapweave_device::{
-    DatagramReceiver, PortQueue, SocketBuffer, SourceNo, UnderlaySender, interface_mtu,
-};
+use tapweave_device::{PortQueue, SocketBuffer, UnderlaySender, interface_mtu};
 use tapweave_encap::{
-    Encap, EncapKind, HopLimit, Marking, Peer, TagPolicy, Tunnel, Underlay, Vni, Vtep,
+    Encap, EncapKind, Marking, Peer, RouteError, TagPolicy, Tunnel, Underlay, Vni, Vtep,
 };
 use tapweave_net::{NetworkNo, PortNo};
 use tapweave_switch::{Isolation, PortConfig};
@@ -54,14 +61,16 @@ use thiserror::Error;
 use tracing::{info, warn};
 
 use self::refusals::RefusalCounters;
-use self::segments::Segments;
-use self::source::VxlanSource;
+use self::sockets::Endpoint;
 use self::underlay::LocalAddresses;
 use self::vtep::{VtepQueue, refresh_path_mtu};
 use crate::clock::Clock;
 use crate::workers::Workers;
 
 pub use self::underlay::{UnderlayChoice, UnderlayChoiceError};
+
+/// The port of hosts to which packets travel without UDP.
+const NO_PORT: u16 = 0;
 
 /// Path MTU of a peer to which there is no route yet.
 const USUAL_MTU: u16 = 1500;
@@ -92,34 +101,26 @@ pub(crate) struct Overlay {
 #[derive(Debug, Default)]
 struct State {
     local: LocalAddresses,
-    /// By UDP port.
-    endpoints: BTreeMap<u16, Endpoint>,
+    /// By UDP port; none for what has no ports.
+    endpoints: BTreeMap<Option<u16>, Endpoint>,
     networks: BTreeMap<NetworkNo, Network>,
     peers: BTreeMap<PortNo, PeerPort>,
 }
 
-/// What listens on a UDP port.
-#[derive(Debug, Default)]
-struct Endpoint {
-    segments: Arc<ArcSwap<Segments>>,
-    /// The sockets of each address.
-    sockets: BTreeMap<IpAddr, Sockets>,
-}
-
-/// The sockets of an address and port, one a worker.
-#[derive(Debug)]
-struct Sockets {
-    sources: Vec<(usize, SourceNo)>,
-    receive_buffer: SocketBuffer,
-    has_gro: bool,
-}
-
 #[derive(Clone, Copy, Debug)]
 struct Network {
-    vni: Vni,
-    port: u16,
+    /// None where there is no UDP.
+    port: Option<u16>,
     tunnel: Tunnel,
     mtu: u16,
+}
+
+/// The way to a new peer, before its port is known.
+#[derive(Debug)]
+pub(crate) struct Way {
+    pub(crate) tunnel: Tunnel,
+    pub(crate) peer: Arc<Peer>,
+    pub(crate) queue: Arc<dyn PortQueue>,
 }
 
 #[derive(Debug)]
@@ -143,6 +144,10 @@ enum OverlayError {
     Send(IpAddr, #[source] io::Error),
     #[error("VNI {vni} on UDP port {port} belongs to another network")]
     VniInUse { vni: Vni, port: u16 },
+    #[error("UDP port {port} belongs to overlays of {kind}")]
+    PortInUse { port: u16, kind: EncapKind },
+    #[error(transparent)]
+    Route(#[from] RouteError),
     #[error("the network is no overlay")]
     NoOverlay,
     #[error("{0} is not the address of one host")]
@@ -181,25 +186,27 @@ impl Overlay {
     }
 
     /// Returns the MTU that the underlay leaves for a network.
-    pub(crate) fn network_mtu(&self) -> Result<u16, DatapathError> {
+    pub(crate) fn network_mtu(&self, encap: EncapKind) -> Result<u16, DatapathError> {
         let local = LocalAddresses::resolve(&self.choices).map_err(OverlayError::Addresses)?;
         let addr = local.iter().next().ok_or(OverlayError::NoAddress)?;
         let link_mtu = interface_mtu(addr)
             .map_err(OverlayError::Addresses)?
             .unwrap_or(USUAL_MTU);
-        let mtu = EncapKind::Vxlan.inner_mtu(Underlay::of(addr), link_mtu, TagPolicy::Refuse);
+        let mtu = encap.inner_mtu(Underlay::of(addr), link_mtu, TagPolicy::Refuse);
         Ok(mtu.ok_or(OverlayError::TooNarrow(link_mtu))?)
     }
 
-    /// Makes `network` an overlay without peers.
+    /// Makes `network`, which has these subnets here, an overlay without peers.
     pub(crate) fn add_network(
         &self,
         network: NetworkNo,
         settings: OverlaySettings,
+        subnets: &[IpNet],
         mtu: u16,
     ) -> Result<(), DatapathError> {
+        let encap = settings.encap;
         let tunnel = Tunnel {
-            encap: Encap::Vxlan(settings.vni),
+            encap,
             marking: Marking::default(),
             tags: TagPolicy::Refuse,
         };
@@ -208,17 +215,15 @@ impl Overlay {
         if state.local == LocalAddresses::default() {
             return Err(OverlayError::NoAddress.into());
         }
-        let (vni, port) = (settings.vni, settings.port.unwrap_or(self.default_port));
-        let endpoint = state.endpoints.entry(port).or_default();
-        endpoint
-            .change(|segments| segments.add_segment(vni, network, tunnel, mtu))
-            .map_err(|_in_use| OverlayError::VniInUse { vni, port })?;
-        let entry = Network {
-            vni,
-            port,
-            tunnel,
-            mtu,
+        let usual = match encap {
+            Encap::Vxlan(_) => Some(self.default_port),
+            Encap::Fou | Encap::Gue | Encap::Ipip => encap.kind().default_port(),
         };
+        let port = usual.map(|usual| settings.port.unwrap_or(usual));
+        let entry = Network { port, tunnel, mtu };
+        let endpoints = &mut state.endpoints;
+        let endpoint = Endpoint::of_kind(endpoints, port, encap.kind())?;
+        endpoint.add_network(network, &entry, subnets)?;
         state.networks.insert(network, entry);
         if let Err(error) = self.sync(&mut state) {
             self.forget_network(&mut state, network);
@@ -232,18 +237,19 @@ impl Overlay {
         self.forget_network(&mut self.state(), network);
     }
 
-    /// Returns the queue of a new peer of `network`, for its port.
-    pub(crate) fn queue(
+    /// Returns the way to a new peer of `network`.
+    pub(crate) fn way(
         &self,
         network: NetworkNo,
-        settings: PeerSettings,
-    ) -> Result<(Arc<Peer>, Arc<dyn PortQueue>), DatapathError> {
+        settings: &PeerSettings,
+    ) -> Result<Way, DatapathError> {
         let state = self.state();
         let entry = state
             .networks
             .get(&network)
             .ok_or(OverlayError::NoOverlay)?;
-        let vtep = Vtep::new(settings.address, settings.port.unwrap_or(entry.port));
+        let port = entry.port.map(|usual| settings.port.unwrap_or(usual));
+        let vtep = Vtep::new(settings.address, port.unwrap_or(NO_PORT));
         let addr = vtep.addr();
         if !Vtep::is_possible(addr) {
             return Err(OverlayError::NotAHost(addr).into());
@@ -278,14 +284,19 @@ impl Overlay {
             self.seed,
             Arc::clone(&self.silence),
         );
-        Ok((peer, Arc::new(queue)))
+        Ok(Way {
+            tunnel: entry.tunnel,
+            peer,
+            queue: Arc::new(queue),
+        })
     }
 
-    /// Lets a peer, whose port the workers know, send.
+    /// Lets a peer, whose port the workers know, send; where hosts route to each other, from these subnets.
     pub(crate) fn admit(
         &self,
         network: NetworkNo,
         peer: Arc<Peer>,
+        subnets: &[IpNet],
         port: PortNo,
     ) -> Result<(), DatapathError> {
         let mut state = self.state();
@@ -293,11 +304,8 @@ impl Overlay {
             .networks
             .get(&network)
             .ok_or(OverlayError::NoOverlay)?;
-        let addr = peer.vtep().addr();
         if let Some(endpoint) = state.endpoints.get(&entry.port) {
-            endpoint
-                .change(|segments| segments.add_peer(entry.vni, &peer, port))
-                .map_err(|_exists| OverlayError::PeerExists(addr))?;
+            endpoint.add_peer(network, &entry, &peer, subnets, port)?;
         }
         state.peers.insert(port, PeerPort { network, peer });
         Ok(())
@@ -314,7 +322,7 @@ impl Overlay {
         };
         if let Some(endpoint) = state.endpoints.get(&entry.port) {
             let addr = gone.peer.vtep().addr();
-            endpoint.change(|segments| segments.remove_peer(entry.vni, addr));
+            endpoint.remove_peer(gone.network, &entry, addr);
         }
     }
 
@@ -322,10 +330,10 @@ impl Overlay {
     pub(crate) fn peer_state(&self, port: PortNo) -> Option<PeerState> {
         let state = self.state();
         let PeerPort { network, peer } = state.peers.get(&port)?;
-        let tunnel = state.networks.get(network)?.tunnel;
+        let Network { tunnel, port, .. } = state.networks.get(network)?;
         let now = self.clock.now();
         Some(PeerState {
-            port: peer.vtep().port(),
+            port: port.map(|_udp| peer.vtep().port()),
             silent_for: peer.last_heard().map(|heard| now.since(heard)),
             path_mtu: peer.path_mtu(),
             inner_mtu: tunnel.inner_mtu(peer),
@@ -337,11 +345,12 @@ impl Overlay {
         let state = self.state();
         let mut addresses = Vec::new();
         for (port, endpoint) in &state.endpoints {
-            for (addr, sockets) in &endpoint.sockets {
+            for (addr, sockets) in endpoint.sockets() {
                 let sender = self.sender(*addr).load_full();
                 let refusal = sender.as_ref().and_then(|it| it.segmentation_refusal());
                 addresses.push(UnderlayAddress {
                     address: *addr,
+                    encap: endpoint.kind().to_string(),
                     port: *port,
                     sockets: sockets.sources.len(),
                     segmentation: sender.as_ref().is_some_and(|it| it.has_segmentation()),
@@ -383,106 +392,12 @@ impl Overlay {
         }
     }
 
-    /// Makes the sockets that are missing and closes those that are too many.
-    fn sync(&self, state: &mut State) -> Result<(), OverlayError> {
-        let local = state.local;
-        let has_networks = !state.networks.is_empty();
-        for (place, addr) in [
-            (&self.v4, local.v4.map(IpAddr::V4)),
-            (&self.v6, local.v6.map(IpAddr::V6)),
-        ] {
-            let wanted = addr.filter(|_| has_networks);
-            if place.load().as_ref().map(|sender| sender.local()) != wanted {
-                // The old one is closed first: both would want the same ports of one address.
-                place.store(None);
-                if let Some(addr) = wanted {
-                    let sender = UnderlaySender::new(addr, HopLimit::DEFAULT.get())
-                        .map_err(|error| OverlayError::Send(addr, error))?;
-                    place.store(Some(Arc::new(sender)));
-                }
-            }
-        }
-        for (port, endpoint) in &mut state.endpoints {
-            let is_wanted = !endpoint.segments.load().is_empty();
-            let wanted = |addr: &IpAddr| is_wanted && local.iter().any(|local| local == *addr);
-            endpoint.sockets.retain(|addr, sockets| {
-                let stays = wanted(addr);
-                if !stays {
-                    self.close(sockets);
-                }
-                stays
-            });
-            for addr in local.iter().filter(wanted) {
-                if let Entry::Vacant(place) = endpoint.sockets.entry(addr) {
-                    let sockets = self.listen(SocketAddr::new(addr, *port), &endpoint.segments)?;
-                    place.insert(sockets);
-                }
-            }
-        }
-        state.endpoints.retain(|_, endpoint| {
-            !endpoint.sockets.is_empty() || !endpoint.segments.load().is_empty()
-        });
-        Ok(())
-    }
-
-    /// Has every worker listen on `addr`.
-    fn listen(
-        &self,
-        addr: SocketAddr,
-        segments: &Arc<ArcSwap<Segments>>,
-    ) -> Result<Sockets, OverlayError> {
-        let failed = |error| OverlayError::Listen(addr, error);
-        let receivers = (0..self.workers.count())
-            .map(|_worker| DatagramReceiver::bind(addr))
-            .collect::<io::Result<Vec<_>>>()
-            .map_err(failed)?;
-        let mut sockets = Sockets {
-            sources: Vec::new(),
-            receive_buffer: SocketBuffer {
-                asked_len: 0,
-                granted_len: 0,
-            },
-            has_gro: false,
-        };
-        for (worker, receiver) in receivers.into_iter().enumerate() {
-            sockets.receive_buffer = receiver.receive_buffer();
-            sockets.has_gro = receiver.has_gro();
-            let source = VxlanSource::new(
-                receiver,
-                Arc::clone(segments),
-                Arc::clone(&self.refusals),
-                self.clock,
-            );
-            match self.workers.add_source(worker, Box::new(source)) {
-                Ok(number) => sockets.sources.push((worker, number)),
-                Err(error) => {
-                    self.close(&sockets);
-                    return Err(failed(error));
-                }
-            }
-        }
-        if sockets.receive_buffer.is_clamped() {
-            let SocketBuffer {
-                asked_len,
-                granted_len,
-            } = sockets.receive_buffer;
-            warn!(%addr, asked_len, granted_len, "the receive buffer is smaller than it should be: raise net.core.rmem_max");
-        }
-        Ok(sockets)
-    }
-
-    fn close(&self, sockets: &Sockets) {
-        for (worker, source) in &sockets.sources {
-            self.workers.remove_source(*worker, *source);
-        }
-    }
-
     fn forget_network(&self, state: &mut State, network: NetworkNo) {
-        let Some(Network { vni, port, .. }) = state.networks.remove(&network) else {
+        let Some(entry) = state.networks.remove(&network) else {
             return;
         };
-        if let Some(endpoint) = state.endpoints.get(&port) {
-            endpoint.change(|segments| segments.remove_segment(vni));
+        if let Some(endpoint) = state.endpoints.get(&entry.port) {
+            endpoint.remove_network(network, &entry);
         }
         if let Err(error) = self.sync(state) {
             warn!(%error, "an overlay's socket is missing");
@@ -501,16 +416,6 @@ impl Overlay {
     }
 }
 
-impl Endpoint {
-    /// Publishes changed segments. The state's lock is held: nobody else changes them.
-    fn change<T>(&self, change: impl FnOnce(&mut Segments) -> T) -> T {
-        let mut segments = Segments::clone(&self.segments.load());
-        let outcome = change(&mut segments);
-        self.segments.store(Arc::new(segments));
-        outcome
-    }
-}
-
 const fn buffer_state(buffer: SocketBuffer) -> SocketBufferState {
     SocketBufferState {
         asked_len: buffer.asked_len,
@@ -521,7 +426,10 @@ const fn buffer_state(buffer: SocketBuffer) -> SocketBufferState {
 impl From<OverlayError> for DatapathError {
     fn from(error: OverlayError) -> Self {
         let kind = match &error {
-            OverlayError::VniInUse { .. } | OverlayError::PeerExists(_) => Kind::Conflict,
+            OverlayError::VniInUse { .. }
+            | OverlayError::PortInUse { .. }
+            | OverlayError::Route(_)
+            | OverlayError::PeerExists(_) => Kind::Conflict,
             OverlayError::Listen(_, cause) if cause.kind() == io::ErrorKind::AddrInUse => {
                 Kind::Conflict
             }

@@ -37,6 +37,7 @@ pub mod mode;
 pub mod pcap;
 pub mod peers;
 pub mod process;
+pub mod routed;
 pub mod sandbox;
 pub mod segment;
 pub mod sequence;

@@ -37,6 +37,16 @@ pub enum Carrier {
     V6,
 }
 
+impl Carrier {
+    /// Returns the address of a host that its tunnels end at.
+    pub fn address(self, host: u8) -> IpAddr {
+        match self {
+            Self::V4 => Ipv4Addr::new(192, 0, 2, host).into(),
+            Self::V6 => Ipv6Addr::new(0x2001, 0xdb8, 9, 0, 0, 0, 0, host.into()).into(),
+        }
+    }
+}
+
 /// A segment as all of its hosts know it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Segment {
@@ -58,10 +68,7 @@ impl Segment {
 
     /// Returns the address of a host that its tunnels end at.
     pub fn vtep(self, host: u8) -> IpAddr {
-        match self.carrier {
-            Carrier::V4 => Ipv4Addr::new(192, 0, 2, host).into(),
-            Carrier::V6 => Ipv6Addr::new(0x2001, 0xdb8, 9, 0, 0, 0, 0, host.into()).into(),
-        }
+        self.carrier.address(host)
     }
 
     /// Returns the MTU that 1,500 bytes of underlay leave.

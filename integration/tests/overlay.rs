@@ -349,7 +349,7 @@ for _ in range(2000):
                 ("create x --vni 1", "for overlay networks only"),
                 (
                     "create x -d overlay --vni 1 --subnet 10.1.0.0/24 --encap gue",
-                    "not built yet",
+                    "--vni is not for encapsulation gue",
                 ),
                 (
                     "create x -d overlay --vni 1 --subnet 10.1.0.0/24 -o tapweave.querier=true",

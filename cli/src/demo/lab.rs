@@ -168,6 +168,7 @@ impl Lab {
             network: OVERLAY.to_owned(),
             address: host.other().underlay().into(),
             port: None,
+            subnets: Vec::new(),
         };
         self.call(client.add_peer(&peer))?;
         Ok(network)

@@ -38,13 +38,14 @@ pub struct CreateNetwork {
     /// Largest L3 packet, in bytes; if none, 1500 or what the underlay leaves for an overlay.
     #[serde(default)]
     pub mtu: Option<u32>,
-    /// How frames of an overlay travel; `vxlan` if none.
+    /// How an overlay travels: `vxlan`, one link on all hosts, if none; `fou` or `gue`, a subnet per host and
+    /// routes between them.
     #[serde(default)]
     pub encap: Option<String>,
-    /// The UDP port of an overlay; the daemon's if none.
+    /// The UDP port of an overlay; if none, the daemon's for `vxlan`, 5555 for `fou`, 6080 for `gue`.
     #[serde(default)]
     pub encap_port: Option<u16>,
-    /// The VXLAN network identifier of an overlay, 0 to 16777215.
+    /// The VXLAN network identifier of an overlay, 0 to 16777215; only for `vxlan`, which needs it.
     #[serde(default)]
     pub vni: Option<u32>,
     /// Whether its endpoints reach each other; they do if none.

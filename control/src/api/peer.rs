@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use super::PortCounters;
@@ -18,6 +19,10 @@ pub struct PeerAdd {
     /// The UDP port that it listens on; that of the network if none.
     #[serde(default)]
     pub port: Option<u16>,
+    /// The subnets behind it, in a network whose hosts route to each other (`fou`, `gue`); there at
+    /// least one, elsewhere none.
+    #[serde(default)]
+    pub subnets: Vec<IpNet>,
 }
 
 /// A host that takes part in a network.
@@ -27,8 +32,10 @@ pub struct PeerView {
     pub network: Name,
     /// The host's address on the underlay.
     pub address: IpAddr,
-    /// The UDP port that it listens on.
-    pub port: u16,
+    /// The UDP port that it listens on; none where there is no UDP.
+    pub port: Option<u16>,
+    /// The subnets behind it, where hosts route to each other.
+    pub subnets: Vec<IpNet>,
     /// Whether it was heard of.
     pub state: PeerStateView,
     /// Milliseconds since something came from it; none when nothing ever did.

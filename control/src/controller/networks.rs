@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
+use tapweave_encap::Encap;
 use tapweave_ipam::{
     Family, NetworkAddresses, Subnet, SubnetSpec, derived_mac, overlay_gateway_mac, ula_prefix,
 };
@@ -31,11 +32,13 @@ impl Controller {
             return Err(ControlError::ReservedName { name: request.name });
         }
         let mut valid = ValidSettings::new(&request)?;
-        if valid.overlay.is_some() {
+        if let Some(overlay) = &valid.overlay {
             if !valid.mtu_is_given {
-                valid.settings.mtu = self.datapath.overlay_mtu()?;
+                valid.settings.mtu = self.datapath.overlay_mtu(overlay.encap.kind())?;
             }
-            warn_of_shared_addresses(&request);
+            if !overlay.is_routed() {
+                warn_of_shared_addresses(&request);
+            }
         }
         let subnets = self.fixed_subnets(&request)?;
         if subnets.iter().any(is_v6) {
@@ -59,7 +62,11 @@ impl Controller {
         valid.settings.gateway = gateway;
         let number = self.datapath.add_network(&valid.settings);
         let joined = match (&valid.overlay, &valid.settings.parent) {
-            (Some(overlay), _) => self.datapath.join_overlay(number, overlay),
+            (Some(overlay), _) => {
+                let subnets = addresses.subnets().iter().map(Subnet::prefix);
+                let subnets: Vec<_> = subnets.collect();
+                self.datapath.join_overlay(number, overlay, &subnets)
+            }
             (None, Some(parent)) => self.datapath.add_parent(number, parent),
             (None, None) => Ok(()),
         };
@@ -186,7 +193,7 @@ impl Controller {
 
 /// Returns the gateway of a network with `addresses`, `None` when there are none.
 ///
-/// Its MAC is derived from the first of its addresses, in an overlay from the segment too, so that it is
+/// Its MAC is derived from the first of its addresses, in a VXLAN from the segment too, so that it is
 /// the same after a restart and on every host, and the neighbour entries of the sandboxes stay true.
 fn gateway(
     addresses: &NetworkAddresses,
@@ -196,9 +203,9 @@ fn gateway(
     let subnets = addresses.subnets();
     let first = subnets.first()?.gateway();
     Some(GatewaySettings {
-        mac: match overlay {
-            Some(overlay) => overlay_gateway_mac(overlay.vni.octets(), first),
-            None => derived_mac(first),
+        mac: match overlay.map(|overlay| overlay.encap) {
+            Some(Encap::Vxlan(vni)) => overlay_gateway_mac(vni.octets(), first),
+            Some(Encap::Fou | Encap::Gue | Encap::Ipip) | None => derived_mac(first),
         },
         addresses: subnets.iter().map(gateway_address).collect(),
         way_out,

@@ -10,6 +10,7 @@ use super::tables::chosen;
 use crate::ControlError;
 use crate::api::{PeerAdd, PeerStateView, PeerView, PortCounters};
 use crate::datapath::PeerSettings;
+use crate::model::PeerRecord;
 
 /// A host of which nothing came for so long is called silent.
 const SILENCE: Duration = Duration::from_mins(1);
@@ -23,13 +24,19 @@ impl Controller {
     /// refuses.
     pub fn add_peer(&self, request: &PeerAdd) -> Result<(), ControlError> {
         let address = request.address.to_canonical();
-        let number = self.model().check_peer(&request.network, address)?;
+        let PeerAdd {
+            network, subnets, ..
+        } = request;
+        let number = self.model().check_peer(network, address, subnets)?;
         let settings = PeerSettings {
             address,
             port: request.port,
+            subnets: subnets.clone(),
         };
         let port = self.datapath.add_peer(number, &settings)?;
-        let seated = self.model().seat_peer(number, address, port);
+        let subnets = settings.subnets;
+        let record = PeerRecord { port, subnets };
+        let seated = self.model().seat_peer(number, address, record);
         if seated.is_err() {
             self.datapath.remove_port(port);
         } else {
@@ -65,19 +72,20 @@ impl Controller {
                     network
                         .peers
                         .iter()
-                        .map(|(address, port)| (name.clone(), *address, *port)),
+                        .map(|(address, peer)| (name.clone(), *address, peer.clone())),
                 );
             }
         }
-        let views = found.into_iter().filter_map(|(network, address, at)| {
+        let views = found.into_iter().filter_map(|(network, address, peer)| {
             // One that is gone since has no state.
-            let state = self.datapath.peer_state(at)?;
-            let stats = self.datapath.port_stats(at)?;
+            let state = self.datapath.peer_state(peer.port)?;
+            let stats = self.datapath.port_stats(peer.port)?;
             let heard_ms = |silent: Duration| u64::try_from(silent.as_millis()).unwrap_or(u64::MAX);
             Some(PeerView {
                 network,
                 address,
                 port: state.port,
+                subnets: peer.subnets,
                 state: match state.silent_for {
                     None => PeerStateView::Unheard,
                     Some(silent) if silent < SILENCE => PeerStateView::Heard,

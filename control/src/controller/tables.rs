@@ -91,11 +91,12 @@ impl Controller {
                 (Some(port), None) => port,
                 (None, Some(address)) => {
                     network.check_overlay()?;
-                    let port = network.peers.get(&address.to_canonical());
-                    let port = *port.ok_or_else(|| ControlError::NoPeer {
+                    let peer = network.peers.get(&address.to_canonical());
+                    let peer = peer.ok_or_else(|| ControlError::NoPeer {
                         network: network.name.clone(),
                         address,
                     })?;
+                    let port = peer.port;
                     let number = network.number;
                     drop(model);
                     let (mac, vlan) = (request.mac, request.vlan);

@@ -4,32 +4,43 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use tapweave_encap::Vni;
+use tapweave_encap::{Encap, Layer};
 
-/// How the frames of a network travel to other hosts.
+/// How a network spans hosts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct OverlaySettings {
-    /// The VXLAN segment.
-    pub vni: Vni,
-    /// The UDP port that this host listens on; none for the daemon's.
+    /// How its frames travel, or, where the hosts route to each other, its packets.
+    pub encap: Encap,
+    /// The UDP port that this host listens on; none for the daemon's, or that of the encapsulation. Means
+    /// nothing to IP in IP.
     pub port: Option<u16>,
 }
 
+impl OverlaySettings {
+    /// Tells whether each host has subnets of its own, and the others route to them.
+    pub const fn is_routed(&self) -> bool {
+        matches!(self.encap.kind().layer(), Layer::Network)
+    }
+}
+
 /// A host that takes part in a network.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PeerSettings {
     /// Its address on the underlay.
     pub address: IpAddr,
     /// The UDP port that it listens on; none for that of the network.
     pub port: Option<u16>,
+    /// The subnets behind it, where hosts route to each other.
+    pub subnets: Vec<IpNet>,
 }
 
 /// What is known of such a host.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PeerState {
-    /// The UDP port that it listens on.
-    pub port: u16,
+    /// The UDP port that it listens on; none where there is no UDP.
+    pub port: Option<u16>,
     /// For how long nothing has come from it; `None` when nothing ever has.
     pub silent_for: Option<Duration>,
     /// Largest IP packet that the way to it takes, in bytes.
@@ -52,8 +63,10 @@ pub struct UnderlayState {
 pub struct UnderlayAddress {
     /// The address.
     pub address: IpAddr,
-    /// The UDP port.
-    pub port: u16,
+    /// What is listened for: `vxlan`, `fou`, `gue` or `ipip`.
+    pub encap: String,
+    /// The UDP port; none where there is no UDP.
+    pub port: Option<u16>,
     /// Sockets that listen, one a worker.
     pub sockets: usize,
     /// Whether the kernel cuts messages into datagrams (`UDP_SEGMENT`).

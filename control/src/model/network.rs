@@ -5,14 +5,14 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 use tapweave_ipam::{Family, LeaseError, NetworkAddresses, Subnet, derived_mac};
-use tapweave_net::{MacAddr, NetworkNo, PortNo};
+use tapweave_net::{MacAddr, NetworkNo};
 
 use crate::api::{
     ConfigFrom, ContainerInspect, IpamConfig, IpamInspect, NetworkInspect, docker_ports,
 };
 use crate::datapath::{Isolation, NetworkSettings, OverlaySettings, PublishedPorts, WayOut};
 use crate::model::publishing::{self, Holding, Publish, PublishError, Target};
-use crate::model::{EndpointPlan, EndpointRecord, Model, Place};
+use crate::model::{EndpointPlan, EndpointRecord, Model, PeerRecord, Place};
 use crate::network_settings::DRIVER_NIC;
 use crate::{ControlError, Id, Name};
 
@@ -41,8 +41,8 @@ pub(crate) struct NetworkRecord {
     pub(crate) options: BTreeMap<String, String>,
     /// What makes it an overlay.
     pub(crate) overlay: Option<OverlaySettings>,
-    /// The ports of the hosts that take part in it, by their addresses on the underlay.
-    pub(crate) peers: BTreeMap<IpAddr, PortNo>,
+    /// The hosts that take part in it, by their addresses on the underlay.
+    pub(crate) peers: BTreeMap<IpAddr, PeerRecord>,
     /// Its endpoints.
     pub(crate) endpoints: BTreeSet<Id>,
     /// The MACs of its endpoints.

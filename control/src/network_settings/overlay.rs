@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tapweave_encap::{EncapKind, Vni};
+use tapweave_encap::{Encap, EncapKind, Vni};
 
 use tapweave_switch::Suppression;
 
@@ -37,17 +37,12 @@ pub(super) fn read(
             None => Ok(None),
         };
     }
-    match request.encap.as_deref().map(str::parse::<EncapKind>) {
-        None | Some(Ok(EncapKind::Vxlan)) => {}
-        Some(Ok(kind)) => return Err(OptionError::EncapNotBuilt { kind }),
-        Some(Err(_unknown)) => {
-            return Err(OptionError::BadValue {
-                name: "--encap",
-                value: request.encap.clone().unwrap_or_default(),
-                expected: "vxlan, fou, gue or ipip",
-            });
-        }
-    }
+    let text = request.encap.as_deref().unwrap_or("vxlan");
+    let kind = text.parse().map_err(|_unknown| OptionError::BadValue {
+        name: "--encap",
+        value: text.to_owned(),
+        expected: "vxlan, fou, gue or ipip",
+    })?;
     if let (Some(flag), Some(option)) = (request.encap_port, port)
         && flag != option
     {
@@ -82,6 +77,34 @@ pub(super) fn read(
     if !request.l2_only && request.subnets.is_empty() {
         return Err(OptionError::OverlayNeeds { flag: "--subnet" });
     }
+    let encap = match kind {
+        EncapKind::Vxlan => Encap::Vxlan(vni(request, options)?),
+        EncapKind::Fou => Encap::Fou,
+        EncapKind::Gue => Encap::Gue,
+        EncapKind::Ipip => return Err(OptionError::EncapNotBuilt { kind }),
+    };
+    if kind != EncapKind::Vxlan {
+        let refused = [
+            ("--vni", request.vni.is_some()),
+            ("--subnet none", request.l2_only),
+            (OPTION_PORT, port.is_some()),
+            (OPTION_SUPPRESSION, options.contains_key(OPTION_SUPPRESSION)),
+        ];
+        if let Some((flag, _)) = refused.into_iter().find(|(_, is_given)| *is_given) {
+            return Err(OptionError::NotForEncap { flag, kind });
+        }
+    }
+    Ok(Some(OverlaySettings {
+        encap,
+        port: port.or(request.encap_port),
+    }))
+}
+
+/// Reads the segment of VXLAN.
+fn vni(
+    request: &CreateNetwork,
+    options: &mut BTreeMap<String, String>,
+) -> Result<Vni, OptionError> {
     let number = request
         .vni
         .ok_or(OptionError::OverlayNeeds { flag: "--vni" })?;
@@ -91,10 +114,7 @@ pub(super) fn read(
         expected: "a number from 0 to 16777215",
     })?;
     options.insert(OPTION_VNI.to_owned(), vni.to_u32().to_string());
-    Ok(Some(OverlaySettings {
-        vni,
-        port: port.or(request.encap_port),
-    }))
+    Ok(vni)
 }
 
 /// Reads whether questions for neighbours are answered in an overlay: unless it is switched off.

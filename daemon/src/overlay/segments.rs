@@ -10,6 +10,8 @@ use std::sync::Arc;
 use tapweave_encap::{Admission, Peer, Refusal, Tunnel, Vni, VxlanTable, VxlanTableError};
 use tapweave_net::{NetworkNo, PortNo};
 
+use super::ingress::Ingress;
+
 /// The segments behind one UDP port.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Segments {
@@ -22,16 +24,6 @@ struct Segment {
     tunnel: Tunnel,
     mtu: u16,
     ports: BTreeMap<IpAddr, PortNo>,
-}
-
-/// Where a datagram enters the switch, and how it is looked at before.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ingress<'s> {
-    pub(crate) port: PortNo,
-    pub(crate) peer: &'s Arc<Peer>,
-    pub(crate) tunnel: &'s Tunnel,
-    /// Largest IP packet of the network.
-    pub(crate) mtu: u16,
 }
 
 impl Segments {

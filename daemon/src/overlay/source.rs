@@ -23,8 +23,9 @@ use tapweave_encap::{EncapKind, Refusal, TrafficClass, Vni, VxlanHeader, pop, re
 use tapweave_net::tcp_coalesce::{Offered, TcpCoalescer};
 use tapweave_net::{Frame, Offload, ParsedFrame, PortNo, Timestamp};
 
+use super::ingress::Ingress;
 use super::refusals::RefusalCounters;
-use super::segments::{Ingress, Segments};
+use super::segments::Segments;
 use crate::clock::Clock;
 
 /// Runs of TCP at a time: flows whose segments come interleaved. 64 KiB each.

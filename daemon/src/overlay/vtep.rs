@@ -16,7 +16,7 @@ use std::{array, io};
 use arc_swap::ArcSwapOption;
 use tapweave_device::{PortQueue, Received, SendError, TransmitError, UnderlaySender};
 use tapweave_encap::{
-    DatagramRun, Inner, Outer, Peer, Refusal, Segments, SegmentsError, Tunnel, Underlay,
+    DatagramRun, Inner, Layer, Outer, Peer, Refusal, Segments, SegmentsError, Tunnel, Underlay,
     VxlanHeader,
 };
 use tapweave_net::checksum::complete;
@@ -135,10 +135,14 @@ impl VtepQueue {
                 SegmentsError::Split(_) => SendError::Unsupported,
             })?;
         let segment_len = segments.segment_len();
-        let l3_start = inner
-            .packet()
-            .map_or(EthernetView::LEN, |packet| packet.start);
-        if segment_len - VxlanHeader::LEN - l3_start > usize::from(mtu) {
+        let before_packet = match self.tunnel.encap.kind().layer() {
+            Layer::Link => {
+                let packet = inner.packet();
+                VxlanHeader::LEN + packet.map_or(EthernetView::LEN, |packet| packet.start)
+            }
+            Layer::Network => 0,
+        };
+        if segment_len - before_packet > usize::from(mtu) {
             return Err(SendError::TooBig { mtu });
         }
         let outer = self.tunnel.outer(inner, self.peer.vtep());

@@ -16,6 +16,7 @@ fn peer(network: &str, address: &str) -> PeerAdd {
         network: network.to_owned(),
         address: address.parse().unwrap(),
         port: None,
+        subnets: Vec::new(),
     }
 }
 
@@ -70,7 +71,7 @@ fn peers_are_added_shown_and_removed_and_go_with_their_network() {
     assert_eq!(addresses, ["192.0.2.2", "192.0.2.3"]);
     assert_eq!(
         (peers[0].port, peers[0].state),
-        (4789, PeerStateView::Unheard)
+        (Some(4789), PeerStateView::Unheard)
     );
     assert!(controller.peers(Some("net")).unwrap().is_empty());
 
@@ -98,4 +99,115 @@ fn peers_are_added_shown_and_removed_and_go_with_their_network() {
     controller.remove_network("far").unwrap();
     controller.create_network(overlay("far", 42)).unwrap();
     assert!(controller.peers(None).unwrap().is_empty());
+}
+
+fn routed(name: &str, encap: &str, subnet: &str) -> CreateNetwork {
+    CreateNetwork {
+        driver: "overlay".to_owned(),
+        encap: Some(encap.to_owned()),
+        ..with_subnets(name, &[subnet])
+    }
+}
+
+fn peer_with(network: &str, address: &str, subnets: &[&str]) -> PeerAdd {
+    PeerAdd {
+        subnets: subnets.iter().map(|text| text.parse().unwrap()).collect(),
+        ..peer(network, address)
+    }
+}
+
+#[test]
+fn each_encapsulation_leaves_its_own_mtu_and_takes_its_own_options() {
+    let rig = rig();
+    for (number, (encap, mtu)) in [("fou", 1472), ("gue", 1472)].into_iter().enumerate() {
+        let request = routed(encap, encap, &format!("10.{number}.0.0/24"));
+        for refused in [
+            CreateNetwork {
+                vni: Some(1),
+                ..request.clone()
+            },
+            CreateNetwork {
+                l2_only: true,
+                subnets: Vec::new(),
+                ..request.clone()
+            },
+        ] {
+            let error = rig.controller.create_network(refused).unwrap_err();
+            let error = error.to_string();
+            assert!(error.ends_with(&format!("is not for encapsulation {encap}")));
+        }
+        let with_port = CreateNetwork {
+            encap_port: Some(7777),
+            name: "port".parse().unwrap(),
+            ..routed("port", encap, &format!("10.{number}.1.0/24"))
+        };
+        rig.controller.create_network(with_port).unwrap();
+        rig.controller.remove_network("port").unwrap();
+        rig.controller.create_network(request).unwrap();
+        let settings = rig.datapath.networks();
+        let made = settings.last().unwrap();
+        let gateway = made.gateway.as_ref().unwrap();
+        assert_eq!(made.mtu, mtu);
+        assert_eq!(
+            gateway.mac.to_string(),
+            format!("02:00:0a:{number:02x}:00:01")
+        );
+    }
+}
+
+#[test]
+fn routed_peers_have_subnets_that_overlap_nothing() {
+    let rig = rig();
+    let controller = &rig.controller;
+    controller.create_network(overlay("flat", 42)).unwrap();
+    let request = routed("far", "fou", "10.0.0.0/24");
+    controller.create_network(request).unwrap();
+    rig.create(with_subnets("near", &["10.9.0.0/24"]));
+    let refused = |request: &PeerAdd| controller.add_peer(request).unwrap_err().to_string();
+    let none = peer("far", "192.0.2.2");
+    assert!(refused(&none).contains("say by --subnet"));
+    let flat = peer_with("flat", "192.0.2.2", &["10.1.0.0/24"]);
+    assert!(refused(&flat).contains("are on one link"));
+    for (subnets, reason) in [
+        (
+            &["10.0.0.128/25"][..],
+            "subnet 10.0.0.128/25 overlaps 10.0.0.0/24 of network far",
+        ),
+        (
+            &["10.0.0.0/8"],
+            "subnet 10.0.0.0/8 overlaps 10.9.0.0/24 of network near",
+        ),
+        (
+            &["10.1.0.0/24", "10.1.0.0/25"],
+            "subnet 10.1.0.0/25 overlaps 10.1.0.0/24 of network far",
+        ),
+        (
+            &["10.1.0.1/24"],
+            "10.1.0.1/24 is not a subnet; should be 10.1.0.0/24",
+        ),
+    ] {
+        let request = peer_with("far", "192.0.2.2", subnets);
+        let said = refused(&request);
+        // Of several that it overlaps, any is named.
+        assert!(said == reason || subnets == ["10.0.0.0/8"], "{said}");
+    }
+    assert_eq!(rig.datapath.population().ports, 0);
+    let first = peer_with("far", "192.0.2.2", &["10.1.0.0/24", "fd01::/64"]);
+    controller.add_peer(&first).unwrap();
+    let second = peer_with("far", "192.0.2.3", &["10.1.0.0/24"]);
+    assert_eq!(
+        refused(&second),
+        "subnet 10.1.0.0/24 overlaps 10.1.0.0/24 of network far"
+    );
+    let over = with_subnets("over", &["10.1.0.0/16"]);
+    let said = controller.create_network(over).unwrap_err().to_string();
+    assert_eq!(
+        said,
+        "subnet 10.1.0.0/16 overlaps 10.1.0.0/24 of network far"
+    );
+    let views = controller.peers(Some("far")).unwrap();
+    assert_eq!(views[0].subnets, first.subnets);
+    let gone = "192.0.2.2".parse().unwrap();
+    controller.remove_peer("far", gone).unwrap();
+    controller.add_peer(&second).unwrap();
 }

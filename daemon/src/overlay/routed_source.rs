@@ -1,0 +1,179 @@
+//! From datagrams that carry packets to frames of the switch.
+//!
+//! As [`source`](super::source), for tunnels without Ethernet: who may send, and where the packet enters, is
+//! found by its inner addresses ([`Prefixes`]), and an Ethernet header is put in front of it, whose addresses
+//! nobody looks at.
+//!
+//! That header is written over what lies before the packet. Where the kernel merged datagrams, this is the
+//! one before, so each is handed on, or copied by the coalescer, before the next is looked at.
+
+use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::slice;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tapweave_device::{Datagram, DatagramReceiver, FrameSink, FrameSource, HEADROOM, Intake};
+use tapweave_encap::{EncapKind, Refusal, TrafficClass, pop, received_offload};
+use tapweave_net::tcp_coalesce::{Offered, TcpCoalescer};
+use tapweave_net::{EtherType, EthernetView, Frame, Offload, ParsedFrame, Timestamp};
+
+use super::prefixes::Prefixes;
+use super::refusals::RefusalCounters;
+use crate::clock::Clock;
+
+/// Runs of TCP at a time: flows whose segments come interleaved. 64 KiB each.
+const RUN_COUNT: usize = 32;
+
+/// Packets that come out of one socket.
+#[derive(Debug)]
+pub(crate) struct RoutedSource {
+    receiver: DatagramReceiver,
+    kind: EncapKind,
+    prefixes: Arc<ArcSwap<Prefixes>>,
+    refusals: Arc<RefusalCounters>,
+    coalescer: TcpCoalescer,
+    clock: Clock,
+}
+
+impl RoutedSource {
+    pub(crate) const fn new(
+        receiver: DatagramReceiver,
+        kind: EncapKind,
+        prefixes: Arc<ArcSwap<Prefixes>>,
+        refusals: Arc<RefusalCounters>,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            receiver,
+            kind,
+            prefixes,
+            refusals,
+            coalescer: TcpCoalescer::new(RUN_COUNT, HEADROOM),
+            clock,
+        }
+    }
+}
+
+impl FrameSource for RoutedSource {
+    fn readiness(&self) -> BorrowedFd<'_> {
+        self.receiver.as_fd()
+    }
+
+    fn receive(&mut self, sink: &mut dyn FrameSink) -> Intake {
+        let prefixes = self.prefixes.load();
+        // An error is about a datagram that was sent, or about memory; either passes.
+        let Ok(datagrams) = self.receiver.receive() else {
+            return Intake::More;
+        };
+        let intake = if datagrams.is_full() {
+            Intake::More
+        } else {
+            Intake::Drained
+        };
+        let mut reader = Reader {
+            kind: self.kind,
+            prefixes: &prefixes,
+            refusals: &self.refusals,
+            coalescer: &mut self.coalescer,
+            sink,
+            now: self.clock.now(),
+        };
+        for datagram in datagrams {
+            reader.read_message(datagram);
+        }
+        let Reader {
+            coalescer, sink, ..
+        } = reader;
+        coalescer.dismiss_all(&mut |port, frame| sink.deliver(port, slice::from_mut(frame)));
+        intake
+    }
+}
+
+/// Takes datagrams apart.
+struct Reader<'a> {
+    kind: EncapKind,
+    prefixes: &'a Prefixes,
+    refusals: &'a RefusalCounters,
+    coalescer: &'a mut TcpCoalescer,
+    sink: &'a mut dyn FrameSink,
+    now: Timestamp,
+}
+
+impl Reader<'_> {
+    /// Takes in a datagram, or several that the kernel merged.
+    fn read_message(&mut self, message: Datagram<'_>) {
+        let source = message.source.ip();
+        let class = TrafficClass::from_u8(message.class);
+        let Datagram { buffer, start, .. } = message;
+        let len = message.segment_len.max(1);
+        let mut start = start;
+        loop {
+            let end = start.saturating_add(len).min(buffer.len());
+            let read = match buffer.get_mut(..end) {
+                Some(buffer) => self.read(source, class, buffer, start),
+                None => Err(Refusal::Truncated),
+            };
+            if let Err(refusal) = read {
+                self.refusals.count(refusal);
+            }
+            if end == buffer.len() {
+                break;
+            }
+            start = end;
+        }
+    }
+
+    /// Takes in the datagram that begins at `start` and fills the rest of `buffer`.
+    #[inline]
+    fn read(
+        &mut self,
+        source: IpAddr,
+        class: TrafficClass,
+        buffer: &mut [u8],
+        start: usize,
+    ) -> Result<(), Refusal> {
+        let datagram = buffer.get_mut(start..).unwrap_or_default();
+        let packet = pop(self.kind, datagram)?.inner;
+        let ingress = self.prefixes.accept(source, packet)?;
+        ingress.tunnel.admit(packet, class)?;
+        ingress.peer.handle_heard(self.now);
+        let (header, end) = (ethernet_header(packet), start + packet.len());
+        let frame_start = start.checked_sub(header.len()).ok_or(Refusal::NoHeadroom)?;
+        if let Some(place) = buffer.get_mut(frame_start..start) {
+            place.copy_from_slice(&header);
+        }
+        let buffer = buffer.get_mut(..end).unwrap_or_default();
+        let frame = buffer.get(frame_start..).unwrap_or_default();
+        let sink = &mut *self.sink;
+        let mut leave = |port, frame: &mut Frame<'_>| sink.deliver(port, slice::from_mut(frame));
+        let mut offload = Offload::NONE;
+        if let Ok(parsed) = ParsedFrame::parse(frame) {
+            offload = received_offload(frame, &parsed, ingress.mtu);
+            let offered = self
+                .coalescer
+                .offer(ingress.port, frame, &parsed, offload, &mut leave);
+            if offered == Offered::Kept {
+                return Ok(());
+            }
+        } else {
+            self.coalescer.dismiss_all(&mut leave);
+        }
+        leave(ingress.port, &mut Frame::new(buffer, frame_start, offload));
+        Ok(())
+    }
+}
+
+/// Returns the header of a frame from nobody to nobody with this packet in it.
+#[inline]
+fn ethernet_header(packet: &[u8]) -> [u8; EthernetView::LEN] {
+    let ethertype = match packet.first().map(|octet| octet >> 4) {
+        Some(6) => EtherType::IPV6,
+        _ => EtherType::IPV4,
+    };
+    let mut header = [0; EthernetView::LEN];
+    if let Some(place) = header.last_chunk_mut() {
+        *place = ethertype.0.to_be_bytes();
+    }
+    header
+}

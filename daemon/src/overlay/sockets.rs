@@ -1,0 +1,286 @@
+//! What listens on the underlay: the sockets of each UDP port, and who may send to them.
+//!
+//! The sockets of a port are there while a network needs them, on each of the underlay's addresses. When an
+//! address changes they are made anew ([`Overlay::sync`]); who may send stays.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use ipnet::IpNet;
+use tapweave_device::{DatagramReceiver, FrameSource, SocketBuffer, SourceNo, UnderlaySender};
+use tapweave_encap::{Encap, EncapKind, HopLimit, Peer};
+use tapweave_net::{NetworkNo, PortNo};
+use tracing::warn;
+
+use super::prefixes::Prefixes;
+use super::routed_source::RoutedSource;
+use super::segments::Segments;
+use super::source::VxlanSource;
+use super::{NO_PORT, Network, Overlay, OverlayError, State};
+
+/// What listens on a UDP port.
+#[derive(Debug)]
+pub(super) struct Endpoint {
+    kind: EncapKind,
+    directory: Directory,
+    /// The sockets of each address.
+    sockets: BTreeMap<IpAddr, Sockets>,
+}
+
+/// Who may send what.
+#[derive(Clone, Debug)]
+enum Directory {
+    Segments(Arc<ArcSwap<Segments>>),
+    Prefixes(Arc<ArcSwap<Prefixes>>),
+}
+
+/// The sockets of an address and port, one a worker.
+#[derive(Debug)]
+pub(super) struct Sockets {
+    pub(super) sources: Vec<(usize, SourceNo)>,
+    pub(super) receive_buffer: SocketBuffer,
+    pub(super) has_gro: bool,
+}
+
+impl Endpoint {
+    /// Returns what listens on `port`, which may have no sockets yet.
+    pub(super) fn of_kind(
+        endpoints: &mut BTreeMap<Option<u16>, Self>,
+        port: Option<u16>,
+        kind: EncapKind,
+    ) -> Result<&mut Self, OverlayError> {
+        let found = endpoints.entry(port).or_insert_with(|| Self::new(kind));
+        if found.kind != kind {
+            return Err(OverlayError::PortInUse {
+                port: port.unwrap_or(NO_PORT),
+                kind: found.kind,
+            });
+        }
+        Ok(found)
+    }
+
+    fn new(kind: EncapKind) -> Self {
+        Self {
+            kind,
+            directory: match kind {
+                EncapKind::Vxlan => Directory::Segments(Arc::default()),
+                EncapKind::Fou | EncapKind::Gue | EncapKind::Ipip => {
+                    Directory::Prefixes(Arc::default())
+                }
+            },
+            sockets: BTreeMap::new(),
+        }
+    }
+
+    pub(super) const fn kind(&self) -> EncapKind {
+        self.kind
+    }
+
+    pub(super) const fn sockets(&self) -> &BTreeMap<IpAddr, Sockets> {
+        &self.sockets
+    }
+
+    pub(super) fn add_network(
+        &self,
+        network: NetworkNo,
+        entry: &Network,
+        subnets: &[IpNet],
+    ) -> Result<(), OverlayError> {
+        let Network { port, tunnel, mtu } = *entry;
+        match (&self.directory, tunnel.encap) {
+            (Directory::Segments(segments), Encap::Vxlan(vni)) => {
+                let in_use = OverlayError::VniInUse {
+                    vni,
+                    port: port.unwrap_or(NO_PORT),
+                };
+                change(segments, |it| it.add_segment(vni, network, tunnel, mtu))
+                    .map_err(|_in_use| in_use)
+            }
+            (Directory::Prefixes(prefixes), _) => {
+                let added = change(prefixes, |it| it.add_network(network, subnets, tunnel, mtu));
+                Ok(added?)
+            }
+            (Directory::Segments(_), _) => Err(OverlayError::NoOverlay),
+        }
+    }
+
+    pub(super) fn remove_network(&self, network: NetworkNo, entry: &Network) {
+        match (&self.directory, entry.tunnel.encap) {
+            (Directory::Segments(segments), Encap::Vxlan(vni)) => {
+                change(segments, |it| it.remove_segment(vni));
+            }
+            (Directory::Prefixes(prefixes), _) => {
+                change(prefixes, |it| it.remove_network(network));
+            }
+            (Directory::Segments(_), _) => {}
+        }
+    }
+
+    pub(super) fn add_peer(
+        &self,
+        network: NetworkNo,
+        entry: &Network,
+        peer: &Arc<Peer>,
+        subnets: &[IpNet],
+        port: PortNo,
+    ) -> Result<(), OverlayError> {
+        match (&self.directory, entry.tunnel.encap) {
+            (Directory::Segments(segments), Encap::Vxlan(vni)) => {
+                let exists = OverlayError::PeerExists(peer.vtep().addr());
+                change(segments, |it| it.add_peer(vni, peer, port)).map_err(|_exists| exists)
+            }
+            (Directory::Prefixes(prefixes), _) => {
+                let added = change(prefixes, |it| it.add_peer(network, peer, subnets, port));
+                Ok(added?)
+            }
+            (Directory::Segments(_), _) => Err(OverlayError::NoOverlay),
+        }
+    }
+
+    pub(super) fn remove_peer(&self, network: NetworkNo, entry: &Network, addr: IpAddr) {
+        match (&self.directory, entry.tunnel.encap) {
+            (Directory::Segments(segments), Encap::Vxlan(vni)) => {
+                change(segments, |it| it.remove_peer(vni, addr));
+            }
+            (Directory::Prefixes(prefixes), _) => {
+                change(prefixes, |it| it.remove_peer(network, addr));
+            }
+            (Directory::Segments(_), _) => {}
+        }
+    }
+}
+
+impl Directory {
+    fn is_empty(&self) -> bool {
+        match self {
+            Self::Segments(segments) => segments.load().is_empty(),
+            Self::Prefixes(prefixes) => prefixes.load().is_empty(),
+        }
+    }
+}
+
+/// Publishes a changed directory. The state's lock is held: nobody else changes it.
+fn change<D: Clone, T>(directory: &ArcSwap<D>, change: impl FnOnce(&mut D) -> T) -> T {
+    let mut changed = D::clone(&directory.load());
+    let outcome = change(&mut changed);
+    directory.store(Arc::new(changed));
+    outcome
+}
+
+impl Overlay {
+    /// Makes the sockets that are missing and closes those that are too many.
+    pub(super) fn sync(&self, state: &mut State) -> Result<(), OverlayError> {
+        let local = state.local;
+        let has_networks = !state.networks.is_empty();
+        for (place, addr) in [
+            (&self.v4, local.v4.map(IpAddr::V4)),
+            (&self.v6, local.v6.map(IpAddr::V6)),
+        ] {
+            let wanted = addr.filter(|_| has_networks);
+            if place.load().as_ref().map(|sender| sender.local()) != wanted {
+                // The old one is closed first: both would want the same ports of one address.
+                place.store(None);
+                if let Some(addr) = wanted {
+                    let sender = UnderlaySender::new(addr, HopLimit::DEFAULT.get())
+                        .map_err(|error| OverlayError::Send(addr, error))?;
+                    place.store(Some(Arc::new(sender)));
+                }
+            }
+        }
+        for (port, endpoint) in &mut state.endpoints {
+            let is_wanted = !endpoint.directory.is_empty();
+            let wanted = |addr: &IpAddr| is_wanted && local.iter().any(|local| local == *addr);
+            endpoint.sockets.retain(|addr, sockets| {
+                let stays = wanted(addr);
+                if !stays {
+                    self.close(sockets);
+                }
+                stays
+            });
+            for addr in local.iter().filter(wanted) {
+                if let Entry::Vacant(place) = endpoint.sockets.entry(addr) {
+                    let addr = SocketAddr::new(addr, port.unwrap_or(NO_PORT));
+                    let sockets = self.listen(addr, endpoint.kind, &endpoint.directory)?;
+                    place.insert(sockets);
+                }
+            }
+        }
+        state
+            .endpoints
+            .retain(|_, endpoint| !endpoint.sockets.is_empty() || !endpoint.directory.is_empty());
+        Ok(())
+    }
+
+    /// Has every worker listen on `addr`.
+    fn listen(
+        &self,
+        addr: SocketAddr,
+        kind: EncapKind,
+        directory: &Directory,
+    ) -> Result<Sockets, OverlayError> {
+        let failed = |error| OverlayError::Listen(addr, error);
+        let receivers = (0..self.workers.count())
+            .map(|_worker| DatagramReceiver::bind(addr))
+            .collect::<io::Result<Vec<_>>>()
+            .map_err(failed)?;
+        let mut sockets = Sockets {
+            sources: Vec::new(),
+            receive_buffer: SocketBuffer {
+                asked_len: 0,
+                granted_len: 0,
+            },
+            has_gro: false,
+        };
+        for (worker, receiver) in receivers.into_iter().enumerate() {
+            sockets.receive_buffer = receiver.receive_buffer();
+            sockets.has_gro = receiver.has_gro();
+            let source = self.source(receiver, kind, directory);
+            match self.workers.add_source(worker, source) {
+                Ok(number) => sockets.sources.push((worker, number)),
+                Err(error) => {
+                    self.close(&sockets);
+                    return Err(failed(error));
+                }
+            }
+        }
+        if sockets.receive_buffer.is_clamped() {
+            let SocketBuffer {
+                asked_len,
+                granted_len,
+            } = sockets.receive_buffer;
+            warn!(%addr, asked_len, granted_len, "the receive buffer is smaller than it should be: raise net.core.rmem_max");
+        }
+        Ok(sockets)
+    }
+
+    /// Returns what takes apart what a socket receives.
+    fn source(
+        &self,
+        receiver: DatagramReceiver,
+        kind: EncapKind,
+        directory: &Directory,
+    ) -> Box<dyn FrameSource> {
+        let refusals = Arc::clone(&self.refusals);
+        match directory {
+            Directory::Segments(segments) => {
+                let segments = Arc::clone(segments);
+                Box::new(VxlanSource::new(receiver, segments, refusals, self.clock))
+            }
+            Directory::Prefixes(prefixes) => {
+                let prefixes = Arc::clone(prefixes);
+                let source = RoutedSource::new(receiver, kind, prefixes, refusals, self.clock);
+                Box::new(source)
+            }
+        }
+    }
+
+    fn close(&self, sockets: &Sockets) {
+        for (worker, source) in &sockets.sources {
+            self.workers.remove_source(*worker, *source);
+        }
+    }
+}

@@ -1,0 +1,252 @@
+//! Overlays whose hosts route to each other's subnets: FOU, GUE and IPIP between daemons, and against
+//! scapy.
+//!
+//! The topology is drawn in [`tapweave_integration::routed`].
+
+use anyhow::{Result, ensure};
+use tapweave_integration::process::Background;
+use tapweave_integration::routed::{RoutedHost, Tunnel};
+use tapweave_integration::traffic::Datagrams;
+use tapweave_integration::underlay::{Carrier, Underlay};
+use tapweave_integration::{Lab, traffic, wait};
+
+/// Hosts 1 and 2, each with a daemon.
+fn with_two(
+    lab: &Lab,
+    tunnel: Tunnel,
+    test: impl FnOnce(&Underlay, &RoutedHost, &RoutedHost) -> Result<()>,
+) -> Result<()> {
+    let underlay = Underlay::new(lab)?;
+    let first = RoutedHost::new(lab, &underlay, tunnel, 1, &[2])?;
+    let second = RoutedHost::new(lab, &underlay, tunnel, 2, &[1])?;
+    test(&underlay, &first, &second)
+}
+
+/// All kinds of traffic between the sandboxes of both hosts, over IPv4 and IPv6.
+fn everything_passes(lab: &Lab, first: &RoutedHost, second: &RoutedHost) -> Result<()> {
+    let (a, b) = (&first.sandbox, &second.sandbox);
+    for (to_a, to_b) in first.addresses().into_iter().zip(second.addresses()) {
+        traffic::ping_soon(a, to_b)?;
+        traffic::tcp(lab, a, b, to_b, 4 << 20)?;
+        traffic::tcp(lab, b, a, to_a, 4 << 20)?;
+        traffic::udp(lab, a, b, to_b, 1200, Datagrams::Segmented)?;
+        traffic::udp(lab, b, a, to_a, 20_000, Datagrams::Single)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod everywhere {
+    use super::*;
+
+    #[test]
+    fn two_daemons_route_all_traffic_through_fou() -> Result<()> {
+        Lab::run(|lab| {
+            with_two(lab, Tunnel::FOU, |_, first, second| {
+                everything_passes(lab, first, second)?;
+                let peers = first.daemon.cli().json("peer ls far")?;
+                let peer = &peers[0];
+                ensure!(peer["state"] == "heard" && peer["mtu"] == 1472, "{peer}");
+                ensure!(peer["subnets"][1] == "fd81:2::/64", "{peer}");
+                ensure!(peer["counters"]["drops"] == serde_json::json!({}), "{peer}");
+                Ok(())
+            })
+        })
+    }
+}
+
+/// What does not depend on the rights of the daemon.
+#[cfg(test)]
+mod once {
+    use super::*;
+
+    #[test]
+    fn two_daemons_route_all_traffic_through_gue_over_ipv6() -> Result<()> {
+        let tunnel = Tunnel {
+            encap: "gue",
+            carrier: Carrier::V6,
+        };
+        Lab::run(|lab| {
+            with_two(lab, tunnel, |_, first, second| {
+                everything_passes(lab, first, second)?;
+                let link = first.sandbox.ip("link show eth0")?;
+                ensure!(link.contains(&format!("mtu {}", tunnel.mtu())), "{link}");
+                Ok(())
+            })
+        })
+    }
+
+    #[test]
+    fn gateways_are_hops_and_answer_for_themselves() -> Result<()> {
+        Lab::run(|lab| {
+            with_two(lab, Tunnel::FOU, |_, first, second| {
+                let (a, gateways) = (&first.sandbox, second.gateway());
+                let families = second.addresses().into_iter().zip(first.gateway());
+                for ((target, near), far) in families.zip(gateways) {
+                    traffic::ping_soon(a, target)?;
+                    traffic::ping(a, far, 3)?;
+                    let said = a.run("traceroute", &format!("-n -q 1 -w 1 -m 4 {target}"))?;
+                    let hops: Vec<_> = said
+                        .lines()
+                        .skip(1)
+                        .filter_map(|line| line.split_whitespace().nth(1))
+                        .map(str::to_owned)
+                        .collect();
+                    let want = [near, far, target].map(|hop| hop.to_string());
+                    ensure!(hops == want, "{said}");
+                }
+                // What is behind no host is not routed to one, and hears so from the gateway.
+                let mut ping = a.command("ping");
+                ping.args(["-n", "-c", "1", "-W", "1", "10.81.9.2"]);
+                let said = String::from_utf8(ping.output()?.stdout)?;
+                ensure!(!said.contains("1 received"), "{said}");
+                Ok(())
+            })
+        })
+    }
+
+    #[test]
+    fn a_narrower_path_is_told_to_senders() -> Result<()> {
+        Lab::run(|lab| {
+            with_two(lab, Tunnel::FOU, |_, first, second| {
+                let (a, b) = (&first.sandbox, &second.sandbox);
+                let [to_b, to_b6] = second.addresses();
+                traffic::ping_soon(a, to_b)?;
+                first
+                    .host
+                    .ip("route replace 192.0.2.0/24 dev eth0 src 192.0.2.1 mtu lock 1400")?;
+                wait::until_true("the narrower path", wait::SOON, || {
+                    let peers = first.daemon.cli().json("peer ls far")?;
+                    Ok(peers[0]["path_mtu"] == 1400 && peers[0]["mtu"] == 1372)
+                })?;
+                for (target, payload) in [(to_b, 1400), (to_b6, 1380)] {
+                    let mut ping = a.command("ping");
+                    ping.args(["-n", "-c", "2", "-i", "0.2", "-W", "1", "-M", "do"]);
+                    ping.args(["-s", &payload.to_string(), &target.to_string()]);
+                    let said = String::from_utf8(ping.output()?.stdout)?;
+                    ensure!(said.contains("1372"), "{said}");
+                }
+                // What may be cut is cut by the gateway.
+                traffic::ping_with(a, to_b, 3, "-M dont -s 1440")?;
+                traffic::tcp(lab, a, b, to_b, 2 << 20)?;
+                traffic::tcp(lab, b, a, first.addresses()[0], 2 << 20)
+            })
+        })
+    }
+
+    /// Sends five inner ICMP echo requests in FOU: outer source, inner source and destination, bytes
+    /// of the payload of UDP that are sent, and the first octet's mask.
+    const FORGED: &str = "
+import sys
+from scapy.all import ICMP, IP, IPv6, ICMPv6EchoRequest, UDP, Raw, send
+outer, src, dst, cut = sys.argv[1:]
+inner = (IP(src=src, dst=dst) / ICMP() if ':' not in src else IPv6(src=src, dst=dst) / ICMPv6EchoRequest()) / Raw(b'forged')
+send(IP(src=outer, dst='192.0.2.1') / UDP(sport=50000, dport=5555) / Raw(bytes(inner)[:int(cut)]), count=5, verbose=False)
+";
+
+    #[test]
+    fn nobody_but_a_peer_gets_anything_in_and_only_for_its_own_subnets() -> Result<()> {
+        Lab::run(|lab| {
+            with_two(lab, Tunnel::FOU, |underlay, first, second| {
+                let stranger = underlay.host(lab, 9)?;
+                traffic::ping_soon(&first.sandbox, second.addresses()[0])?;
+                let peer = &second.host;
+                for (from, arguments, reason, count) in [
+                    (
+                        &stranger,
+                        ["192.0.2.9", "10.81.2.2", "10.81.1.2", "99"],
+                        "unknown_peer",
+                        5,
+                    ),
+                    (
+                        peer,
+                        ["192.0.2.2", "10.81.1.3", "10.81.1.2", "99"],
+                        "inner_source",
+                        5,
+                    ),
+                    (
+                        peer,
+                        ["192.0.2.2", "fd81:9::2", "fd81:1::2", "99"],
+                        "inner_source",
+                        10,
+                    ),
+                    (
+                        peer,
+                        ["192.0.2.2", "10.81.2.2", "203.0.113.1", "99"],
+                        "inner_destination",
+                        5,
+                    ),
+                    (
+                        peer,
+                        ["192.0.2.2", "10.81.2.2", "10.81.1.2", "30"],
+                        "inner_malformed",
+                        5,
+                    ),
+                    (
+                        peer,
+                        ["192.0.2.2", "10.81.2.2", "10.81.1.2", "0"],
+                        "tunnel_truncated",
+                        5,
+                    ),
+                ] {
+                    traffic::scapy(from, FORGED, &arguments)?;
+                    first.wait_refused(reason, count)?;
+                }
+                let noise = "
+import random, socket
+random.seed(7)
+sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sender.bind(('192.0.2.2', 0))
+for _ in range(500):
+    sender.sendto(bytes([random.choice((0x45, 0x60, 0xa5))]) + random.randbytes(random.choice((0, 19, 39, 60, 1400))), ('192.0.2.1', 5555))
+";
+                traffic::scapy(peer, noise, &[])?;
+                wait::until_true("all noise refused", wait::SOON, || {
+                    let stats = first.daemon.cli().json("stats")?;
+                    let refused = stats["underlay"]["refused"].as_object().cloned();
+                    let counts = refused.into_iter().flatten();
+                    let sum: u64 = counts.filter_map(|(_, count)| count.as_u64()).sum();
+                    Ok(sum == 530)
+                })?;
+                traffic::ping(&first.sandbox, second.addresses()[1], 3)
+            })
+        })
+    }
+
+    /// Is a peer by itself: answers an echo request in FOU, and prints what it saw of it: outer TTL
+    /// and DF, inner TTL, ECN of both.
+    const PEER: &str = "
+from scapy.all import ICMP, IP, UDP, Raw, AsyncSniffer, send
+def answer(packet):
+    inner = IP(bytes(packet[UDP].payload))
+    print(packet[IP].ttl, packet[IP].flags, inner.ttl, packet[IP].tos & 3, inner.tos & 3, flush=True)
+    reply = IP(src=inner.dst, dst=inner.src, tos=1, ttl=9) / ICMP(type=0, id=inner[ICMP].id, seq=inner[ICMP].seq) / inner[ICMP].payload
+    send(IP(src='192.0.2.2', dst='192.0.2.1', tos=3) / UDP(sport=50000, dport=5555) / reply, verbose=False)
+sniffer = AsyncSniffer(filter='udp dst port 5555 and src 192.0.2.1', iface='eth0', prn=answer, started_callback=lambda: print('ready', flush=True))
+sniffer.start()
+sniffer.join()
+";
+
+    #[test]
+    fn scapy_is_a_peer_and_congestion_on_the_way_reaches_the_sandbox() -> Result<()> {
+        Lab::run(|lab| {
+            let underlay = Underlay::new(lab)?;
+            let first = RoutedHost::new(lab, &underlay, Tunnel::FOU, 1, &[2])?;
+            let second = underlay.host(lab, 2)?;
+            let mut command = second.command("/usr/bin/python3");
+            let mut peer = Background::start(command.args(["-c", PEER]), &lab.file("peer.log"))?;
+            peer.line("ready")?;
+            let ask = "
+from scapy.all import ICMP, IP, sr1
+reply = sr1(IP(dst='10.81.2.2', tos=1) / ICMP(id=7, seq=1) / b'hello', timeout=5, verbose=False)
+print(reply.src, reply.ttl, reply.tos, bytes(reply[ICMP].payload))
+";
+            let said = traffic::scapy(&first.sandbox, ask, &[])?;
+            // One hop of nine, and the mark that the outer header met on the way.
+            ensure!(said.trim() == "10.81.2.2 8 3 b'hello'", "{said}");
+            let seen = peer.line("64 ")?;
+            ensure!(seen == "64 DF 63 1 1", "{seen}");
+            Ok(())
+        })
+    }
+}
