@@ -124,10 +124,12 @@ impl Args {
     }
 
     fn overlays(&self) -> Vec<overlay::Kind> {
-        if self.overlay.is_empty() {
-            overlay::Kind::value_variants().to_vec()
-        } else {
+        if !self.overlay.is_empty() {
             self.overlay.clone()
+        } else if self.test {
+            overlay::Kind::SMOKE.to_vec()
+        } else {
+            overlay::Kind::value_variants().to_vec()
         }
     }
 
@@ -180,6 +182,7 @@ fn measure(args: &Args) -> Result<Report> {
         nat_connections: Vec::new(),
         overlay_tcp: Vec::new(),
         overlay_frames: Vec::new(),
+        overlay_ping_pong: Vec::new(),
         ping_pong: Vec::new(),
         idle: Vec::new(),
     };
@@ -240,6 +243,8 @@ fn measure_switches(args: &Args, plan: &Plan, lab: &Lab, report: &mut Report) ->
             | Case::Vxlan1
             | Case::Vxlan4
             | Case::VxlanUdp
+            | Case::VxlanImix
+            | Case::VxlanRoundTrip
             | Case::Idle
             | Case::Ports => {}
         }
@@ -288,6 +293,8 @@ fn measure_gateways(args: &Args, plan: &Plan, lab: &Lab, report: &mut Report) ->
             | Case::Vxlan1
             | Case::Vxlan4
             | Case::VxlanUdp
+            | Case::VxlanImix
+            | Case::VxlanRoundTrip
             | Case::Idle
             | Case::Ports => {}
         }
@@ -300,11 +307,13 @@ fn measure_overlays(args: &Args, plan: &Plan, lab: &Lab, report: &mut Report) ->
     if !plan.cases.iter().any(|case| case.is_about_overlays()) {
         return Ok(());
     }
-    let overlays = args.overlays();
-    let overlays: Vec<_> = overlays
-        .into_iter()
-        .map(|kind| kind.join(lab))
-        .collect::<Result<_>>()?;
+    let mut overlays = Vec::new();
+    for kind in args.overlays() {
+        match kind.join(lab)? {
+            Some(joined) => overlays.push(joined),
+            None => report.missing.push(kind.name()),
+        }
+    }
     let mut rounds = Rounds::new(plan, &overlays);
     for (case, stream_count) in [(Case::Vxlan1, 1), (Case::Vxlan4, 4)] {
         if plan.has(case) {
@@ -312,8 +321,17 @@ fn measure_overlays(args: &Args, plan: &Plan, lab: &Lab, report: &mut Report) ->
             report.overlay_tcp.extend(results);
         }
     }
-    if plan.has(Case::VxlanUdp) {
-        report.overlay_frames = frames::measure(&mut rounds, lab, Mix::OneFlow)?;
+    for (case, mix) in [
+        (Case::VxlanUdp, Mix::OneFlow),
+        (Case::VxlanImix, Mix::TunnelImix),
+    ] {
+        if plan.has(case) {
+            let results = frames::measure(&mut rounds, lab, mix)?;
+            report.overlay_frames.extend(results);
+        }
+    }
+    if plan.has(Case::VxlanRoundTrip) {
+        report.overlay_ping_pong = ping_pong::measure(&mut rounds, lab)?;
     }
     report.noisy_run_count += rounds.noisy_run_count();
     Ok(())

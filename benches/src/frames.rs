@@ -91,7 +91,7 @@ pub fn measure(rounds: &mut Rounds<'_>, lab: &Lab, mix: Mix) -> Result<Vec<Frame
 fn run(lab: &Lab, joined: &Joined, mix: Mix, time: Duration) -> Result<Run> {
     let work = || {
         // No station may have aged out: the receiver of this traffic never speaks.
-        traffic::ping(&joined.client, joined.server_ip, 2)?;
+        traffic::ping_soon(&joined.client, joined.server_ip)?;
         let sink = generator::start_sink(lab, joined)?;
         let sender = generator::start_sender(lab, joined, mix)?;
         thread::sleep(WARM_UP);

@@ -29,6 +29,9 @@ pub const IP_HEADER_LEN: usize = 20 + 8;
 /// neighbours mostly differ.
 const IMIX: [usize; 12] = [64, 594, 64, 64, 594, 64, 1518, 64, 594, 64, 594, 64];
 
+/// The same where a tunnel leaves less room.
+const TUNNEL_IMIX: [usize; 12] = [64, 594, 64, 64, 594, 64, 1400, 64, 594, 64, 594, 64];
+
 /// Frames that are sent over and over.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -39,6 +42,8 @@ pub enum Mix {
     ManyFlows,
     /// The simple IMIX (7 : 4 : 1 of 64, 594 and 1,518 bytes), 64 flows in turn.
     Imix,
+    /// The same with 1,400 bytes for the longest, which every tunnel takes.
+    TunnelImix,
 }
 
 /// Where the frames come from and where they go.
@@ -78,13 +83,14 @@ impl Mix {
         match self {
             Self::OneFlow | Self::ManyFlows => &[64],
             Self::Imix => &IMIX,
+            Self::TunnelImix => &TUNNEL_IMIX,
         }
     }
 
     const fn flow_count(self) -> u16 {
         match self {
             Self::OneFlow => 1,
-            Self::ManyFlows | Self::Imix => MAX_FLOW_COUNT,
+            Self::ManyFlows | Self::Imix | Self::TunnelImix => MAX_FLOW_COUNT,
         }
     }
 }

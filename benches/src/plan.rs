@@ -49,6 +49,10 @@ pub enum Case {
     Vxlan4,
     /// 64-byte UDP frames a second between two hosts, over VXLAN, one flow
     VxlanUdp,
+    /// Frames of mixed lengths (7 : 4 : 1 of 64, 594 and 1,400 bytes) between two hosts, over VXLAN
+    VxlanImix,
+    /// The time of a UDP round trip between two hosts, over VXLAN
+    VxlanRoundTrip,
     /// Memory and processor time of an idle daemon with 10 ports
     Idle,
     /// The same with 1,000 ports, and what each connect takes
@@ -97,7 +101,10 @@ impl Case {
 
     /// Tells whether it is about two hosts.
     pub const fn is_about_overlays(self) -> bool {
-        matches!(self, Self::Vxlan1 | Self::Vxlan4 | Self::VxlanUdp)
+        matches!(
+            self,
+            Self::Vxlan1 | Self::Vxlan4 | Self::VxlanUdp | Self::VxlanImix | Self::VxlanRoundTrip
+        )
     }
 }
 

@@ -42,6 +42,8 @@ pub struct Report {
     pub overlay_tcp: Vec<TcpResult>,
     /// Frames between hosts.
     pub overlay_frames: Vec<FramesResult>,
+    /// Round trips between hosts, by overlay.
+    pub overlay_ping_pong: Vec<PingPongResult>,
     /// Round trips, by datapath.
     pub ping_pong: Vec<PingPongResult>,
     /// Idle daemons, by number of ports.
@@ -53,7 +55,7 @@ impl fmt::Display for Report {
         self.conditions(f)?;
         self.tcp(f, "between two namespaces", &self.tcp)?;
         self.frames(f, "", &self.frames)?;
-        self.ping_pong(f)?;
+        self.ping_pong(f, "", &self.ping_pong)?;
         self.tcp(
             f,
             "from a sandbox to an outside server and back",
@@ -63,10 +65,11 @@ impl fmt::Display for Report {
         self.connections(f)?;
         self.tcp(
             f,
-            "over VXLAN between two hosts with an underlay of",
+            "between two hosts with an underlay of",
             &self.overlay_tcp,
         )?;
-        self.frames(f, " of another host, over VXLAN,", &self.overlay_frames)?;
+        self.frames(f, " of another host", &self.overlay_frames)?;
+        self.ping_pong(f, " between two hosts", &self.overlay_ping_pong)?;
         self.idle(f)
     }
 }
@@ -214,17 +217,22 @@ impl Report {
         Ok(())
     }
 
-    fn ping_pong(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.ping_pong.is_empty() {
+    fn ping_pong(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        place: &str,
+        rows: &[PingPongResult],
+    ) -> fmt::Result {
+        if rows.is_empty() {
             return Ok(());
         }
         writeln!(
             f,
-            "\nUDP round trips of 64 bytes, one at a time for {} ms, in microseconds:\n",
+            "\nUDP round trips of 64 bytes{place}, one at a time for {} ms, in microseconds:\n",
             self.plan.ping_pong_ms
         )?;
         heading(f, &["datapath", "p50", "ratio", "p99"])?;
-        for row in &self.ping_pong {
+        for row in rows {
             writeln!(
                 f,
                 "| {} | {} | {} | {} |",
@@ -280,6 +288,7 @@ const fn title(mix: Mix) -> &'static str {
         Mix::OneFlow => "64 bytes, 1 flow",
         Mix::ManyFlows => "64 bytes, 64 flows",
         Mix::Imix => "IMIX, 64 flows",
+        Mix::TunnelImix => "IMIX up to 1,400 bytes, 64 flows",
     }
 }
 

@@ -76,12 +76,7 @@ impl Bridge {
     ///
     /// When the kernel refuses.
     pub fn bypass_packet_filter(&self) -> Result<()> {
-        // There is nothing to switch off where the module that would call it is not loaded.
-        self.place.run(
-            "sysctl",
-            "-q -e -w net.bridge.bridge-nf-call-iptables=0 net.bridge.bridge-nf-call-ip6tables=0",
-        )?;
-        Ok(())
+        bypass_packet_filter(&self.place)
     }
 
     /// Returns the bytes that have come in at a sandbox's port, and those that have gone out.
@@ -92,6 +87,20 @@ impl Bridge {
     pub fn carried_len(&self, sandbox: &Sandbox) -> Result<(u64, u64)> {
         self.place.carried_len(&port(sandbox))
     }
+}
+
+/// Keeps the packet filter of a namespace away from what its bridges forward.
+///
+/// # Errors
+///
+/// When the kernel refuses.
+pub fn bypass_packet_filter(place: &Sandbox) -> Result<()> {
+    // There is nothing to switch off where the module that would call it is not loaded.
+    place.run(
+        "sysctl",
+        "-q -e -w net.bridge.bridge-nf-call-iptables=0 net.bridge.bridge-nf-call-ip6tables=0",
+    )?;
+    Ok(())
 }
 
 /// The bridge's end of the pair of a sandbox.

@@ -18,6 +18,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use anyhow::Result;
 use tapweave_net::MacAddr;
 
+use crate::bridge::bypass_packet_filter;
 use crate::cli::binary;
 use crate::daemon::Daemon;
 use crate::lab::Lab;
@@ -129,6 +130,15 @@ impl Underlay {
         let addresses = format!("192.0.2.{number}/24 2001:db8:9::{number}/64");
         address(&host, "eth0", &addresses)?;
         Ok(host)
+    }
+
+    /// Keeps the packet filter of the machine away from what crosses the underlay.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses.
+    pub fn bypass_packet_filter(&self) -> Result<()> {
+        bypass_packet_filter(&self.place)
     }
 
     /// Joins or parts a host.
