@@ -141,6 +141,30 @@ pub enum Checksums {
     Unknown,
 }
 
+/// Returns the fields that tshark sees in each frame of a capture that passes its display filter, the
+/// occurrences of a field from the outermost header on.
+///
+/// # Errors
+///
+/// When tshark fails.
+pub fn dissect(file: &Path, filter: &str, fields: &[&str]) -> Result<Vec<Vec<Vec<String>>>> {
+    let mut command = Command::new("tshark");
+    command.arg("-r").arg(file).args(["-Y", filter, "-n"]);
+    for protocol in ["ip", "udp"] {
+        command.args(["-o", &format!("{protocol}.check_checksum:TRUE")]);
+    }
+    command.args(["-T", "fields", "-E", "separator=;", "-E", "aggregator=,"]);
+    for field in fields {
+        command.args(["-e", field]);
+    }
+    let said = expect_success(&mut command, "")?;
+    let occurrences = |field: &str| field.split(',').map(str::to_owned).collect();
+    let frames = said
+        .lines()
+        .map(|line| line.split(';').map(occurrences).collect());
+    Ok(frames.collect())
+}
+
 /// Lets tshark verify the checksums of the frames of a capture that pass its display filter.
 ///
 /// # Errors

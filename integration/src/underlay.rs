@@ -72,11 +72,11 @@ impl Segment {
         self.carrier.address(host)
     }
 
-    /// Returns the MTU that 1,500 bytes of underlay leave.
-    pub const fn mtu(self) -> u16 {
+    /// Returns the MTU that an underlay of `underlay_mtu` bytes leaves.
+    pub const fn mtu(self, underlay_mtu: u16) -> u16 {
         match self.carrier {
-            Carrier::V4 => 1450,
-            Carrier::V6 => 1430,
+            Carrier::V4 => underlay_mtu - 50,
+            Carrier::V6 => underlay_mtu - 70,
         }
     }
 }
@@ -87,7 +87,12 @@ pub struct Underlay {
     place: Sandbox,
     /// Of the names of its namespaces.
     prefix: String,
+    /// Bytes of the longest packet.
+    mtu: u16,
 }
+
+/// What most links take.
+const USUAL_MTU: u16 = 1500;
 
 impl Underlay {
     /// Makes an underlay without hosts.
@@ -109,7 +114,13 @@ impl Underlay {
         place.ip("link add br0 type bridge mcast_snooping 0 stp_state 0")?;
         place.ip("link set br0 up")?;
         let prefix = prefix.to_owned();
-        Ok(Self { place, prefix })
+        let mtu = USUAL_MTU;
+        Ok(Self { place, prefix, mtu })
+    }
+
+    /// Has the links of hosts that are made from now on take packets of `mtu` bytes.
+    pub const fn set_mtu(&mut self, mtu: u16) {
+        self.mtu = mtu;
     }
 
     /// Makes the namespace of a host with its addresses.
@@ -120,8 +131,9 @@ impl Underlay {
     pub fn host(&self, lab: &Lab, number: u8) -> Result<Sandbox> {
         let host = station(lab, &format!("{}host{number}", self.prefix))?;
         let path = host.path();
+        let mtu = self.mtu;
         self.place.ip(&format!(
-            "link add host{number} type veth peer name eth0 netns {}",
+            "link add host{number} mtu {mtu} type veth peer name eth0 mtu {mtu} netns {}",
             path.display()
         ))?;
         self.place
@@ -198,8 +210,9 @@ impl KernelHost {
             number,
         };
         let path = kernel.station.path();
+        let mtu = segment.mtu(underlay.mtu);
         kernel.host.ip(&format!(
-            "link add access type veth peer name eth0 address {} netns {}",
+            "link add access mtu {mtu} type veth peer name eth0 address {} netns {}",
             kernel.mac,
             path.display()
         ))?;
@@ -207,7 +220,6 @@ impl KernelHost {
             kernel.host.ip(&format!("link set {link} master br0 up"))?;
         }
         kernel.host.ip("link set br0 up")?;
-        let mtu = segment.mtu();
         kernel.station.ip(&format!("link set eth0 mtu {mtu} up"))?;
         let addresses = format!("10.77.0.{number}/24 fd77::{number}/64");
         address(&kernel.station, "eth0", &addresses)?;

@@ -4,12 +4,13 @@
 
 use anyhow::{Result, ensure};
 use serde_json::Value;
+use tapweave_integration::capture::{Wanted, dissect};
 use tapweave_integration::flood::{Receivers, Station, expect_delivery};
 use tapweave_integration::traffic::Datagrams;
 use tapweave_integration::underlay::{
     Carrier, KernelHost, NETWORK, Segment, TapweaveHost, Underlay,
 };
-use tapweave_integration::{Lab, frame, traffic, wait};
+use tapweave_integration::{Lab, Sandbox, frame, traffic, wait};
 use tapweave_net::MacAddr;
 
 const V6: Segment = Segment {
@@ -36,11 +37,11 @@ fn everything_passes(lab: &Lab, ours: &TapweaveHost, kernel: &KernelHost) -> Res
     for (to_a, to_b) in ours.addresses().into_iter().zip(kernel.addresses()) {
         traffic::ping(a, to_b, 10)?;
         traffic::ping(b, to_a, 10)?;
-        traffic::tcp(lab, a, b, to_b, 8 << 20)?;
-        traffic::tcp(lab, b, a, to_a, 8 << 20)?;
-        for size in [1, 1000, 20_000, 60_000] {
-            traffic::udp(lab, a, b, to_b, size, Datagrams::Single)?;
-            traffic::udp(lab, b, a, to_a, size, Datagrams::Single)?;
+        traffic::tcp(lab, a, b, to_b, 4 << 20)?;
+        traffic::tcp(lab, b, a, to_a, 4 << 20)?;
+        for (to_there, back) in [(1, 1000), (65_507, 65_507)] {
+            traffic::udp(lab, a, b, to_b, to_there, Datagrams::Single)?;
+            traffic::udp(lab, b, a, to_a, back, Datagrams::Single)?;
         }
         traffic::udp(lab, a, b, to_b, 1200, Datagrams::Segmented)?;
     }
@@ -50,7 +51,7 @@ fn everything_passes(lab: &Lab, ours: &TapweaveHost, kernel: &KernelHost) -> Res
     kernel.host.run("ethtool", &format!("-K eth0 {uncut}"))?;
     for to_a in ours.addresses() {
         traffic::udp(lab, b, a, to_a, 1200, Datagrams::Segmented)?;
-        traffic::tcp(lab, b, a, to_a, 8 << 20)?;
+        traffic::tcp(lab, b, a, to_a, 4 << 20)?;
     }
     Ok(())
 }
@@ -129,8 +130,8 @@ mod named {
             let (a, b) = (&first.sandbox, &second.sandbox);
             for (to_a, to_b) in first.addresses().into_iter().zip(second.addresses()) {
                 traffic::ping_soon(a, to_b)?;
-                traffic::tcp(lab, a, b, to_b, 8 << 20)?;
-                traffic::tcp(lab, b, a, to_a, 8 << 20)?;
+                traffic::tcp(lab, a, b, to_b, 4 << 20)?;
+                traffic::tcp(lab, b, a, to_a, 4 << 20)?;
                 traffic::udp(lab, a, b, to_b, 1200, Datagrams::Segmented)?;
                 traffic::udp(lab, b, a, to_a, 60_000, Datagrams::Single)?;
             }
@@ -183,14 +184,32 @@ mod once {
             let third = KernelHost::new(lab, &underlay, segment, 3, &[1, 2])?;
             let ours = TapweaveHost::new(lab, &underlay, segment, 1, &[2, 3])?;
             let wanderer = frame::mac(77);
-            for (kernel, vtep) in [(&second, "192.0.2.2"), (&third, "192.0.2.3")] {
-                traffic::announce(&kernel.station, "eth0", wanderer)?;
-                wait::until_true("a move", wait::SOON, || is_at_vtep(&ours, wanderer, vtep))?;
+            let shown = frame::tagged(MacAddr::BROADCAST, wanderer, "here");
+            let show =
+                |place: &Sandbox| traffic::send_raw(place, "eth0", 1, std::slice::from_ref(&shown));
+            // From host to host, to this one, and away again.
+            for (place, vtep) in [
+                (&second.station, Some("192.0.2.2")),
+                (&third.station, Some("192.0.2.3")),
+                (&ours.sandbox, None),
+                (&second.station, Some("192.0.2.2")),
+                (&ours.sandbox, None),
+            ] {
+                show(place)?;
+                wait::until_true("a move", wait::SOON, || {
+                    let found = self::place(&ours, wanderer)?;
+                    let port = found["port"].as_str();
+                    let want = vtep.is_none().then_some("far/sandbox1");
+                    Ok(found["vtep"].as_str() == vtep && port == want)
+                })?;
             }
             // A static entry stays, whoever else claims to be it.
             let cli = ours.daemon.cli();
             cli.ok(&format!("fdb add {NETWORK} {wanderer} --vtep 192.0.2.2"))?;
-            traffic::announce(&third.station, "eth0", wanderer)?;
+            let seen = Station::new(lab, &ours.sandbox, "eth0", ours.mac)?;
+            show(&third.station)?;
+            seen.capture()
+                .wait_for(|seen| seen.equal_to(&shown).exactly(1))?;
             ensure!(is_at_vtep(&ours, wanderer, "192.0.2.2")?);
             ensure!(place(&ours, wanderer)?["kind"] == "static");
             let stranger =
@@ -210,32 +229,33 @@ mod once {
                 let stranger = underlay.host(lab, 9)?;
                 traffic::ping_soon(&ours.sandbox, kernel.addresses()[0])?;
                 let capture = Station::new(lab, &ours.sandbox, "eth0", ours.mac)?;
+                // Five times each: VNI, bytes that are left of the payload, flags.
                 let forged = "
-import sys
-from scapy.all import Ether, IP, UDP, VXLAN, Raw, conf, L3RawSocket, send
-src, dst, port, vni, cut, flags = sys.argv[1:]
+import socket, sys
+from scapy.all import Ether, IP, UDP, Raw
+src, wire = sys.argv[1], socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
 inner = bytes(Ether(src='02:00:00:00:00:63', dst='ff:ff:ff:ff:ff:ff', type=0x88b5) / Raw(b'tapweave forged'))
-header = bytes([int(flags), 0, 0, 0]) + (int(vni) << 8).to_bytes(4, 'big')
-payload = (header + inner)[:int(cut)]
-send(IP(src=src, dst=dst) / UDP(sport=50000, dport=int(port)) / Raw(payload), count=5, verbose=False)
+for kind in sys.argv[2:]:
+    vni, cut, flags = map(int, kind.split())
+    payload = (bytes([flags, 0, 0, 0]) + (vni << 8).to_bytes(4, 'big') + inner)[:cut]
+    packet = bytes(IP(src=src, dst='192.0.2.1') / UDP(sport=50000, dport=4789) / Raw(payload))
+    for _ in range(5):
+        wire.sendto(packet, ('192.0.2.1', 0))
 ";
-                let send = |from: &tapweave_integration::Sandbox,
-                            src: &str,
-                            vni: &str,
-                            cut: &str,
-                            flags: &str| {
-                    traffic::scapy(from, forged, &[src, "192.0.2.1", "4789", vni, cut, flags])
-                };
-                send(&stranger, "192.0.2.9", "42", "99", "8")?;
+                traffic::scapy(&stranger, forged, &["192.0.2.9", "42 99 8"])?;
                 ours.wait_refused("unknown_peer", 5)?;
-                send(&kernel.host, "192.0.2.2", "43", "99", "8")?;
-                ours.wait_refused("unknown_vni", 5)?;
-                send(&kernel.host, "192.0.2.2", "42", "99", "0")?;
-                ours.wait_refused("vxlan_flag", 5)?;
-                send(&kernel.host, "192.0.2.2", "42", "7", "8")?;
-                ours.wait_refused("tunnel_truncated", 5)?;
-                send(&kernel.host, "192.0.2.2", "42", "20", "8")?;
-                ours.wait_refused("inner_malformed", 5)?;
+                // Who says that he is the host itself is not heard at all (a martian source).
+                traffic::scapy(&stranger, forged, &["192.0.2.1", "42 99 8"])?;
+                let kinds = ["192.0.2.2", "43 99 8", "42 99 0", "42 7 8", "42 20 8"];
+                traffic::scapy(&kernel.host, forged, &kinds)?;
+                for reason in [
+                    "unknown_vni",
+                    "vxlan_flag",
+                    "tunnel_truncated",
+                    "inner_malformed",
+                ] {
+                    ours.wait_refused(reason, 5)?;
+                }
                 let noise = "
 import random, socket, sys
 random.seed(int(sys.argv[1]))
@@ -255,11 +275,72 @@ for _ in range(2000):
     }
 
     #[test]
+    fn a_network_is_as_wide_as_its_underlay_leaves() -> Result<()> {
+        Lab::run(|lab| {
+            for (prefix, underlay_mtu, mtu) in [("narrow-", 1400, 1350), ("wide-", 9000, 8950)] {
+                let segment = Segment::USUAL;
+                let mut underlay = Underlay::with_prefix(lab, prefix)?;
+                underlay.set_mtu(underlay_mtu);
+                let kernel = KernelHost::new(lab, &underlay, segment, 2, &[1])?;
+                let ours = TapweaveHost::new(lab, &underlay, segment, 1, &[2])?;
+                let port = format!("{NETWORK}/{}", ours.sandbox.name());
+                let shown = ours.daemon.cli().json(&format!("port show {port}"))?;
+                ensure!(shown["mtu"] == mtu, "{shown}");
+                let (a, b) = (&ours.sandbox, &kernel.station);
+                traffic::ping_soon(a, kernel.addresses()[0])?;
+                // What just fits: the headers of IP and ICMP come on top.
+                for ((to_a, to_b), headers_len) in ours
+                    .addresses()
+                    .into_iter()
+                    .zip(kernel.addresses())
+                    .zip([28, 48])
+                {
+                    let exactly = format!("-M do -s {}", mtu - headers_len);
+                    traffic::ping_with(a, to_b, 3, &exactly)?;
+                    traffic::ping_with(b, to_a, 3, &exactly)?;
+                }
+                let (to_a, to_b) = (ours.addresses()[1], kernel.addresses()[0]);
+                traffic::tcp(lab, a, b, to_b, 4 << 20)?;
+                traffic::tcp(lab, b, a, to_a, 4 << 20)?;
+                traffic::udp(lab, a, b, to_b, 20_000, Datagrams::Single)?;
+                let peer = ours.peer(segment.vtep(2))?;
+                ensure!(
+                    peer["path_mtu"] == underlay_mtu && peer["mtu"] == mtu,
+                    "{peer}"
+                );
+                ensure!(peer["counters"]["drops"] == serde_json::json!({}), "{peer}");
+            }
+            Ok(())
+        })
+    }
+
+    #[test]
+    fn two_daemons_carry_all_traffic_over_ipv6() -> Result<()> {
+        Lab::run(|lab| {
+            let underlay = Underlay::new(lab)?;
+            let first = TapweaveHost::new(lab, &underlay, V6, 1, &[2])?;
+            let second = TapweaveHost::new(lab, &underlay, V6, 2, &[1])?;
+            let (a, b) = (&first.sandbox, &second.sandbox);
+            for (to_a, to_b) in first.addresses().into_iter().zip(second.addresses()) {
+                traffic::ping_soon(a, to_b)?;
+                traffic::tcp(lab, a, b, to_b, 4 << 20)?;
+                traffic::tcp(lab, b, a, to_a, 4 << 20)?;
+                traffic::udp(lab, a, b, to_b, 1200, Datagrams::Segmented)?;
+                traffic::udp(lab, b, a, to_a, 65_507, Datagrams::Single)?;
+            }
+            let peer = first.peer(V6.vtep(2))?;
+            ensure!(peer["state"] == "heard" && peer["mtu"] == 1430, "{peer}");
+            Ok(())
+        })
+    }
+
+    #[test]
     fn a_narrower_path_is_told_to_senders() -> Result<()> {
         Lab::run(|lab| {
             with_kernel(lab, Segment::USUAL, |_, ours, kernel| {
                 let to = kernel.addresses()[0];
                 traffic::ping_soon(&ours.sandbox, to)?;
+                let syns = lab.capture(&kernel.station, "eth0", Wanted::Everything)?;
                 ours.host
                     .ip("route replace 192.0.2.0/24 dev eth0 src 192.0.2.1 mtu lock 1400")?;
                 let mut ping = ours.sandbox.command("ping");
@@ -272,7 +353,20 @@ for _ in range(2000):
                 let from = ours.addresses()[0];
                 traffic::tcp(lab, &kernel.station, &ours.sandbox, from, 4 << 20)?;
                 let to = kernel.addresses()[1];
+                let mut ping = ours.sandbox.command("ping");
+                let options = ["-n", "-c", "3", "-i", "0.2", "-W", "1", "-M", "do"];
+                ping.args(options).args(["-s", "1400", &to.to_string()]);
+                let said = String::from_utf8(ping.output()?.stdout)?;
+                ensure!(said.contains("mtu=1350"), "{said}");
                 traffic::tcp(lab, &ours.sandbox, &kernel.station, to, 4 << 20)?;
+                // What the SYNs promised that came to the other side: an MTU of 1350 without headers.
+                let fields = ["tcp.options.mss_val"];
+                let is_syn = "tcp.flags.syn == 1 && tcp.flags.ack == 0";
+                let mut promised = Vec::new();
+                for row in dissect(&syns.stop()?, is_syn, &fields)? {
+                    promised.extend(row.concat());
+                }
+                ensure!(promised == ["1310", "1290"], "{promised:?}");
                 let peer = ours.peer(Segment::USUAL.vtep(2))?;
                 ensure!(peer["path_mtu"] == 1400 && peer["mtu"] == 1350, "{peer}");
                 ours.host
@@ -379,7 +473,7 @@ for _ in range(2000):
             let port = cli.json("port show far/sandbox1")?;
             let at = &port["underlay"]["addresses"][0];
             ensure!(at["segmentation"] == true && at["gro"] == true, "{port}");
-            ensure!(at["receive_buffer"]["asked_len"] == 8 << 20, "{port}");
+            ensure!(at["receive_buffer"]["asked_len"] == 8_388_608, "{port}");
             let shown = cli.ok("port show far/sandbox1")?;
             ensure!(shown.contains("192.0.2.1 port 4789"), "{shown}");
             ensure!(shown.contains("  UDP_SEGMENT"), "{shown}");
