@@ -1,9 +1,9 @@
 //! The words and bytes of tapweave.
 //!
 //! Everything that two other crates must agree on stands here: addresses, header views, checksums,
-//! flow keys, the offload metadata that travels with a frame, typed numbers and time. The crate
-//! performs no I/O, never reads a clock and never allocates on the packet path; callers pass in
-//! bytes and [`Timestamp`]s.
+//! flow keys, the offload metadata that travels with a frame, the buckets of a hash, typed numbers and
+//! time. The crate performs no I/O, never reads a clock and never allocates on the packet path; callers
+//! pass in bytes and [`Timestamp`]s.
 //!
 //! A *view* (`…View`, for the hot path) borrows bytes, checks their length once in `parse` and then
 //! reads fields. A plain struct stands where meaning is narrower than bytes (an address, a VID).
@@ -15,6 +15,7 @@ pub mod checksum;
 pub mod coalesce;
 pub mod tcp_coalesce;
 
+mod bucket;
 mod ethertype;
 mod field;
 mod flow;
@@ -73,6 +74,9 @@ pub use header::{
 pub use icmp_error::{IcmpError, IcmpErrorKind, NoIcmpError};
 pub use mss::{clamp_mss, mss_for_mtu};
 pub use neighbor::{NeighborAnswer, NeighborQuestion};
+
+// Tables.
+pub use bucket::bucket_pair;
 
 // Numbers and time.
 pub use id::{NetworkNo, PortNo};

@@ -4,6 +4,7 @@ use core::hash::Hasher;
 
 use foldhash::SharedSeed;
 use foldhash::quality::FoldHasher;
+use tapweave_net::bucket_pair;
 
 use super::tuple::Tuple;
 
@@ -85,27 +86,14 @@ impl KeyHasher {
         }
         hasher.write_u64(u64::from(key.realm) << 32 | u64::from(key.ports));
         let hash = hasher.finish();
-        let first = scale(hash >> 32, self.bucket_count);
-        let step = 1 + scale(hash & u64::from(u32::MAX), self.bucket_count - 1);
-        let second = first + step;
-        let second = if second < self.bucket_count {
-            second
-        } else {
-            second - self.bucket_count
-        };
         Probe {
             key,
             place: Place {
-                buckets: [first, second],
+                buckets: bucket_pair(hash, self.bucket_count),
                 tag: tag(hash),
             },
         }
     }
-}
-
-/// Maps 32 random bits to `0..count` by a multiplication, so that `count` need not be a power of two.
-const fn scale(bits: u64, count: u32) -> u32 {
-    ((bits * count as u64) >> 32) as u32
 }
 
 const LOW: u64 = u32::MAX as u64;

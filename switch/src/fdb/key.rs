@@ -4,7 +4,7 @@ use core::hash::Hasher;
 
 use foldhash::SharedSeed;
 use foldhash::quality::FoldHasher;
-use tapweave_net::{MacAddr, Vid};
+use tapweave_net::{MacAddr, Vid, bucket_pair};
 
 /// Where the VID begins.
 const VID_SHIFT: u32 = 48;
@@ -72,7 +72,7 @@ pub(super) struct KeyHasher {
 }
 
 impl KeyHasher {
-    /// Returns a hash over `bucket_count` buckets, at least two.
+    /// Returns a hash over `bucket_count` buckets, from 2 to 2^31.
     pub(super) const fn new(seed: u64, bucket_count: u32) -> Self {
         Self {
             shared: SharedSeed::from_u64(seed),
@@ -85,26 +85,11 @@ impl KeyHasher {
     pub(super) fn probe(&self, key: FdbKey) -> Probe {
         let mut hasher = FoldHasher::with_seed(0, &self.shared);
         hasher.write_u64(key.word());
-        let hash = hasher.finish();
-        let first = scale(hash >> 32, self.bucket_count);
-        let step = 1 + scale(hash & u64::from(u32::MAX), self.bucket_count - 1);
-        // The count is far below 2^31 (see FDB_LIMIT_MAX), so the sum does not wrap.
-        let second = first + step;
-        let second = if second < self.bucket_count {
-            second
-        } else {
-            second - self.bucket_count
-        };
         Probe {
             key,
-            buckets: [first, second],
+            buckets: bucket_pair(hasher.finish(), self.bucket_count),
         }
     }
-}
-
-/// Maps 32 random bits to `0..count` by a multiplication, so that `count` need not be a power of two.
-const fn scale(bits: u64, count: u32) -> u32 {
-    ((bits * count as u64) >> 32) as u32
 }
 
 #[cfg(test)]
