@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use loom::thread;
+use loom::thread::{self, JoinHandle};
 use tapweave_net::{IpProtocol, NetworkNo, Timestamp};
 
 use super::hash::Key;
@@ -31,6 +31,15 @@ fn table(capacity: u32) -> Arc<PairTable> {
     Arc::new(PairTable::new(capacity, 1))
 }
 
+/// Lets another thread work on the table.
+fn spawn<R: 'static>(
+    table: &Arc<PairTable>,
+    work: impl FnOnce(&PairTable) -> R + 'static,
+) -> JoinHandle<R> {
+    let table = Arc::clone(table);
+    thread::spawn(move || work(&table))
+}
+
 fn key(realm: u32, number: u16) -> Tuple {
     let realm = NetworkNo(realm);
     Tuple {
@@ -50,6 +59,12 @@ fn insert(table: &PairTable, entry: &Entry) -> bool {
     matches!(table.insert(NOW, entry, |_| {}), Insert::Added(_))
 }
 
+/// Lets two threads insert an entry each, at once, and tells which of them did.
+fn race(table: &Arc<PairTable>, [mine, others]: [Entry; 2]) -> [bool; 2] {
+    let other = spawn(table, move |table| insert(table, &others));
+    [insert(table, &mine), other.join().unwrap()]
+}
+
 /// Once all threads are done, every record is found under both of its keys, and there are `len`.
 fn assert_true(table: &PairTable, len: usize) {
     assert_eq!(table.len(), len);
@@ -67,10 +82,7 @@ fn assert_true(table: &PairTable, len: usize) {
 fn two_workers_with_one_new_flow_make_one_record() {
     check(|| {
         let table = table(2);
-        let other = {
-            let table = Arc::clone(&table);
-            thread::spawn(move || outside_port(&table, &flow(1, 12)))
-        };
+        let other = spawn(&table, |table| outside_port(table, &flow(1, 12)));
         let mine = outside_port(&table, &flow(1, 11));
         let others = other.join().unwrap();
         assert_eq!(mine, others);
@@ -91,12 +103,8 @@ fn outside_port(table: &PairTable, entry: &Entry) -> u16 {
 fn two_workers_that_want_one_reply_key_do_not_both_get_it() {
     check(|| {
         let table = table(2);
-        let other = {
-            let table = Arc::clone(&table);
-            thread::spawn(move || insert(&table, &flow(2, 11)))
-        };
-        let mine = insert(&table, &flow(1, 11));
-        assert_ne!(mine, other.join().unwrap());
+        let [mine, others] = race(&table, [flow(1, 11), flow(2, 11)]);
+        assert_ne!(mine, others);
         assert_true(&table, 1);
     });
 }
@@ -106,12 +114,8 @@ fn the_original_key_of_one_is_not_the_reply_key_of_another() {
     check(|| {
         let table = table(2);
         let crossed = Entry::new(key(0, 11), key(1, 1), EXPIRY);
-        let other = {
-            let table = Arc::clone(&table);
-            thread::spawn(move || insert(&table, &crossed))
-        };
-        let mine = insert(&table, &flow(1, 11));
-        assert_ne!(mine, other.join().unwrap());
+        let [mine, others] = race(&table, [flow(1, 11), crossed]);
+        assert_ne!(mine, others);
         assert_true(&table, 1);
     });
 }
@@ -120,23 +124,17 @@ fn the_original_key_of_one_is_not_the_reply_key_of_another() {
 fn a_record_appears_and_goes_under_both_keys_at_once() {
     check(|| {
         let table = table(1);
-        let writer = {
-            let table = Arc::clone(&table);
-            thread::spawn(move || {
-                assert!(insert(&table, &flow(1, 11)));
-            })
-        };
+        let writer = spawn(&table, |table| {
+            assert!(insert(table, &flow(1, 11)));
+        });
         if table.find(&key(0, 11), NOW).is_some() {
             assert!(table.find(&key(1, 1), NOW).is_some());
         }
         writer.join().unwrap();
-        let remover = {
-            let table = Arc::clone(&table);
-            thread::spawn(move || {
-                let (record, _) = table.find(&key(1, 1), NOW).unwrap();
-                assert!(record.remove().is_some());
-            })
-        };
+        let remover = spawn(&table, |table| {
+            let (record, _) = table.find(&key(1, 1), NOW).unwrap();
+            assert!(record.remove().is_some());
+        });
         if table.find(&key(0, 11), NOW).is_none() {
             assert!(table.find(&key(1, 1), NOW).is_none());
         }
@@ -150,14 +148,11 @@ fn a_reader_never_gets_the_translation_of_another_flow() {
     check(|| {
         let table = table(1);
         assert!(insert(&table, &flow(1, 11)));
-        let replacer = {
-            let table = Arc::clone(&table);
-            thread::spawn(move || {
-                let (record, _) = table.find(&key(1, 1), NOW).unwrap();
-                assert!(record.remove().is_some());
-                assert!(insert(&table, &flow(2, 12)));
-            })
-        };
+        let replacer = spawn(&table, |table| {
+            let (record, _) = table.find(&key(1, 1), NOW).unwrap();
+            assert!(record.remove().is_some());
+            assert!(insert(table, &flow(2, 12)));
+        });
         if let Some((record, direction)) = table.find(&key(1, 1), NOW) {
             let translated = record.tuple(direction.opposite());
             assert!(translated.is_none_or(|tuple| tuple == key(0, 11)));
@@ -176,10 +171,7 @@ fn one_of_two_removers_gets_the_record() {
     check(|| {
         let table = table(1);
         assert!(insert(&table, &flow(1, 11)));
-        let sweeper = {
-            let table = Arc::clone(&table);
-            thread::spawn(move || table.sweep(EXPIRY, 1, |_| {}).removed)
-        };
+        let sweeper = spawn(&table, |table| table.sweep(EXPIRY, 1, |_| {}).removed);
         let found = table.find(&key(1, 1), NOW);
         let removed = found.and_then(|(record, _)| record.remove());
         assert_eq!(usize::from(removed.is_some()) + sweeper.join().unwrap(), 1);
@@ -192,13 +184,10 @@ fn a_record_that_comes_into_use_is_not_removed_as_unused() {
     check(|| {
         let table = table(1);
         assert!(insert(&table, &flow(1, 11)));
-        let remover = {
-            let table = Arc::clone(&table);
-            thread::spawn(move || {
-                let (record, _) = table.find(&key(1, 1), NOW)?;
-                record.remove_if(|uses| uses == 0)
-            })
-        };
+        let remover = spawn(&table, |table| {
+            let (record, _) = table.find(&key(1, 1), NOW)?;
+            record.remove_if(|uses| uses == 0)
+        });
         let used = table
             .find(&key(1, 1), NOW)
             .map_or(Err(NotUpdated::Gone), |(mut record, _)| {
@@ -216,14 +205,11 @@ fn a_change_of_state_does_not_reach_the_next_record_of_the_slot() {
         let table = table(1);
         assert!(insert(&table, &flow(1, 11)));
         let (mut record, _) = table.find(&key(1, 1), NOW).unwrap();
-        let replacer = {
-            let table = Arc::clone(&table);
-            thread::spawn(move || {
-                let (record, _) = table.find(&key(1, 1), NOW).unwrap();
-                assert!(record.remove().is_some());
-                assert!(insert(&table, &flow(2, 12)));
-            })
-        };
+        let replacer = spawn(&table, |table| {
+            let (record, _) = table.find(&key(1, 1), NOW).unwrap();
+            assert!(record.remove().is_some());
+            assert!(insert(table, &flow(2, 12)));
+        });
         let _updated = record.update(|state| Some(state + 1));
         replacer.join().unwrap();
         let (_, entry) = table.entries(NOW).next().unwrap();
@@ -240,10 +226,7 @@ fn an_expired_record_makes_way_once() {
             ..flow(1, 11)
         };
         assert!(insert(&table, &expired));
-        let sweeper = {
-            let table = Arc::clone(&table);
-            thread::spawn(move || table.sweep(NOW, 2, |_| {}).removed)
-        };
+        let sweeper = spawn(&table, |table| table.sweep(NOW, 2, |_| {}).removed);
         let mut gone = 0;
         let inserted = table.insert(NOW, &flow(1, 12), |_| gone += 1);
         assert!(matches!(inserted, Insert::Added(_)));
@@ -256,12 +239,8 @@ fn an_expired_record_makes_way_once() {
 fn two_workers_do_not_exceed_the_capacity() {
     check(|| {
         let table = table(1);
-        let other = {
-            let table = Arc::clone(&table);
-            thread::spawn(move || insert(&table, &flow(2, 12)))
-        };
-        let mine = insert(&table, &flow(1, 11));
-        assert!(mine | other.join().unwrap());
+        let [mine, others] = race(&table, [flow(1, 11), flow(2, 12)]);
+        assert!(mine | others);
         assert_true(&table, 1);
     });
 }
@@ -270,14 +249,11 @@ fn two_workers_do_not_exceed_the_capacity() {
 fn slots_that_come_and_go_at_once_are_neither_lost_nor_given_twice() {
     check(|| {
         let table = table(2);
-        let other = {
-            let table = Arc::clone(&table);
-            thread::spawn(move || {
-                assert!(insert(&table, &flow(2, 12)));
-                let (record, _) = table.find(&key(0, 12), NOW).unwrap();
-                assert!(record.remove().is_some());
-            })
-        };
+        let other = spawn(&table, |table| {
+            assert!(insert(table, &flow(2, 12)));
+            let (record, _) = table.find(&key(0, 12), NOW).unwrap();
+            assert!(record.remove().is_some());
+        });
         assert!(insert(&table, &flow(1, 11)));
         let (record, _) = table.find(&key(1, 1), NOW).unwrap();
         assert!(record.remove().is_some());
@@ -300,15 +276,12 @@ fn a_slot_never_shows_a_key_of_two_records() {
             pending.live(0)
         };
         let life = fill(&table.slots[0], 1);
-        let writer = {
-            let table = Arc::clone(&table);
-            thread::spawn(move || {
-                let slot = &table.slots[0];
-                assert!(slot.exchange(life, life.dead()));
-                slot.set_free(0);
-                fill(slot, 2);
-            })
-        };
+        let writer = spawn(&table, move |table| {
+            let slot = &table.slots[0];
+            assert!(slot.exchange(life, life.dead()));
+            slot.set_free(0);
+            fill(slot, 2);
+        });
         let slot = &table.slots[0];
         let seen = slot.life();
         let tuple = slot.tuple(Direction::Reply);

@@ -10,7 +10,7 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use loom::thread;
+use loom::thread::{self, JoinHandle};
 use tapweave_net::{MacAddr, PortNo, Timestamp};
 
 use super::{Fdb, FdbOrigin, Learned, OwnedCounts};
@@ -33,6 +33,12 @@ fn table(limit: u32) -> Arc<Fdb> {
     let owned = Arc::new(OwnedCounts::new());
     owned.make_room(A);
     Arc::new(Fdb::new(limit, Duration::from_mins(5), 1, owned))
+}
+
+/// Lets another thread work on the table.
+fn spawn<R: 'static>(fdb: &Arc<Fdb>, work: impl FnOnce(&Fdb) -> R + 'static) -> JoinHandle<R> {
+    let fdb = Arc::clone(fdb);
+    thread::spawn(move || work(&fdb))
 }
 
 fn station(number: u64) -> MacAddr {
@@ -66,10 +72,7 @@ fn assert_counts(fdb: &Fdb, used: u32) {
 fn a_station_that_two_workers_learn_at_once_has_one_entry() {
     check(|| {
         let fdb = table(4);
-        let other = {
-            let fdb = Arc::clone(&fdb);
-            thread::spawn(move || learn(&fdb, station(1), B, NOW))
-        };
+        let other = spawn(&fdb, |fdb| learn(fdb, station(1), B, NOW));
         learn(&fdb, station(1), A, NOW);
         other.join().unwrap();
         let port = lookup(&fdb, station(1));
@@ -83,17 +86,11 @@ fn a_lookup_never_returns_the_port_of_another_station() {
     check(|| {
         let fdb = table(1);
         learn(&fdb, station(1), A, NOW);
-        let mover = {
-            let fdb = Arc::clone(&fdb);
-            thread::spawn(move || learn(&fdb, station(1), B, NOW))
-        };
-        let replacer = {
-            let fdb = Arc::clone(&fdb);
-            thread::spawn(move || {
-                fdb.remove(fdb.probe(None, station(1)));
-                learn(&fdb, station(2), C, NOW);
-            })
-        };
+        let mover = spawn(&fdb, |fdb| learn(fdb, station(1), B, NOW));
+        let replacer = spawn(&fdb, |fdb| {
+            fdb.remove(fdb.probe(None, station(1)));
+            learn(fdb, station(2), C, NOW);
+        });
         let port = lookup(&fdb, station(1));
         assert!(port.is_none_or(|port| port == A || port == B), "{port:?}");
         let port = lookup(&fdb, station(2));
@@ -110,13 +107,10 @@ fn a_listing_never_pairs_a_station_with_the_port_of_another() {
     check(|| {
         let fdb = table(1);
         learn(&fdb, station(1), A, NOW);
-        let replacer = {
-            let fdb = Arc::clone(&fdb);
-            thread::spawn(move || {
-                fdb.remove(fdb.probe(None, station(1)));
-                learn(&fdb, station(2), C, NOW);
-            })
-        };
+        let replacer = spawn(&fdb, |fdb| {
+            fdb.remove(fdb.probe(None, station(1)));
+            learn(fdb, station(2), C, NOW);
+        });
         for entry in fdb.entries(NOW) {
             let expected = if entry.mac == station(1) { A } else { C };
             assert_eq!(entry.port, expected);
@@ -132,10 +126,7 @@ fn a_refresh_does_not_bring_a_removed_station_back() {
     check(|| {
         let fdb = table(4);
         learn(&fdb, station(1), A, NOW);
-        let refresher = {
-            let fdb = Arc::clone(&fdb);
-            thread::spawn(move || learn(&fdb, station(1), A, LATER))
-        };
+        let refresher = spawn(&fdb, |fdb| learn(fdb, station(1), A, LATER));
         assert!(fdb.remove(fdb.probe(None, station(1))));
         let learned = refresher.join().unwrap();
         let expected = u32::from(learned == Learned::Added);
@@ -149,10 +140,7 @@ fn a_move_and_a_removal_leave_the_counts_right() {
     check(|| {
         let fdb = table(4);
         learn(&fdb, station(1), A, NOW);
-        let mover = {
-            let fdb = Arc::clone(&fdb);
-            thread::spawn(move || learn(&fdb, station(1), B, NOW))
-        };
+        let mover = spawn(&fdb, |fdb| learn(fdb, station(1), B, NOW));
         fdb.remove_where(|_, port| port == A);
         let learned = mover.join().unwrap();
         let port = lookup(&fdb, station(1));
@@ -165,10 +153,7 @@ fn a_move_and_a_removal_leave_the_counts_right() {
 fn two_workers_do_not_exceed_the_limit() {
     check(|| {
         let fdb = table(1);
-        let other = {
-            let fdb = Arc::clone(&fdb);
-            thread::spawn(move || learn(&fdb, station(2), B, NOW))
-        };
+        let other = spawn(&fdb, |fdb| learn(fdb, station(2), B, NOW));
         learn(&fdb, station(1), A, NOW);
         other.join().unwrap();
         let used = fdb.usage().used;
@@ -181,10 +166,7 @@ fn two_workers_do_not_exceed_the_limit() {
 fn a_static_entry_wins_over_learning() {
     check(|| {
         let fdb = table(4);
-        let other = {
-            let fdb = Arc::clone(&fdb);
-            thread::spawn(move || learn(&fdb, station(1), A, NOW))
-        };
+        let other = spawn(&fdb, |fdb| learn(fdb, station(1), A, NOW));
         assert_eq!(fdb.set_static(fdb.probe(None, station(1)), B, NOW), Ok(()));
         other.join().unwrap();
         assert_eq!(lookup(&fdb, station(1)), Some(B));
