@@ -52,20 +52,16 @@ use tapweave_net::PortNo;
 
 pub use self::error::RingError;
 
-use self::egress::{RingEgress, RingQueue};
+use self::egress::{Outbox, RingQueue};
 use self::pool::Pool;
 use self::reader::Reader;
 use self::sources::Polled;
 use crate::backend::{Backend, BatchHandler, Description, Reading, Waker};
 use crate::busy_poll::BusyPoll;
-use crate::coalesce::Coalescer;
 use crate::parked::Parked;
-use crate::port_table::PortTable;
 use crate::queue::PortQueue;
 use crate::source::{FrameSource, SourceNo};
-use crate::sys::arena::Mapping;
 use crate::sys::ring::{Completion, File, Ring};
-use crate::transmit::Transmitter;
 
 /// Requests that can be queued; more are submitted in between.
 const ENTRY_COUNT: u32 = 256;
@@ -88,11 +84,10 @@ const FILE_COUNT: u32 = 4096;
 pub struct UringBackend {
     /// Dropped before what it reads to and writes from.
     ring: Ring,
-    mapping: Arc<Mapping>,
     pool: Pool,
+    outbox: Outbox,
     waker: Waker,
     waker_polled: bool,
-    ports: PortTable<RingQueue>,
     readers: Vec<Option<Reader>>,
     /// Readers that are files.
     file_count: usize,
@@ -103,10 +98,7 @@ pub struct UringBackend {
     sources: BTreeMap<SourceNo, Polled>,
     /// Completions that were not handled yet.
     inbox: VecDeque<Completion>,
-    transmitter: Transmitter,
-    coalescer: Coalescer,
     parked: Parked,
-    queued_len: usize,
     free_files: Vec<u32>,
     /// Running mean of the length of frames.
     mean_len: usize,
@@ -140,21 +132,17 @@ impl UringBackend {
         let _memory_stays_unregistered = ring.register_memory();
         Ok(Self {
             ring,
-            mapping,
             pool,
+            outbox: Outbox::new(mapping),
             waker,
             waker_polled: false,
-            ports: PortTable::default(),
             readers: Vec::new(),
             file_count: 0,
             ended: VecDeque::new(),
             ready: VecDeque::new(),
             sources: BTreeMap::new(),
             inbox: VecDeque::new(),
-            transmitter: Transmitter::default(),
-            coalescer: Coalescer::new(),
             parked: Parked::default(),
-            queued_len: 0,
             free_files,
             mean_len: 0,
             busy_poll: BusyPoll::new(busy_poll),
@@ -251,10 +239,12 @@ impl Backend for UringBackend {
         queue: Arc<dyn PortQueue>,
         reading: Reading,
     ) -> io::Result<()> {
-        if let Some(stale) = self.ports.occupant(port).filter(|other| *other != port) {
+        let occupant = self.outbox.ports.occupant(port);
+        if let Some(stale) = occupant.filter(|other| *other != port) {
             self.remove_port(stale);
         }
-        let place = self.ports.port(port).map_or(0, |port| port.queues.len());
+        let known = self.outbox.ports.port(port);
+        let place = known.map_or(0, |port| port.queues.len());
         let reader = match reading {
             Reading::Here => Some(self.add_reader(port, place, Arc::clone(&queue))?),
             Reading::Elsewhere => None,
@@ -265,7 +255,7 @@ impl Backend for UringBackend {
         } else {
             None
         };
-        self.ports.add(
+        self.outbox.ports.add(
             port,
             RingQueue {
                 queue,
@@ -277,7 +267,7 @@ impl Backend for UringBackend {
     }
 
     fn remove_port(&mut self, port: PortNo) {
-        let Some(removed) = self.ports.remove(port) else {
+        let Some(removed) = self.outbox.ports.remove(port) else {
             return;
         };
         self.parked.forget(port);
@@ -310,19 +300,12 @@ impl Backend for UringBackend {
     ) -> io::Result<()> {
         self.present_parked(handler)?;
         self.serve(timeout, handler)?;
-        while self.coalescer.wants_more() {
+        while self.outbox.coalescer.wants_more() {
             self.serve(Some(Duration::ZERO), handler)?;
         }
-        let egress = RingEgress {
-            ports: &self.ports,
-            ring: &mut self.ring,
-            mapping: &self.mapping,
-            pool: &mut self.pool,
-            transmitter: &mut self.transmitter,
-            coalescer: &mut self.coalescer,
-            queued_len: &mut self.queued_len,
-        };
-        egress.finish(handler)
+        self.outbox
+            .egress(&mut self.ring, &mut self.pool)
+            .finish(handler)
     }
 
     fn waker(&self) -> Waker {

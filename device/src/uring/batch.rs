@@ -6,7 +6,6 @@ use std::io;
 use tapweave_net::{Frame, Offload};
 
 use super::UringBackend;
-use super::egress::RingEgress;
 use super::reader::{READ_START, Request};
 use super::tag::Tag;
 use crate::backend::{BatchHandler, MAX_BATCH};
@@ -63,16 +62,9 @@ impl UringBackend {
             let handled_count = if count == 0 || was_parked {
                 0
             } else {
-                self.coalescer.begin_batch(count);
-                let mut egress = RingEgress {
-                    ports: &self.ports,
-                    ring: &mut self.ring,
-                    mapping: &self.mapping,
-                    pool: &mut self.pool,
-                    transmitter: &mut self.transmitter,
-                    coalescer: &mut self.coalescer,
-                    queued_len: &mut self.queued_len,
-                };
+                let mut egress = self
+                    .outbox
+                    .begin_batch(count, &mut self.ring, &mut self.pool);
                 let handled_count = handler.handle_batch(reader.port, frames, &mut egress);
                 egress.submit()?;
                 handled_count.max(1)
@@ -103,16 +95,7 @@ impl UringBackend {
             return Ok(());
         }
         // Several rests count as one batch; none of them is worth a look for its own sake.
-        self.coalescer.begin_batch(0);
-        let mut egress = RingEgress {
-            ports: &self.ports,
-            ring: &mut self.ring,
-            mapping: &self.mapping,
-            pool: &mut self.pool,
-            transmitter: &mut self.transmitter,
-            coalescer: &mut self.coalescer,
-            queued_len: &mut self.queued_len,
-        };
+        let mut egress = self.outbox.begin_batch(0, &mut self.ring, &mut self.pool);
         self.parked.present(handler, &mut egress);
         egress.submit()?;
         self.ring.take_completions(&mut self.inbox);

@@ -34,16 +34,67 @@ pub(super) struct RingQueue {
     pub(super) reader: Option<u32>,
 }
 
+/// What only sending needs, from one batch to the next.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    pub(super) ports: PortTable<RingQueue>,
+    /// The memory of the pool.
+    mapping: Arc<Mapping>,
+    transmitter: Transmitter,
+    pub(super) coalescer: Coalescer,
+    /// Bytes in writes that are queued and not submitted.
+    queued_len: usize,
+}
+
+impl Outbox {
+    pub(super) fn new(mapping: Arc<Mapping>) -> Self {
+        Self {
+            ports: PortTable::default(),
+            mapping,
+            transmitter: Transmitter::default(),
+            coalescer: Coalescer::new(),
+            queued_len: 0,
+        }
+    }
+
+    /// Begins a batch of `frame_count` frames and returns what its handler sends through.
+    pub(super) fn begin_batch<'a>(
+        &'a mut self,
+        frame_count: usize,
+        ring: &'a mut Ring,
+        pool: &'a mut Pool,
+    ) -> RingEgress<'a> {
+        self.coalescer.begin_batch(frame_count);
+        self.egress(ring, pool)
+    }
+
+    /// Returns what is sent through.
+    pub(super) fn egress<'a>(
+        &'a mut self,
+        ring: &'a mut Ring,
+        pool: &'a mut Pool,
+    ) -> RingEgress<'a> {
+        RingEgress {
+            ports: &self.ports,
+            ring,
+            mapping: &self.mapping,
+            pool,
+            transmitter: &mut self.transmitter,
+            coalescer: &mut self.coalescer,
+            queued_len: &mut self.queued_len,
+        }
+    }
+}
+
 /// Sends for a handler during its batch.
 pub(super) struct RingEgress<'a> {
-    pub(super) ports: &'a PortTable<RingQueue>,
-    pub(super) ring: &'a mut Ring,
-    pub(super) mapping: &'a Mapping,
-    pub(super) pool: &'a mut Pool,
-    pub(super) transmitter: &'a mut Transmitter,
-    pub(super) coalescer: &'a mut Coalescer,
-    /// Bytes in writes that are queued and not submitted.
-    pub(super) queued_len: &'a mut usize,
+    ports: &'a PortTable<RingQueue>,
+    ring: &'a mut Ring,
+    mapping: &'a Mapping,
+    pool: &'a mut Pool,
+    transmitter: &'a mut Transmitter,
+    coalescer: &'a mut Coalescer,
+    queued_len: &'a mut usize,
 }
 
 impl RingEgress<'_> {

@@ -6,7 +6,6 @@ use std::io;
 use tapweave_net::{Frame, Offload};
 
 use super::UringBackend;
-use super::egress::RingEgress;
 use super::reader::Request;
 use crate::backend::{BatchHandler, MAX_BATCH};
 use crate::epoll::BATCH_LEN_LIMIT;
@@ -62,16 +61,9 @@ impl UringBackend {
             }
             let frames = frames.get_mut(..count).unwrap_or_default();
             if count > 0 {
-                self.coalescer.begin_batch(count);
-                let mut egress = RingEgress {
-                    ports: &self.ports,
-                    ring: &mut self.ring,
-                    mapping: &self.mapping,
-                    pool: &mut self.pool,
-                    transmitter: &mut self.transmitter,
-                    coalescer: &mut self.coalescer,
-                    queued_len: &mut self.queued_len,
-                };
+                let mut egress = self
+                    .outbox
+                    .begin_batch(count, &mut self.ring, &mut self.pool);
                 let handled_count = handler.handle_batch(reader.port, frames, &mut egress);
                 egress.submit()?;
                 let handled_count = handled_count.max(1);

@@ -3,7 +3,6 @@
 use std::io;
 
 use super::UringBackend;
-use super::egress::RingEgress;
 use super::tag::Tag;
 use crate::backend::{BatchHandler, MAX_BATCH};
 use crate::source::{Delivery, FrameSource, Intake, SourceNo};
@@ -65,16 +64,9 @@ impl UringBackend {
             if polled.state != State::Ready || self.parked.holds_of(*number) {
                 continue;
             }
-            self.coalescer.begin_batch(MAX_BATCH);
-            let mut egress = RingEgress {
-                ports: &self.ports,
-                ring: &mut self.ring,
-                mapping: &self.mapping,
-                pool: &mut self.pool,
-                transmitter: &mut self.transmitter,
-                coalescer: &mut self.coalescer,
-                queued_len: &mut self.queued_len,
-            };
+            let mut egress = self
+                .outbox
+                .begin_batch(MAX_BATCH, &mut self.ring, &mut self.pool);
             let intake = polled.source.receive(&mut Delivery {
                 handler,
                 egress: &mut egress,
