@@ -35,6 +35,10 @@ const RUN_COUNT: usize = 32;
 /// super-frames, which are still in the core's second-level cache (1 to 2 MiB) when they are written.
 const TURN_LEN: usize = 256 * 1024;
 
+/// Reads after which the same is so: others wait for this worker too, and 256 short datagrams take about
+/// as long as [`TURN_LEN`] bytes of long ones.
+const TURN_READS: u32 = 4;
+
 /// Frames that come out of one socket.
 #[derive(Debug)]
 pub(crate) struct VxlanSource {
@@ -70,7 +74,7 @@ impl FrameSource for VxlanSource {
     fn receive(&mut self, sink: &mut dyn FrameSink) -> Intake {
         let segments = self.segments.load();
         let now = self.clock.now();
-        let mut taken_len = 0;
+        let (mut taken_len, mut read_count) = (0, 0);
         let intake = loop {
             // An error is about a datagram that was sent, or about memory; either passes.
             let Ok(datagrams) = self.receiver.receive() else {
@@ -78,6 +82,7 @@ impl FrameSource for VxlanSource {
             };
             let is_full = datagrams.is_full();
             taken_len += datagrams.total_len();
+            read_count += 1;
             let mut reader = Reader {
                 segments: &segments,
                 refusals: &self.refusals,
@@ -93,7 +98,7 @@ impl FrameSource for VxlanSource {
             if !is_full {
                 break Intake::Drained;
             }
-            if taken_len >= TURN_LEN {
+            if taken_len >= TURN_LEN || read_count == TURN_READS {
                 break Intake::More;
             }
         };

@@ -1,6 +1,6 @@
 //! From one end of a tunnel to the other over loopback.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
@@ -215,4 +215,39 @@ fn a_tagged_frame_is_not_let_through() {
     frame.splice(12..12, [0x81, 0, 0, 10]);
     let refused = rig.send(&frame, Offload::NONE);
     assert!(matches!(refused, Err(SendError::Tagged)));
+}
+
+#[test]
+fn segments_that_take_several_reads_leave_as_one_super_frame() {
+    let port = 48_806;
+    let mut rig = Rig::new(port);
+    let socket = UdpSocket::bind((LOCAL, 0)).unwrap();
+    for index in 0..100_u32 {
+        let mut datagram = vec![8, 0, 0, 0, 0, 0, 42, 0];
+        datagram.extend(tcp(100));
+        datagram[46..50].copy_from_slice(&(index * 100).to_be_bytes());
+        socket.send_to(&datagram, (LOCAL, port)).unwrap();
+    }
+    let out = rig.receive(10_000);
+    let lens: Vec<_> = out.iter().map(|(_, frame, _)| frame.len()).collect();
+    assert_eq!(lens, [54 + 10_000]);
+    assert_eq!(out[0].2, cut(100));
+}
+
+#[test]
+fn a_flood_of_short_datagrams_does_not_keep_the_worker_for_long() {
+    let port = 48_807;
+    let mut rig = Rig::new(port);
+    let socket = UdpSocket::bind((LOCAL, 0)).unwrap();
+    for _ in 0..300 {
+        socket.send_to(&[0], (LOCAL, port)).unwrap();
+    }
+    let mut kept = Kept::default();
+    let mut refused_count = || {
+        let intake = rig.source.receive(&mut kept);
+        let refused: u64 = rig.refusals.nonzero().map(|(_, count)| count).sum();
+        (intake, refused)
+    };
+    assert_eq!(refused_count(), (Intake::More, 256));
+    assert_eq!(refused_count(), (Intake::Drained, 300));
 }
