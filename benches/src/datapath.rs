@@ -131,7 +131,7 @@ impl Kind {
                 (name.to_owned(), Box::new(switch), server_ip)
             }
         };
-        traffic::ping(&client, server_ip, 2)?;
+        traffic::ping_soon(&client, server_ip)?;
         Ok(Some(Joined {
             name,
             client,
