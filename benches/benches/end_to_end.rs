@@ -15,10 +15,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::{Parser, ValueEnum as _};
-use tapweave_benches::datapath::{Build, Kind, Way};
+use tapweave_benches::datapath::{Build, Joined, Kind, Way};
 use tapweave_benches::machine::Machine;
 use tapweave_benches::mix::Mix;
-use tapweave_benches::plan::{Case, Plan};
+use tapweave_benches::plan::{Case, Plan, Setting};
 use tapweave_benches::report::Report;
 use tapweave_benches::rounds::Rounds;
 use tapweave_benches::{
@@ -195,145 +195,94 @@ fn measure(args: &Args) -> Result<Report> {
             })?;
         }
     }
-    Lab::run(|lab| measure_switches(args, &plan, lab, &mut report))?;
-    Lab::run(|lab| measure_gateways(args, &plan, lab, &mut report))?;
-    Lab::run(|lab| measure_overlays(args, &plan, lab, &mut report))?;
+    for setting in Setting::ALL {
+        if plan.cases_in(setting).next().is_some() {
+            Lab::run(|lab| measure_in(setting, args, &plan, lab, &mut report))?;
+        }
+    }
     Ok(report)
 }
 
-fn measure_switches(args: &Args, plan: &Plan, lab: &Lab, report: &mut Report) -> Result<()> {
-    if !plan.cases.iter().any(|case| case.is_about_switches()) {
-        return Ok(());
-    }
+/// Measures the cases of one setting, with the same datapaths.
+fn measure_in(
+    setting: Setting,
+    args: &Args,
+    plan: &Plan,
+    lab: &Lab,
+    report: &mut Report,
+) -> Result<()> {
     let mut datapaths = Vec::new();
-    for kind in args.datapaths() {
-        match kind.join(lab, &args.other())? {
+    for (name, joined) in join(setting, args, lab)? {
+        match joined {
             Some(joined) => datapaths.push(joined),
-            None => report.missing.push(kind.name()),
+            None => report.missing.push(name),
         }
     }
     let mut rounds = Rounds::new(plan, &datapaths);
-    for case in plan.cases.iter().filter(|case| case.is_about_switches()) {
-        match case {
-            Case::Tcp1 => report
-                .tcp
-                .extend(tcp::measure(&mut rounds, lab, 1, Way::Up)?),
-            Case::Tcp4 => report
-                .tcp
-                .extend(tcp::measure(&mut rounds, lab, 4, Way::Up)?),
-            Case::Frames1 => {
-                let results = frames::measure(&mut rounds, lab, Mix::OneFlow)?;
-                report.frames.extend(results);
-            }
-            Case::Frames64 => {
-                let results = frames::measure(&mut rounds, lab, Mix::ManyFlows)?;
-                report.frames.extend(results);
-            }
-            Case::Imix => {
-                let results = frames::measure(&mut rounds, lab, Mix::Imix)?;
-                report.frames.extend(results);
-            }
-            Case::RoundTrip => report.ping_pong = ping_pong::measure(&mut rounds, lab)?,
-            // Measured elsewhere.
-            Case::NatUp
-            | Case::NatDown
-            | Case::Nat4
-            | Case::NatCps
-            | Case::NatUdp
-            | Case::Vxlan1
-            | Case::Vxlan4
-            | Case::VxlanUdp
-            | Case::VxlanImix
-            | Case::VxlanRoundTrip
-            | Case::Idle
-            | Case::Ports => {}
-        }
+    for case in plan.cases_in(setting) {
+        measure_case(case, &mut rounds, lab, report)?;
     }
     report.noisy_run_count += rounds.noisy_run_count();
     Ok(())
 }
 
-fn measure_gateways(args: &Args, plan: &Plan, lab: &Lab, report: &mut Report) -> Result<()> {
-    if !plan.cases.iter().any(|case| case.is_about_gateways()) {
-        return Ok(());
-    }
-    let mut gateways = Vec::new();
-    for kind in args.gateways() {
-        match kind.join(lab, &args.other())? {
-            Some(joined) => gateways.push(joined),
-            None => report.missing.push(kind.name()),
+/// Joins what is measured in a setting; what is not installed has only a name.
+fn join(setting: Setting, args: &Args, lab: &Lab) -> Result<Vec<(&'static str, Option<Joined>)>> {
+    let other = args.other();
+    match setting {
+        Setting::Switch => {
+            let kinds = args.datapaths().into_iter();
+            kinds
+                .map(|kind| Ok((kind.name(), kind.join(lab, &other)?)))
+                .collect()
+        }
+        Setting::Gateway => {
+            let kinds = args.gateways().into_iter();
+            kinds
+                .map(|kind| Ok((kind.name(), kind.join(lab, &other)?)))
+                .collect()
+        }
+        Setting::Overlay => {
+            let kinds = args.overlays().into_iter();
+            kinds
+                .map(|kind| Ok((kind.name(), kind.join(lab)?)))
+                .collect()
         }
     }
-    let mut rounds = Rounds::new(plan, &gateways);
-    for case in plan.cases.iter().filter(|case| case.is_about_gateways()) {
-        match case {
-            Case::NatUp => report
-                .nat_tcp
-                .extend(tcp::measure(&mut rounds, lab, 1, Way::Up)?),
-            Case::NatDown => report
-                .nat_tcp
-                .extend(tcp::measure(&mut rounds, lab, 1, Way::Down)?),
-            Case::Nat4 => {
-                report
-                    .nat_tcp
-                    .extend(tcp::measure(&mut rounds, lab, 4, Way::Up)?);
-                report
-                    .nat_tcp
-                    .extend(tcp::measure(&mut rounds, lab, 4, Way::Down)?);
-            }
-            Case::NatCps => report.nat_connections = connections::measure(&mut rounds, lab)?,
-            Case::NatUdp => report.nat_frames = frames::measure(&mut rounds, lab, Mix::OneFlow)?,
-            // Measured elsewhere.
-            Case::Tcp1
-            | Case::Tcp4
-            | Case::Frames1
-            | Case::Frames64
-            | Case::Imix
-            | Case::RoundTrip
-            | Case::Vxlan1
-            | Case::Vxlan4
-            | Case::VxlanUdp
-            | Case::VxlanImix
-            | Case::VxlanRoundTrip
-            | Case::Idle
-            | Case::Ports => {}
-        }
-    }
-    report.noisy_run_count += rounds.noisy_run_count();
-    Ok(())
 }
 
-fn measure_overlays(args: &Args, plan: &Plan, lab: &Lab, report: &mut Report) -> Result<()> {
-    if !plan.cases.iter().any(|case| case.is_about_overlays()) {
-        return Ok(());
-    }
-    let mut overlays = Vec::new();
-    for kind in args.overlays() {
-        match kind.join(lab)? {
-            Some(joined) => overlays.push(joined),
-            None => report.missing.push(kind.name()),
+fn measure_case(case: Case, rounds: &mut Rounds<'_>, lab: &Lab, report: &mut Report) -> Result<()> {
+    let Report {
+        tcp: switch_tcp,
+        frames: switch_frames,
+        nat_tcp,
+        overlay_tcp,
+        overlay_frames,
+        ..
+    } = report;
+    match case {
+        Case::Tcp1 => switch_tcp.extend(tcp::measure(rounds, lab, 1, Way::Up)?),
+        Case::Tcp4 => switch_tcp.extend(tcp::measure(rounds, lab, 4, Way::Up)?),
+        Case::Frames1 => switch_frames.extend(frames::measure(rounds, lab, Mix::OneFlow)?),
+        Case::Frames64 => switch_frames.extend(frames::measure(rounds, lab, Mix::ManyFlows)?),
+        Case::Imix => switch_frames.extend(frames::measure(rounds, lab, Mix::Imix)?),
+        Case::RoundTrip => report.ping_pong = ping_pong::measure(rounds, lab)?,
+        Case::NatUp => nat_tcp.extend(tcp::measure(rounds, lab, 1, Way::Up)?),
+        Case::NatDown => nat_tcp.extend(tcp::measure(rounds, lab, 1, Way::Down)?),
+        Case::Nat4 => {
+            nat_tcp.extend(tcp::measure(rounds, lab, 4, Way::Up)?);
+            nat_tcp.extend(tcp::measure(rounds, lab, 4, Way::Down)?);
         }
+        Case::NatCps => report.nat_connections = connections::measure(rounds, lab)?,
+        Case::NatUdp => report.nat_frames = frames::measure(rounds, lab, Mix::OneFlow)?,
+        Case::Vxlan1 => overlay_tcp.extend(tcp::measure(rounds, lab, 1, Way::Up)?),
+        Case::Vxlan4 => overlay_tcp.extend(tcp::measure(rounds, lab, 4, Way::Up)?),
+        Case::VxlanUdp => overlay_frames.extend(frames::measure(rounds, lab, Mix::OneFlow)?),
+        Case::VxlanImix => overlay_frames.extend(frames::measure(rounds, lab, Mix::TunnelImix)?),
+        Case::VxlanRoundTrip => report.overlay_ping_pong = ping_pong::measure(rounds, lab)?,
+        // Measured without rounds.
+        Case::Idle | Case::Ports => {}
     }
-    let mut rounds = Rounds::new(plan, &overlays);
-    for (case, stream_count) in [(Case::Vxlan1, 1), (Case::Vxlan4, 4)] {
-        if plan.has(case) {
-            let results = tcp::measure(&mut rounds, lab, stream_count, Way::Up)?;
-            report.overlay_tcp.extend(results);
-        }
-    }
-    for (case, mix) in [
-        (Case::VxlanUdp, Mix::OneFlow),
-        (Case::VxlanImix, Mix::TunnelImix),
-    ] {
-        if plan.has(case) {
-            let results = frames::measure(&mut rounds, lab, mix)?;
-            report.overlay_frames.extend(results);
-        }
-    }
-    if plan.has(Case::VxlanRoundTrip) {
-        report.overlay_ping_pong = ping_pong::measure(&mut rounds, lab)?;
-    }
-    report.noisy_run_count += rounds.noisy_run_count();
     Ok(())
 }
 

@@ -82,29 +82,42 @@ pub struct Plan {
     pub waits_for_quiet: bool,
 }
 
+/// What the datapaths of a case do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Setting {
+    /// They let sandboxes talk to each other.
+    Switch,
+    /// They let a sandbox talk to the outside.
+    Gateway,
+    /// They let sandboxes of two hosts talk to each other.
+    Overlay,
+}
+
+impl Setting {
+    /// Every setting, in the order in which they are measured.
+    pub const ALL: [Self; 3] = [Self::Switch, Self::Gateway, Self::Overlay];
+}
+
 impl Case {
-    /// Tells whether sandboxes talk to each other in it.
-    pub const fn is_about_switches(self) -> bool {
-        matches!(
-            self,
-            Self::Tcp1 | Self::Tcp4 | Self::Frames1 | Self::Frames64 | Self::Imix | Self::RoundTrip
-        )
-    }
-
-    /// Tells whether a sandbox talks to the outside in it.
-    pub const fn is_about_gateways(self) -> bool {
-        matches!(
-            self,
-            Self::NatUp | Self::NatDown | Self::Nat4 | Self::NatCps | Self::NatUdp
-        )
-    }
-
-    /// Tells whether it is about two hosts.
-    pub const fn is_about_overlays(self) -> bool {
-        matches!(
-            self,
-            Self::Vxlan1 | Self::Vxlan4 | Self::VxlanUdp | Self::VxlanImix | Self::VxlanRoundTrip
-        )
+    /// Returns what its datapaths do; `None` where a daemon is only watched.
+    pub const fn setting(self) -> Option<Setting> {
+        match self {
+            Self::Tcp1
+            | Self::Tcp4
+            | Self::Frames1
+            | Self::Frames64
+            | Self::Imix
+            | Self::RoundTrip => Some(Setting::Switch),
+            Self::NatUp | Self::NatDown | Self::Nat4 | Self::NatCps | Self::NatUdp => {
+                Some(Setting::Gateway)
+            }
+            Self::Vxlan1
+            | Self::Vxlan4
+            | Self::VxlanUdp
+            | Self::VxlanImix
+            | Self::VxlanRoundTrip => Some(Setting::Overlay),
+            Self::Idle | Self::Ports => None,
+        }
     }
 }
 
@@ -112,5 +125,11 @@ impl Plan {
     /// Tells whether it is measured.
     pub fn has(&self, case: Case) -> bool {
         self.cases.contains(&case)
+    }
+
+    /// Returns the cases of a setting that are measured.
+    pub fn cases_in(&self, setting: Setting) -> impl Iterator<Item = Case> {
+        let cases = self.cases.iter().copied();
+        cases.filter(move |case| case.setting() == Some(setting))
     }
 }
