@@ -102,12 +102,7 @@ impl World {
             "192.0.2.1/24 2001:db8:2::1/64",
             &world.host,
         )?;
-        join(
-            router,
-            "servers",
-            "198.51.100.1/24 2001:db8:51::1/64",
-            &world.server,
-        )?;
+        world.join_server()?;
         join(
             router,
             "clients",
@@ -115,19 +110,34 @@ impl World {
             &world.client,
         )?;
         address(&world.host, UPLINK, "192.0.2.2/24 2001:db8:2::2/64")?;
-        address(
-            &world.server,
-            UPLINK,
-            "198.51.100.10/24 198.51.100.11/24 2001:db8:51::10/64 2001:db8:51::11/64",
-        )?;
         address(&world.client, UPLINK, "198.18.1.10/24 2001:db8:18::10/64")?;
         default_routes(&world.host, "192.0.2.1", "2001:db8:2::1")?;
-        default_routes(&world.server, "198.51.100.1", "2001:db8:51::1")?;
         default_routes(&world.client, "198.18.1.1", "2001:db8:18::1")?;
         for plan in [V4, V6] {
             router.ip(&format!("route add {} via {}", plan.translated, plan.host))?;
         }
         Ok(world)
+    }
+
+    /// Joins the server to the router, and gives it its addresses and default routes.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses.
+    pub fn join_server(&self) -> Result<()> {
+        let (router, server) = (&self.router, &self.server);
+        join(
+            router,
+            "servers",
+            "198.51.100.1/24 2001:db8:51::1/64",
+            server,
+        )?;
+        address(
+            server,
+            UPLINK,
+            "198.51.100.10/24 198.51.100.11/24 2001:db8:51::10/64 2001:db8:51::11/64",
+        )?;
+        default_routes(server, "198.51.100.1", "2001:db8:51::1")
     }
 
     /// Sets the largest packet that the router sends on to the server, in bytes. Nobody is told before

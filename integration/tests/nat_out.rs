@@ -143,6 +143,32 @@ mod once {
 
     use super::*;
 
+    /// What may differ from a TUN: next hops are asked for, and frames have to fit the link.
+    #[test]
+    fn sandboxes_reach_the_world_from_a_place_on_the_lan() -> Result<()> {
+        Lab::run(|lab| {
+            let site = Site::new(lab, Translator::TapweaveNic, &["", ""])?;
+            site.settle()?;
+            sandboxes_are_seen_under_the_outside_address(lab, &site)?;
+            let (a, server) = (&site.sandboxes[0], &site.world.server);
+            for view in site.views()? {
+                let ip = view.world.server;
+                traffic::tcp(lab, a, server, ip, 8 << 20)?;
+                Http::start(lab, server, ip, 8 << 20)?.fetch(a, view.world.translated)?;
+                traffic::udp(lab, a, server, ip, 1400, Datagrams::Segmented)?;
+                // In fragments.
+                traffic::udp(lab, a, server, ip, 4000, Datagrams::Single)?;
+            }
+            site.world.limit_mtu_to_server(NARROW)?;
+            for view in site.views()? {
+                let mtu = peers::tracepath(&site.sandboxes[1], view.world.server)?;
+                ensure!(mtu == NARROW, "tracepath found {mtu}");
+                traffic::tcp(lab, a, server, view.world.server, 8 << 20)?;
+            }
+            Ok(())
+        })
+    }
+
     #[test]
     fn the_kernel_lets_sandboxes_out() -> Result<()> {
         Lab::run(|lab| {

@@ -199,6 +199,18 @@ mod once {
     use super::*;
 
     #[test]
+    fn ports_are_published_from_a_place_on_the_lan() -> Result<()> {
+        Lab::run(|lab| {
+            let options = ["-p 7100:7100 -p 7100:7100/udp -p 5201:5201", ""];
+            let site = Site::new(lab, Translator::TapweaveNic, &options)?;
+            site.settle()?;
+            clients_outside_are_seen_as_themselves(lab, &site)?;
+            sandboxes_reach_it_by_the_outside_address(lab, &site)?;
+            payload_comes_in_unchanged(lab, &site)
+        })
+    }
+
+    #[test]
     fn the_kernel_lets_clients_in() -> Result<()> {
         Lab::run(|lab| {
             let site = Site::new(lab, Translator::Kernel, &["", ""])?;
