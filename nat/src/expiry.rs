@@ -171,9 +171,5 @@ impl FlowEntry {
 }
 
 fn endpoints(tuple: &Tuple) -> Endpoints {
-    let socket = |end: Endpoint| core::net::SocketAddr::new(end.ip(), end.port());
-    Endpoints {
-        src: socket(tuple.src),
-        dst: socket(tuple.dst),
-    }
+    Endpoints::between(tuple.src, tuple.dst)
 }

@@ -89,4 +89,5 @@ pub use rules::{
 };
 pub use tcp_state::TcpState;
 pub use timeouts::Timeouts;
+pub use translate::{Basis, Forecast};
 pub use verdict::{In, Out};

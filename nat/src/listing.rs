@@ -7,6 +7,7 @@ use core::time::Duration;
 use tapweave_net::{IpProtocol, NetworkNo};
 
 use crate::TcpState;
+use crate::table::Endpoint;
 
 /// Which flows are meant; every field that is set must fit. [`FlowFilter::default`] means all.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -47,6 +48,13 @@ pub struct Endpoints {
     pub src: SocketAddr,
     /// Where it goes to.
     pub dst: SocketAddr,
+}
+
+impl Endpoints {
+    pub(crate) fn between(src: Endpoint, dst: Endpoint) -> Self {
+        let [src, dst] = [src, dst].map(|end| SocketAddr::new(end.ip(), end.port()));
+        Self { src, dst }
+    }
 }
 
 /// A flow or a mapping at one moment.

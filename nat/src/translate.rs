@@ -22,6 +22,7 @@
 //! for those of sandboxes that publish ports.
 
 mod error;
+mod foresee;
 mod fragment;
 mod inward;
 mod out;
@@ -30,6 +31,7 @@ use core::net::IpAddr;
 
 use tapweave_net::{FlowKey, ParsedFrame};
 
+pub use foresee::{Basis, Forecast};
 pub(crate) use fragment::Way;
 
 use crate::NatDrop;

@@ -80,7 +80,11 @@ impl Nat {
 
 /// Decides on a packet that cannot be translated: it passes if it is not for an external address.
 #[cold]
-fn refuse_or_pass(pass: &Pass<'_>, parsed: &ParsedFrame, reason: NatDrop) -> Result<In, NatDrop> {
+pub(super) fn refuse_or_pass(
+    pass: &Pass<'_>,
+    parsed: &ParsedFrame,
+    reason: NatDrop,
+) -> Result<In, NatDrop> {
     if is_for_external(pass, parsed) {
         Err(reason)
     } else {
@@ -100,7 +104,7 @@ fn in_on(way: &Way) -> In {
 
 /// Returns where a packet goes that goes against the direction of `other`.
 #[inline]
-fn way_to(other: &Tuple) -> Result<In, NatDrop> {
+pub(super) fn way_to(other: &Tuple) -> Result<In, NatDrop> {
     let network = other.realm.network().ok_or(NatDrop::NoMapping)?;
     Ok(In::To {
         network,

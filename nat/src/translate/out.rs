@@ -116,7 +116,7 @@ fn masquerade(pass: &Pass<'_>, network: NetworkNo) -> Result<Masquerade, NatDrop
 
 /// Decides on a packet that cannot be translated: it passes if it need not be.
 #[cold]
-fn refuse_or_pass(
+pub(super) fn refuse_or_pass(
     pass: &Pass<'_>,
     network: NetworkNo,
     parsed: &ParsedFrame,
@@ -130,7 +130,7 @@ fn refuse_or_pass(
 
 /// Tells whether the way of fragments is kept track of.
 #[cold]
-fn tracks(pass: &Pass<'_>, network: NetworkNo, parsed: &ParsedFrame) -> bool {
+pub(super) fn tracks(pass: &Pass<'_>, network: NetworkNo, parsed: &ParsedFrame) -> bool {
     let [src, _] = addresses(parsed);
     pass.rules.masquerade(network) != Some(Masquerade::No)
         || is_for_external(pass, parsed)
@@ -150,7 +150,7 @@ fn out_on(way: &Way) -> Out {
 
 /// Returns where a packet goes that goes against the direction of `other`.
 #[inline]
-fn way_to(other: &Tuple) -> Out {
+pub(super) fn way_to(other: &Tuple) -> Out {
     match other.realm.network() {
         None => Out::ToUplink,
         Some(network) => Out::Hairpin {

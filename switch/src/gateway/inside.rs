@@ -192,12 +192,19 @@ impl Inside<'_> {
             };
             return self.settle(call, frame, parsed, out, way);
         };
-        if call.use_ == Use::Question {
-            call.step(|| GatewayStep::Translated);
-            return Ok(Next::Done);
-        }
+        // Its source is no longer the sender's.
+        let unheard = |refusal: Refusal| Refusal::from(refusal.reason);
         let pass = translator.pass(call.now, call.worker);
         let nat = &translator.nat;
+        if call.use_ == Use::Question {
+            let forecast = nat
+                .foresee_out(&pass, self.network.no, frame, parsed)
+                .map_err(untranslated)?;
+            let basis = forecast.basis;
+            call.step(|| GatewayStep::Translated { basis });
+            let settled = self.settle(call, frame, parsed, forecast.verdict, way);
+            return settled.map_err(unheard);
+        }
         let mut release = |part: &mut Frame<'_>, out: Out| {
             call.release(Ingress::Port(self.port), part, |call, part, parsed| {
                 self.settle(call, part, parsed, out, way)
@@ -206,9 +213,7 @@ impl Inside<'_> {
         let out = nat
             .translate_out(&pass, self.network.no, frame, parsed, &mut release)
             .map_err(untranslated)?;
-        self.settle(call, frame, parsed, out, way)
-            // Its source is no longer the sender's.
-            .map_err(|refusal| refusal.reason.into())
+        self.settle(call, frame, parsed, out, way).map_err(unheard)
     }
 
     /// Does what the translation says.

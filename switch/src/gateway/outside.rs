@@ -57,7 +57,7 @@ pub(super) fn handle<T: Trace>(
     if call.snapshot.router.network_of(packet.src).is_some() || uplink.has(packet.src) {
         return Err(DropReason::GatewaySource.into());
     }
-    uplink.let_in(call, frame, parsed, &packet)
+    uplink.let_in(call, frame, parsed)
 }
 
 impl Uplink {
@@ -68,17 +68,20 @@ impl Uplink {
         call: &mut Call<'_, T>,
         frame: &mut Frame<'_>,
         parsed: &ParsedFrame,
-        packet: &Packet,
     ) -> Result<Next, Refusal> {
         let Some(translator) = &call.snapshot.translator else {
             return self.settle(call, frame, parsed, In::Untranslated);
         };
-        if call.use_ == Use::Question && !is_routed(call.snapshot, packet) {
-            call.step(|| GatewayStep::Translated);
-            return Ok(Next::Done);
-        }
         let pass = translator.pass(call.now, call.worker);
         let nat = &translator.nat;
+        if call.use_ == Use::Question {
+            let forecast = nat
+                .foresee_in(&pass, frame, parsed)
+                .map_err(DropReason::from)?;
+            let basis = forecast.basis;
+            call.step(|| GatewayStep::Translated { basis });
+            return self.settle(call, frame, parsed, forecast.verdict);
+        }
         let mut release = |part: &mut Frame<'_>, outcome: In| {
             call.release(Ingress::Uplink(self), part, |call, part, parsed| {
                 self.settle(call, part, parsed, outcome)

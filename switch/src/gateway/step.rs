@@ -3,6 +3,7 @@
 use core::fmt;
 use core::net::IpAddr;
 
+use tapweave_nat::Basis;
 use tapweave_net::{IcmpErrorKind, MacAddr, NetworkNo, PortNo};
 
 use crate::DropReason;
@@ -30,8 +31,11 @@ pub enum GatewayStep {
         /// Who asked.
         to: IpAddr,
     },
-    /// NAT translates the packet, by what it knows then; `explain` does not ask it.
-    Translated,
+    /// NAT translates the packet, if there is room for what it has to remember.
+    Translated {
+        /// By what.
+        basis: Basis,
+    },
     /// It forwards the packet into a network.
     Inward {
         /// The network.
@@ -74,7 +78,7 @@ impl fmt::Display for GatewayStep {
             Self::Heard { neighbor, mac } => write!(f, "hears that {neighbor} is at {mac}"),
             Self::Solicited => f.write_str("will advertise itself to the port"),
             Self::Echo { to } => write!(f, "answers the echo request of {to}"),
-            Self::Translated => f.write_str("has NAT translate it"),
+            Self::Translated { basis } => write!(f, "has NAT {basis}"),
             Self::Inward {
                 network: NetworkNo(network),
                 port,

@@ -245,7 +245,55 @@ fn limits_are_counted_at_the_port_of_the_sandbox() {
     assert_eq!(reason, DropReason::NatFlowLimit);
     // Destination unreachable, communication administratively prohibited.
     assert_eq!(message[34..36], [3, 13]);
-    // `explain` asks nobody and so promises nothing.
+    // Whether there is room is not foreseen.
     let steps = rig.explain(a, &packet).to_string();
-    assert!(steps.contains("has NAT translate it"), "{steps}");
+    assert!(
+        steps.contains("has NAT begin a masqueraded flow"),
+        "{steps}"
+    );
+}
+
+/// What `explain` says that NAT would do with a frame, and where the frame would go.
+fn foreseen(rig: &Rig, ingress: PortNo, frame: &[u8]) -> (Vec<String>, Vec<PortNo>) {
+    let mut bytes = frame.to_vec();
+    let frame = Frame::new(&mut bytes, 0, Offload::NONE);
+    let explained = rig.switch.explain(rig.now, ingress, &frame);
+    let said = explained.stages.iter().map(ToString::to_string);
+    let said = said.filter(|said| said.starts_with("has NAT") || said.starts_with("drops"));
+    let egress = explained.egress.iter().map(|egress| egress.port);
+    (said.collect(), egress.collect())
+}
+
+#[test]
+fn what_nat_would_do_is_explained_and_nothing_of_it_is_done() {
+    let mut rig = rig();
+    let [a, b, _] = rig.ports;
+    let out = Way::out(2, "198.51.100.7", "10.0.0.2").udp(&[1; 8]);
+    let begins = ["has NAT begin a masqueraded flow for it".to_owned()];
+    for _ in 0..2 {
+        let (said, egress) = foreseen(&rig, a, &out);
+        assert_eq!((&said[..], egress), (&begins[..], vec![rig.uplink]));
+    }
+    let stranger = Way::back("192.0.2.2", "198.51.100.9");
+    let (said, egress) = foreseen(&rig, rig.uplink, &stranger.udp(&[]));
+    assert!(
+        egress.is_empty() && said[0].starts_with("drops it"),
+        "{said:?}"
+    );
+    let mut client = Vec::new();
+    let to_published = stranger.builder().udp(999, 8080);
+    to_published.write(&mut client, b"hi").unwrap();
+    let (said, egress) = foreseen(&rig, rig.uplink, &client);
+    assert_eq!(said, ["has NAT begin a published flow for it"]);
+    assert_eq!(egress, [b]);
+    let (_, sent) = rig.forward(a, &out);
+    let (said, egress) = foreseen(&rig, a, &out);
+    let source = ParsedFrame::parse(&sent).unwrap();
+    let udp = UdpView::parse(&sent[source.l4_offset().unwrap()..]).unwrap();
+    let known = format!(
+        "has NAT translate it to 192.0.2.2:{} > 198.51.100.7:{}",
+        udp.src_port(),
+        udp.dst_port()
+    );
+    assert_eq!((said, egress), (vec![known], vec![rig.uplink]));
 }
