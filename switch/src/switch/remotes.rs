@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use tapweave_net::{NetworkNo, PortNo};
 
-use super::{AddPortError, ControlRemote, Switch, UnknownPort};
+use super::control::ControlRemote;
+use super::{AddPortError, Switch, UnknownPort};
 use crate::RemoteConfig;
 use crate::counters::PortCounters;
 
