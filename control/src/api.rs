@@ -25,7 +25,7 @@ pub use network::{
     ConfigFrom, ContainerInspect, CreateNetwork, IpamConfig, IpamInspect, NetworkInspect,
     SubnetRequest,
 };
-pub use peer::{PeerAdd, PeerStateView, PeerView};
+pub use peer::{PeerAdd, PeerOrigin, PeerStateView, PeerView};
 pub use port::{Port, PortCounters, PortKind, PortState, PortUnderlay};
 pub use port_mapping::{HostBinding, PortMapping, docker_ports};
 pub use problem::Problem;

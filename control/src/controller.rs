@@ -31,6 +31,7 @@ use crate::turns::Turns;
 use crate::{ControlError, Host, Id};
 
 mod endpoints;
+mod learned_peers;
 mod nat;
 mod neighbors;
 mod networks;

@@ -266,6 +266,10 @@ pub trait Datapath: Send + Sync + fmt::Debug + 'static {
     /// when the host is there already or one of its subnets is elsewhere.
     fn add_peer(&self, network: NetworkNo, peer: &PeerSettings) -> Result<PortNo, DatapathError>;
 
+    /// Returns the hosts that have sent into networks which are open to strangers, and are no peers of them, since
+    /// the last call. Some may be missing: they send again.
+    fn strangers(&self) -> Vec<(NetworkNo, IpAddr)>;
+
     /// Returns what is known of the host behind a port, `None` when there is none.
     fn peer_state(&self, port: PortNo) -> Option<PeerState>;
 

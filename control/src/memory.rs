@@ -45,6 +45,8 @@ struct State {
     reserved: Vec<ReservedPort>,
     has_no_uplink: bool,
     flows: Vec<NatFlow>,
+    strangers: Vec<(NetworkNo, IpAddr)>,
+    silence: BTreeMap<IpAddr, Duration>,
 }
 
 #[derive(Debug)]
@@ -134,6 +136,16 @@ impl MemoryDatapath {
     /// Makes these the ports that the host uses itself.
     pub fn reserve(&self, ports: Vec<ReservedPort>) {
         self.state().reserved = ports;
+    }
+
+    /// Has these hosts send into networks that they are no peers of.
+    pub fn send_as_strangers(&self, strangers: Vec<(NetworkNo, IpAddr)>) {
+        self.state().strangers = strangers;
+    }
+
+    /// Has nothing come from a peer for so long.
+    pub fn silence(&self, peer: IpAddr, silent_for: Duration) {
+        self.state().silence.insert(peer, silent_for);
     }
 
     /// Takes the uplink away.
@@ -270,12 +282,16 @@ impl Datapath for MemoryDatapath {
         Ok(port)
     }
 
+    fn strangers(&self) -> Vec<(NetworkNo, IpAddr)> {
+        std::mem::take(&mut self.state().strangers)
+    }
+
     fn peer_state(&self, port: PortNo) -> Option<PeerState> {
         let state = self.state();
         let (_, peer) = state.peers.get(&port)?;
         Some(PeerState {
             port: Some(peer.port.unwrap_or(4789)),
-            silent_for: None,
+            silent_for: state.silence.get(&peer.address).copied(),
             path_mtu: 1500,
             inner_mtu: Some(1450),
         })

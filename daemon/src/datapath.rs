@@ -247,6 +247,10 @@ impl Datapath for SwitchDatapath {
         }
     }
 
+    fn strangers(&self) -> Vec<(NetworkNo, IpAddr)> {
+        self.overlay.strangers()
+    }
+
     fn peer_state(&self, port: PortNo) -> Option<PeerState> {
         self.overlay.peer_state(port)
     }

@@ -33,6 +33,7 @@ mod routed_source;
 mod segments;
 mod sockets;
 mod source;
+mod strangers;
 #[cfg(test)]
 mod tests;
 mod underlay;
@@ -53,7 +54,7 @@ use tapweave_control::datapath::{
 };
 use tapweave_device::{PortQueue, SocketBuffer, UnderlaySender, interface_mtu};
 use tapweave_encap::{
-    Encap, EncapKind, Marking, Peer, RouteError, TagPolicy, Tunnel, Underlay, Vni, Vtep,
+    Admission, Encap, EncapKind, Marking, Peer, RouteError, TagPolicy, Tunnel, Underlay, Vni, Vtep,
 };
 use tapweave_net::{NetworkNo, PortNo};
 use tapweave_switch::{Isolation, PortConfig};
@@ -113,6 +114,8 @@ struct Network {
     port: Option<u16>,
     tunnel: Tunnel,
     mtu: u16,
+    /// Who may send into the segment.
+    admission: Admission,
 }
 
 /// The way to a new peer, before its port is known.
@@ -220,7 +223,12 @@ impl Overlay {
             Encap::Fou | Encap::Gue | Encap::Ipip => encap.kind().default_port(),
         };
         let port = usual.map(|usual| settings.port.unwrap_or(usual));
-        let entry = Network { port, tunnel, mtu };
+        let entry = Network {
+            port,
+            tunnel,
+            mtu,
+            admission: settings.admission,
+        };
         let endpoints = &mut state.endpoints;
         let endpoint = Endpoint::of_kind(endpoints, port, encap.kind())?;
         endpoint.add_network(network, &entry, subnets)?;
@@ -368,6 +376,13 @@ impl Overlay {
                 .map(|(reason, count)| (reason.as_str().to_owned(), count))
                 .collect(),
         }
+    }
+
+    /// Returns the hosts that have sent into open networks and are no peers of them, since the last call.
+    pub(crate) fn strangers(&self) -> Vec<(NetworkNo, IpAddr)> {
+        let state = self.state();
+        let endpoints = state.endpoints.values();
+        endpoints.flat_map(Endpoint::take_strangers).collect()
     }
 
     /// Looks at the underlay's addresses and the paths to peers again. Call it every few seconds.

@@ -54,6 +54,9 @@ const UNDERLAY_INTERVAL: Duration = Duration::from_secs(2);
 /// How long the first packet to an unknown neighbour waits for the question at most.
 const GATEWAY_INTERVAL: Duration = Duration::from_millis(200);
 
+/// How long what a host sends into an open network is refused at most, until it is learned.
+const PEER_INTERVAL: Duration = Duration::from_millis(200);
+
 /// Slots looked at in one sweep: all of some tables of the default size, a part of a large one.
 const SWEEP_BUDGET: usize = 1 << 17;
 
@@ -199,6 +202,7 @@ async fn run_until_stopped(
     let follow = tokio::spawn(follow_underlay(Arc::clone(&datapath)));
     let tend = tokio::spawn(tend_groups(Arc::clone(&datapath)));
     let gateways = tokio::spawn(tend_gateways(Arc::clone(&datapath)));
+    let peers = tokio::spawn(tend_peers(Arc::clone(&controller)));
     let sweep = tokio::spawn(sweep(Arc::clone(&switch), clock));
     let expire = tokio::spawn(expire(nat, clock));
     let refusals = tokio::spawn(refusals::watch(switch, Arc::clone(&controller), clock));
@@ -244,6 +248,7 @@ async fn run_until_stopped(
     tend.abort();
     follow.abort();
     gateways.abort();
+    peers.abort();
     refusals.abort();
     spawn_blocking(move || {
         drop(uplink);
@@ -381,6 +386,22 @@ async fn tend_gateways(datapath: Arc<SwitchDatapath>) {
             .is_err()
         {
             warn!("the neighbours of gateways could not be looked after");
+        }
+    }
+}
+
+async fn tend_peers(controller: Arc<Controller>) {
+    let mut ticks = interval(PEER_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let controller = Arc::clone(&controller);
+        // A port is made and removed together with the workers, which takes milliseconds.
+        if spawn_blocking(move || controller.tend_peers())
+            .await
+            .is_err()
+        {
+            warn!("the peers of open networks could not be looked after");
         }
     }
 }

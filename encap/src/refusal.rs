@@ -22,6 +22,9 @@ pub enum Refusal {
     UnknownPeer,
     /// Received: the sender is a peer, but not of this network.
     PeerNotBound,
+    /// Received: the sender is no peer of a network that is open to strangers, and is not learned yet, or as many
+    /// as may be learned are there.
+    PeerNotLearned,
     /// Received: the sender's address is not that of one host.
     OuterSource,
     /// Received: the outer packet is not what it says, or is a fragment.
@@ -52,13 +55,14 @@ pub enum Refusal {
 
 impl Refusal {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Truncated,
         Self::VxlanFlag,
         Self::GueVariant,
         Self::UnknownVni,
         Self::UnknownPeer,
         Self::PeerNotBound,
+        Self::PeerNotLearned,
         Self::OuterSource,
         Self::OuterMalformed,
         Self::InnerVersion,
@@ -89,6 +93,7 @@ impl Refusal {
             Self::UnknownVni => "unknown_vni",
             Self::UnknownPeer => "unknown_peer",
             Self::PeerNotBound => "peer_not_bound",
+            Self::PeerNotLearned => "peer_not_learned",
             Self::OuterSource => "outer_source",
             Self::OuterMalformed => "outer_malformed",
             Self::InnerVersion => "inner_version",

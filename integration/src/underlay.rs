@@ -130,6 +130,16 @@ impl Underlay {
     /// When the kernel refuses.
     pub fn host(&self, lab: &Lab, number: u8) -> Result<Sandbox> {
         let host = station(lab, &format!("{}host{number}", self.prefix))?;
+        self.plug_in(&host, number)?;
+        Ok(host)
+    }
+
+    /// Gives host `number` its interface, with its addresses. One that is there must be taken away before.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses.
+    pub fn plug_in(&self, host: &Sandbox, number: u8) -> Result<()> {
         let path = host.path();
         let mtu = self.mtu;
         self.place.ip(&format!(
@@ -140,8 +150,7 @@ impl Underlay {
             .ip(&format!("link set host{number} master br0 up"))?;
         host.ip("link set eth0 up")?;
         let addresses = format!("192.0.2.{number}/24 2001:db8:9::{number}/64");
-        address(&host, "eth0", &addresses)?;
-        Ok(host)
+        address(host, "eth0", &addresses)
     }
 
     /// Keeps the packet filter of the machine away from what crosses the underlay.

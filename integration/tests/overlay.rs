@@ -410,6 +410,81 @@ for _ in range(2000):
     }
 
     #[test]
+    fn an_interface_or_a_peer_that_was_lost_is_used_again() -> Result<()> {
+        Lab::run(|lab| {
+            let (segment, underlay) = (V6, Underlay::new(lab)?);
+            let kernel = KernelHost::new(lab, &underlay, segment, 2, &[1])?;
+            let ours =
+                TapweaveHost::with_options(lab, &underlay, segment, 1, &[2], "--underlay eth0")?;
+            let reach = || traffic::ping_soon(&ours.sandbox, kernel.addresses()[0]);
+            reach()?;
+            // Its own link: the kernel takes the address and all routes away.
+            ours.host.ip("link set eth0 down")?;
+            ours.host.ip("link set eth0 up")?;
+            let address = "2001:db8:9::1/64 dev eth0 nodad";
+            ours.host.ip(&format!("address replace {address}"))?;
+            reach()?;
+            // Its own interface, which comes back as another one with another MAC address.
+            ours.host.ip("link del eth0")?;
+            wait::until_true("no underlay", wait::SOON, || {
+                let stats = ours.daemon.cli().json("stats")?;
+                let left = stats["underlay"]["addresses"].as_array();
+                Ok(left.is_some_and(Vec::is_empty))
+            })?;
+            underlay.plug_in(&ours.host, 1)?;
+            reach()?;
+            // The peer.
+            kernel.host.ip("link set vx0 down")?;
+            traffic::no_ping(&ours.sandbox, kernel.addresses()[0])?;
+            kernel.host.ip("link set vx0 up")?;
+            reach()
+        })
+    }
+
+    #[test]
+    fn an_open_network_learns_its_peers_and_forgets_silent_ones() -> Result<()> {
+        Lab::run(|lab| {
+            let (segment, underlay) = (Segment::USUAL, Underlay::new(lab)?);
+            let kernel = KernelHost::new(lab, &underlay, segment, 2, &[1])?;
+            let open = "-o tapweave.open=true -o tapweave.ageing=2s";
+            let ours = TapweaveHost::with_network(lab, &underlay, segment, 1, &[], open)?;
+            let cli = ours.daemon.cli();
+            let has_learned = || Ok(cli.ok("peer ls")?.contains("learned"));
+            let learns = || {
+                wait::until_true("a host learned", wait::SOON, || {
+                    traffic::announce(&kernel.station, "eth0", kernel.mac)?;
+                    has_learned()
+                })
+            };
+            learns()?;
+            ensure!(ours.refused("peer_not_learned")? > 0);
+            // It speaks first, so it is learned again should the pause have been too long.
+            let to = ours.addresses()[0];
+            traffic::ping_soon(&kernel.station, to)?;
+            traffic::tcp(lab, &kernel.station, &ours.sandbox, to, 1 << 20)?;
+            underlay.set_link(2, "down")?;
+            wait::until_true(
+                "a silent peer forgotten",
+                wait::SOON,
+                || Ok(!has_learned()?),
+            )?;
+            underlay.set_link(2, "up")?;
+            learns()?;
+            // Who is asked for stays, and another segment on the same port is closed to it.
+            let at = segment.vtep(2);
+            cli.ok(&format!("peer add {NETWORK} {at}"))?;
+            ensure!(ours.peer(at)?["origin"] == "static");
+            cli.ok("network create closed -d overlay --vni 43 --subnet 10.78.0.0/24")?;
+            kernel.host.ip(
+                "link add vx1 type vxlan id 43 dstport 4789 local 192.0.2.2 remote 192.0.2.1 dev eth0",
+            )?;
+            kernel.host.ip("link set vx1 up")?;
+            traffic::announce(&kernel.host, "vx1", frame::mac(9))?;
+            ours.wait_refused_some("peer_not_bound")
+        })
+    }
+
+    #[test]
     fn traffic_passes_whatever_the_underlay_offers() -> Result<()> {
         Lab::run(|lab| {
             with_kernel(lab, Segment::USUAL, |_, ours, kernel| {

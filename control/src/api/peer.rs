@@ -36,6 +36,8 @@ pub struct PeerView {
     pub port: Option<u16>,
     /// The subnets behind it, where hosts route to each other.
     pub subnets: Vec<IpNet>,
+    /// How it came to take part.
+    pub origin: PeerOrigin,
     /// Whether it was heard of.
     pub state: PeerStateView,
     /// Milliseconds since something came from it; none when nothing ever did.
@@ -46,6 +48,27 @@ pub struct PeerView {
     pub mtu: Option<u16>,
     /// What was exchanged with it. `rx` is what came from the host.
     pub counters: PortCounters,
+}
+
+/// How a host came to take part in a network.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PeerOrigin {
+    /// By request.
+    Static,
+    /// It has sent into the network, which is open to strangers. It is forgotten when it is silent for the network's
+    /// ageing time.
+    Learned,
+}
+
+impl PeerOrigin {
+    /// Returns its name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Static => "static",
+            Self::Learned => "learned",
+        }
+    }
 }
 
 /// Whether a host was heard of.

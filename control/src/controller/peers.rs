@@ -8,7 +8,7 @@ use tracing::info;
 use super::Controller;
 use super::tables::chosen;
 use crate::ControlError;
-use crate::api::{PeerAdd, PeerStateView, PeerView, PortCounters};
+use crate::api::{PeerAdd, PeerOrigin, PeerStateView, PeerView, PortCounters};
 use crate::datapath::PeerSettings;
 use crate::model::PeerRecord;
 
@@ -28,6 +28,11 @@ impl Controller {
             network, subnets, ..
         } = request;
         let number = self.model().check_peer(network, address, subnets)?;
+        // One that was learned becomes one that stays, on the port that is asked for.
+        let learned = self.model().unlearn_peer(number, address);
+        if let Some(port) = learned {
+            self.datapath.remove_port(port);
+        }
         let settings = PeerSettings {
             address,
             port: request.port,
@@ -35,7 +40,11 @@ impl Controller {
         };
         let port = self.datapath.add_peer(number, &settings)?;
         let subnets = settings.subnets;
-        let record = PeerRecord { port, subnets };
+        let record = PeerRecord {
+            port,
+            subnets,
+            learned_at: None,
+        };
         let seated = self.model().seat_peer(number, address, record);
         if seated.is_err() {
             self.datapath.remove_port(port);
@@ -86,6 +95,10 @@ impl Controller {
                 address,
                 port: state.port,
                 subnets: peer.subnets,
+                origin: match peer.learned_at {
+                    Some(_) => PeerOrigin::Learned,
+                    None => PeerOrigin::Static,
+                },
                 state: match state.silent_for {
                     None => PeerStateView::Unheard,
                     Some(silent) if silent < SILENCE => PeerStateView::Heard,

@@ -18,6 +18,7 @@ use crate::memory::{MemoryDatapath, MemoryHost, Population};
 mod concurrency;
 mod failures;
 mod gateways;
+mod learned_peers;
 mod nat;
 mod neighbors;
 mod peers;

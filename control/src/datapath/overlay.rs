@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use tapweave_encap::{Encap, Layer};
+use tapweave_encap::{Admission, Encap, Layer};
 
 /// How a network spans hosts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -16,6 +16,8 @@ pub struct OverlaySettings {
     /// The UDP port that this host listens on; none for the daemon's, or that of the encapsulation. Means
     /// nothing to IP in IP.
     pub port: Option<u16>,
+    /// Who may send into a segment. Means nothing where hosts route to each other.
+    pub admission: Admission,
 }
 
 impl OverlaySettings {

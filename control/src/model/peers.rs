@@ -4,6 +4,7 @@
 //! here or behind a host: its gateways could not tell where a packet belongs.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use tapweave_ipam::Subnet;
@@ -21,6 +22,8 @@ pub(crate) struct PeerRecord {
     pub(crate) port: PortNo,
     /// What is behind it; none where all hosts are on one link.
     pub(crate) subnets: Vec<IpNet>,
+    /// When it was learned (time of day); none for one that was asked for.
+    pub(crate) learned_at: Option<Duration>,
 }
 
 impl Model {
@@ -41,7 +44,8 @@ impl Model {
             (true, false) | (false, true) => {}
         }
         self.check_peer_subnets(network, subnets)?;
-        if network.peers.contains_key(&address.to_canonical()) {
+        let known = network.peers.get(&address.to_canonical());
+        if known.is_some_and(|peer| peer.learned_at.is_none()) {
             return Err(ControlError::PeerExists {
                 network: network.name.clone(),
                 address,
@@ -92,6 +96,14 @@ impl Model {
         let peers = &mut self.network_mut(&id)?.peers;
         peers.insert(address.to_canonical(), peer);
         Ok(())
+    }
+
+    /// Forgets the peer at `address` if it was learned, and returns its port.
+    pub(crate) fn unlearn_peer(&mut self, network: NetworkNo, address: IpAddr) -> Option<PortNo> {
+        let mut networks = self.networks.values_mut();
+        let record = networks.find(|record| record.number == network)?;
+        record.peers.get(&address)?.learned_at?;
+        record.peers.remove(&address).map(|peer| peer.port)
     }
 
     /// Forgets a peer and returns its port.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tapweave_encap::{Encap, EncapKind, Vni};
+use tapweave_encap::{Admission, Encap, EncapKind, Vni};
 
 use tapweave_switch::Suppression;
 
@@ -12,6 +12,7 @@ use crate::datapath::OverlaySettings;
 
 pub(super) const OPTION_PORT: &str = "tapweave.vxlan_port";
 pub(super) const OPTION_SUPPRESSION: &str = "tapweave.suppression";
+pub(super) const OPTION_OPEN: &str = "tapweave.open";
 /// Where Docker shows the VNIs of a network, one for each subnet.
 const OPTION_VNI: &str = "com.docker.network.driver.overlay.vxlanid_list";
 
@@ -29,6 +30,7 @@ pub(super) fn read(
             ("--encap", request.encap.is_some()),
             ("--encap-port", request.encap_port.is_some()),
             (OPTION_PORT, port.is_some()),
+            (OPTION_OPEN, options.contains_key(OPTION_OPEN)),
             (OPTION_SUPPRESSION, options.contains_key(OPTION_SUPPRESSION)),
         ];
         let given = flags.into_iter().find(|(_, is_given)| *is_given);
@@ -88,15 +90,21 @@ pub(super) fn read(
             ("--vni", request.vni.is_some()),
             ("--subnet none", request.l2_only),
             (OPTION_PORT, port.is_some()),
+            (OPTION_OPEN, options.contains_key(OPTION_OPEN)),
             (OPTION_SUPPRESSION, options.contains_key(OPTION_SUPPRESSION)),
         ];
         if let Some((flag, _)) = refused.into_iter().find(|(_, is_given)| *is_given) {
             return Err(OptionError::NotForEncap { flag, kind });
         }
     }
+    let is_open = parsed(options, OPTION_OPEN, "a boolean", boolean)?;
     Ok(Some(OverlaySettings {
         encap,
         port: port.or(request.encap_port),
+        admission: match is_open {
+            Some(true) => Admission::Open,
+            Some(false) | None => Admission::Peers,
+        },
     }))
 }
 

@@ -3,20 +3,25 @@
 //! Made by the control side and read by workers as an immutable snapshot. The decision who may send is
 //! that of [`VxlanTable`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use tapweave_encap::{Admission, Peer, Refusal, Tunnel, Vni, VxlanTable, VxlanTableError};
+use tapweave_encap::{
+    Accepted, Admission, Peer, Refusal, Tunnel, Vni, VxlanTable, VxlanTableError,
+};
 use tapweave_net::{NetworkNo, PortNo};
 
 use super::ingress::Ingress;
+use super::strangers::Strangers;
 
 /// The segments behind one UDP port.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Segments {
     table: VxlanTable,
     networks: BTreeMap<Vni, Segment>,
+    /// Shared by all snapshots.
+    strangers: Arc<Strangers>,
 }
 
 #[derive(Clone, Debug)]
@@ -32,10 +37,11 @@ impl Segments {
         &mut self,
         vni: Vni,
         network: NetworkNo,
+        admission: Admission,
         tunnel: Tunnel,
         mtu: u16,
     ) -> Result<(), VxlanTableError> {
-        self.table.add_segment(vni, network, Admission::Peers)?;
+        self.table.add_segment(vni, network, admission)?;
         let segment = Segment {
             tunnel,
             mtu,
@@ -77,24 +83,30 @@ impl Segments {
         }
     }
 
-    /// Tells where a datagram of segment `vni` from `source` enters.
+    /// Returns the hosts that have sent into open segments and take no part in them, since the last call.
+    pub(crate) fn take_strangers(&self) -> BTreeSet<(NetworkNo, IpAddr)> {
+        self.strangers.take()
+    }
+
+    /// Tells where a datagram of segment `vni` from `source` enters. A stranger in an open segment is noted.
     ///
     /// # Errors
     ///
-    /// As [`VxlanTable::accept`].
+    /// As [`VxlanTable::accept`]; [`Refusal::PeerNotLearned`].
     pub(crate) fn accept(&self, vni: Vni, source: IpAddr) -> Result<Ingress<'_>, Refusal> {
-        let peer = self.table.accept(vni, source)?.peer;
+        let Accepted { network, peer } = self.table.accept(vni, source)?;
+        let Some(peer) = peer else {
+            self.strangers.note(network, source);
+            return Err(Refusal::PeerNotLearned);
+        };
         let segment = self.networks.get(&vni).ok_or(Refusal::UnknownVni)?;
         let port = segment.ports.get(&source.to_canonical());
-        match (peer, port) {
-            (Some(peer), Some(port)) => Ok(Ingress {
-                port: *port,
-                peer,
-                tunnel: &segment.tunnel,
-                mtu: segment.mtu,
-            }),
-            _ => Err(Refusal::PeerNotBound),
-        }
+        Ok(Ingress {
+            port: *port.ok_or(Refusal::PeerNotBound)?,
+            peer,
+            tunnel: &segment.tunnel,
+            mtu: segment.mtu,
+        })
     }
 }
 
@@ -118,7 +130,9 @@ mod tests {
                 marking: Marking::default(),
                 tags: TagPolicy::Refuse,
             };
-            segments.add_segment(vni, network, tunnel, 1450).unwrap();
+            segments
+                .add_segment(vni, network, Admission::Peers, tunnel, 1450)
+                .unwrap();
         }
         let peer = Arc::new(Peer::new(Vtep::new(addr("192.0.2.2"), 4789), 1500));
         segments
@@ -139,5 +153,33 @@ mod tests {
         segments.remove_segment(vnis[0]);
         segments.remove_segment(vnis[1]);
         assert!(segments.is_empty());
+    }
+
+    #[test]
+    fn a_stranger_in_an_open_segment_is_noted_until_it_takes_part() {
+        let mut segments = Segments::default();
+        let vni = Vni::new(7).unwrap();
+        let tunnel = Tunnel {
+            encap: Encap::Vxlan(vni),
+            marking: Marking::default(),
+            tags: TagPolicy::Refuse,
+        };
+        let network = NetworkNo(3);
+        segments
+            .add_segment(vni, network, Admission::Open, tunnel, 1450)
+            .unwrap();
+        let source = addr("192.0.2.2");
+        let accept = |segments: &Segments| segments.accept(vni, source).map(|at| at.port);
+        assert_eq!(accept(&segments), Err(Refusal::PeerNotLearned));
+        // What workers note in one snapshot is taken from the next.
+        let peer = Arc::new(Peer::new(Vtep::new(source, 4789), 1500));
+        let port = PortNo::new(7, 0);
+        let mut next = segments.clone();
+        assert_eq!(next.take_strangers(), BTreeSet::from([(network, source)]));
+        next.add_peer(vni, &peer, port).unwrap();
+        assert_eq!(accept(&next), Ok(port));
+        let nobody = next.accept(vni, addr("224.0.0.1")).map(|at| at.port);
+        assert_eq!(nobody, Err(Refusal::OuterSource));
+        assert!(next.take_strangers().is_empty());
     }
 }

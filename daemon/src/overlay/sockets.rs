@@ -3,8 +3,8 @@
 //! The sockets of a port are there while a network needs them, on each of the underlay's addresses. When an
 //! address changes they are made anew ([`Overlay::sync`]); who may send stays.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -90,21 +90,36 @@ impl Endpoint {
         entry: &Network,
         subnets: &[IpNet],
     ) -> Result<(), OverlayError> {
-        let Network { port, tunnel, mtu } = *entry;
+        let Network {
+            port,
+            tunnel,
+            mtu,
+            admission,
+        } = *entry;
         match (&self.directory, tunnel.encap) {
             (Directory::Segments(segments), Encap::Vxlan(vni)) => {
                 let in_use = OverlayError::VniInUse {
                     vni,
                     port: port.unwrap_or(NO_PORT),
                 };
-                change(segments, |it| it.add_segment(vni, network, tunnel, mtu))
-                    .map_err(|_in_use| in_use)
+                change(segments, |it| {
+                    it.add_segment(vni, network, admission, tunnel, mtu)
+                })
+                .map_err(|_in_use| in_use)
             }
             (Directory::Prefixes(prefixes), _) => {
                 let added = change(prefixes, |it| it.add_network(network, subnets, tunnel, mtu));
                 Ok(added?)
             }
             (Directory::Segments(_), _) => Err(OverlayError::NoOverlay),
+        }
+    }
+
+    /// Returns the hosts that have sent into open segments and take no part in them, since the last call.
+    pub(super) fn take_strangers(&self) -> BTreeSet<(NetworkNo, IpAddr)> {
+        match &self.directory {
+            Directory::Segments(segments) => segments.load().take_strangers(),
+            Directory::Prefixes(_) => BTreeSet::new(),
         }
     }
 

@@ -10,7 +10,7 @@ use tapweave_device::{
     DatagramReceiver, FrameSink, FrameSource, HEADROOM, Intake, PortQueue, SendError,
     UnderlaySender,
 };
-use tapweave_encap::{Encap, Marking, Peer, TagPolicy, Tunnel, Vni, Vtep};
+use tapweave_encap::{Admission, Encap, Marking, Peer, TagPolicy, Tunnel, Vni, Vtep};
 use tapweave_net::checksum::{Sum, complete};
 use tapweave_net::{ChecksumOffload, Frame, Gso, GsoKind, IpProtocol, NetworkNo, Offload, PortNo};
 
@@ -54,7 +54,7 @@ impl Rig {
         let peer = Arc::new(Peer::new(Vtep::new(LOCAL, port), 1500));
         let mut segments = Segments::default();
         segments
-            .add_segment(vni, NetworkNo(1), tunnel, 1450)
+            .add_segment(vni, NetworkNo(1), Admission::Peers, tunnel, 1450)
             .unwrap();
         segments.add_peer(vni, &peer, PORT).unwrap();
         let refusals = Arc::new(RefusalCounters::default());
