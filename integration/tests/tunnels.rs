@@ -2,7 +2,7 @@
 //! wire, read by the core. No packet is sent: these are decoders that share no code with it.
 
 #[cfg(test)]
-mod everywhere {
+mod once {
     use std::fs;
     use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
     use std::process::Command;
