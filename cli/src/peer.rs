@@ -30,7 +30,7 @@ pub(crate) struct AddArgs {
     /// The UDP port that it listens on [default: that of the network]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
-    /// A subnet behind it, IPv4 or IPv6 (repeatable); for overlays of fou and gue, which need one
+    /// A subnet behind it, IPv4 or IPv6 (repeatable); for overlays of fou, gue and ipip, which need one
     #[arg(long, value_name = "CIDR")]
     subnet: Vec<IpNet>,
 }

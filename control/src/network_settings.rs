@@ -137,12 +137,6 @@ pub enum OptionError {
         /// The flag.
         flag: &'static str,
     },
-    /// An encapsulation of the plan.
-    #[error("encapsulation {kind} is not built yet; this version has vxlan, fou and gue")]
-    EncapNotBuilt {
-        /// Which.
-        kind: EncapKind,
-    },
     /// Something that an encapsulation does not have.
     #[error("{flag} is not for encapsulation {kind}")]
     NotForEncap {

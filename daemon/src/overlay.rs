@@ -13,7 +13,7 @@
 //!   sandbox ◄─ switch ◄─ port of the peer ◄─ VxlanSource (one a worker, family and UDP port) ◄─ peer
 //! ```
 //!
-//! Of FOU and GUE, which carry packets and no frames, a peer is the way to subnets (a *remote host* of the
+//! Of FOU, GUE and IP in IP, which carry packets and no frames, a peer is the way to subnets (a *remote host* of the
 //! switch): the gateway routes to it, what comes from it ([`RoutedSource`](routed_source::RoutedSource)) is known
 //! by the inner addresses, and nothing is flooded.
 //!
@@ -31,6 +31,7 @@ mod prefixes;
 mod refusals;
 mod routed_source;
 mod segments;
+mod senders;
 mod sockets;
 mod source;
 mod strangers;
@@ -62,6 +63,7 @@ use thiserror::Error;
 use tracing::{info, warn};
 
 use self::refusals::RefusalCounters;
+use self::senders::Senders;
 use self::sockets::Endpoint;
 use self::underlay::LocalAddresses;
 use self::vtep::{VtepQueue, refresh_path_mtu};
@@ -92,8 +94,8 @@ pub(crate) struct Overlay {
     clock: Clock,
     /// Of flow hashes: a flow keeps its source port.
     seed: u64,
-    v4: Arc<ArcSwapOption<UnderlaySender>>,
-    v6: Arc<ArcSwapOption<UnderlaySender>>,
+    v4: Senders,
+    v6: Senders,
     refusals: Arc<RefusalCounters>,
     silence: Arc<OwnedFd>,
     state: Mutex<State>,
@@ -143,6 +145,12 @@ enum OverlayError {
     Addresses(#[source] io::Error),
     #[error("cannot listen on {0}")]
     Listen(SocketAddr, #[source] io::Error),
+    #[error("cannot open a raw socket for IP in IP at {0}")]
+    Raw(IpAddr, #[source] io::Error),
+    #[error(
+        "IP in IP needs raw sockets, and the daemon may open none: it has no CAP_NET_RAW in its network namespace"
+    )]
+    NoRawSockets(#[source] io::Error),
     #[error("cannot send from {0}")]
     Send(IpAddr, #[source] io::Error),
     #[error("VNI {vni} on UDP port {port} belongs to another network")]
@@ -180,8 +188,8 @@ impl Overlay {
             workers,
             clock,
             seed,
-            v4: Arc::default(),
-            v6: Arc::default(),
+            v4: Senders::default(),
+            v6: Senders::default(),
             refusals: Arc::default(),
             silence: Arc::new(eventfd(0, flags)?),
             state: Mutex::default(),
@@ -265,7 +273,7 @@ impl Overlay {
         if state.local.iter().any(|local| local == addr) {
             return Err(OverlayError::Itself(addr).into());
         }
-        let (sender, family, has_address) = match addr {
+        let (senders, family, has_address) = match addr {
             IpAddr::V4(_) => (&self.v4, "IPv4", state.local.v4.is_some()),
             IpAddr::V6(_) => (&self.v6, "IPv6", state.local.v6.is_some()),
         };
@@ -281,14 +289,14 @@ impl Overlay {
             || Arc::new(Peer::new(vtep, USUAL_MTU)),
             |known| Arc::clone(&known.peer),
         );
-        if let Some(sender) = sender.load_full() {
+        if let Some(sender) = senders.udp.load_full() {
             refresh_path_mtu(&sender, &peer);
         }
         let queue = VtepQueue::new(
             entry.tunnel,
             Arc::clone(&peer),
             entry.mtu,
-            Arc::clone(sender),
+            senders.clone(),
             self.seed,
             Arc::clone(&self.silence),
         );
@@ -419,10 +427,10 @@ impl Overlay {
         }
     }
 
-    const fn sender(&self, addr: IpAddr) -> &Arc<ArcSwapOption<UnderlaySender>> {
+    fn sender(&self, addr: IpAddr) -> &ArcSwapOption<UnderlaySender> {
         match addr {
-            IpAddr::V4(_) => &self.v4,
-            IpAddr::V6(_) => &self.v6,
+            IpAddr::V4(_) => &self.v4.udp,
+            IpAddr::V6(_) => &self.v6.udp,
         }
     }
 
@@ -438,6 +446,17 @@ const fn buffer_state(buffer: SocketBuffer) -> SocketBufferState {
     }
 }
 
+impl OverlayError {
+    /// Returns what it means that there is no raw socket at `addr`.
+    fn raw(addr: IpAddr, cause: io::Error) -> Self {
+        if cause.kind() == io::ErrorKind::PermissionDenied {
+            Self::NoRawSockets(cause)
+        } else {
+            Self::Raw(addr, cause)
+        }
+    }
+}
+
 impl From<OverlayError> for DatapathError {
     fn from(error: OverlayError) -> Self {
         let kind = match &error {
@@ -448,9 +467,11 @@ impl From<OverlayError> for DatapathError {
             OverlayError::Listen(_, cause) if cause.kind() == io::ErrorKind::AddrInUse => {
                 Kind::Conflict
             }
-            OverlayError::Listen(..) | OverlayError::Send(..) | OverlayError::Addresses(_) => {
-                Kind::Denied
-            }
+            OverlayError::Listen(..)
+            | OverlayError::Raw(..)
+            | OverlayError::NoRawSockets(_)
+            | OverlayError::Send(..)
+            | OverlayError::Addresses(_) => Kind::Denied,
             OverlayError::NoAddress
             | OverlayError::NoOverlay
             | OverlayError::NotAHost(_)

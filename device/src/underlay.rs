@@ -20,6 +20,9 @@
 //! *What the kernel or a device cannot do* is found out at run time: `EIO` or `EINVAL` for a message of
 //! several datagrams means that they go one by one from then on. The log says it once.
 //!
+//! *IP in IP* has no UDP. A [`RawSender`] sends its packets one by one, and receivers of its protocols
+//! ([`DatagramReceiver::bind_raw`]) take them, where the kernel permits raw sockets.
+//!
 //! *Receiving.* A [`DatagramReceiver`] takes up to 64 messages with one system call, each of up to
 //! 64 KiB: datagrams of one flow that followed each other, merged by the kernel (`UDP_GRO`). It asks for
 //! fewer where they are long, so that what it took is still in the cache when it is written. Several
@@ -27,12 +30,14 @@
 //! destination, hence a flow stays with one.
 
 mod local;
+mod raw;
 mod receiver;
 mod segmentation;
 mod sender;
 mod socket;
 
 pub use local::{interface_addresses, interface_mtu};
+pub use raw::RawSender;
 pub use receiver::{Datagram, DatagramReceiver, Datagrams};
 pub use sender::{PORT_COUNT, TransmitError, UnderlaySender};
 pub use socket::SocketBuffer;

@@ -65,6 +65,8 @@ pub struct PoppedOuter<'a> {
     pub class: TrafficClass,
     /// The packet's source.
     pub source: core::net::IpAddr,
+    /// Bytes of the header, options or extension headers included.
+    pub header_len: usize,
     /// What the header carries, to be given to [`pop`].
     pub payload: &'a mut [u8],
 }
@@ -107,6 +109,7 @@ pub fn pop_outer(packet: &mut [u8]) -> Result<PoppedOuter<'_>, Refusal> {
         (IpProtocol::IPV4, Some(4)) | (IpProtocol::IPV6, Some(6)) => Ok(PoppedOuter {
             class: TrafficClass::from_u8(class),
             source,
+            header_len: start,
             payload,
         }),
         _ => Err(Refusal::OuterMalformed),

@@ -4,11 +4,12 @@
 //! The topology is drawn in [`tapweave_integration::routed`].
 
 use anyhow::{Result, ensure};
+use tapweave_integration::cli::binary;
 use tapweave_integration::process::Background;
 use tapweave_integration::routed::{RoutedHost, Tunnel};
 use tapweave_integration::traffic::Datagrams;
 use tapweave_integration::underlay::{Carrier, Underlay};
-use tapweave_integration::{Lab, traffic, wait};
+use tapweave_integration::{Daemon, Lab, traffic, wait};
 
 /// Hosts 1 and 2, each with a daemon.
 fn with_two(
@@ -73,6 +74,70 @@ mod once {
                 ensure!(link.contains(&format!("mtu {}", tunnel.mtu())), "{link}");
                 Ok(())
             })
+        })
+    }
+
+    #[test]
+    fn two_daemons_route_all_traffic_through_ipip() -> Result<()> {
+        let tunnel = Tunnel {
+            encap: "ipip",
+            carrier: Carrier::V4,
+        };
+        Lab::run(|lab| {
+            with_two(lab, tunnel, |underlay, first, second| {
+                everything_passes(lab, first, second)?;
+                let peers = first.daemon.cli().json("peer ls far")?;
+                let peer = &peers[0];
+                ensure!(peer["port"].is_null() && peer["mtu"] == 1480, "{peer}");
+                // A raw socket hears everybody.
+                let stranger = underlay.host(lab, 9)?;
+                let forged = "
+from scapy.all import ICMP, IP, send
+inner = IP(src='10.81.2.2', dst='10.81.1.2') / ICMP()
+send(IP(src='192.0.2.9', dst='192.0.2.1') / inner, count=5, verbose=False)
+";
+                traffic::scapy(&stranger, forged, &[])?;
+                first.wait_refused("unknown_peer", 5)
+            })
+        })
+    }
+
+    #[test]
+    fn two_daemons_route_through_ipip_over_ipv6() -> Result<()> {
+        let tunnel = Tunnel {
+            encap: "ipip",
+            carrier: Carrier::V6,
+        };
+        Lab::run(|lab| {
+            with_two(lab, tunnel, |_, first, second| {
+                let (a, b) = (&first.sandbox, &second.sandbox);
+                for to_b in second.addresses() {
+                    traffic::ping_soon(a, to_b)?;
+                    traffic::tcp(lab, a, b, to_b, 1 << 20)?;
+                }
+                Ok(())
+            })
+        })
+    }
+
+    #[test]
+    fn without_the_right_to_raw_sockets_ipip_is_refused_and_says_so() -> Result<()> {
+        Lab::run(|lab| {
+            let underlay = Underlay::new(lab)?;
+            let host = underlay.host(lab, 1)?;
+            let mut command = host.command("setpriv");
+            command.args(["--bounding-set", "-net_raw"]).arg(binary()?);
+            let daemon = Daemon::under(
+                command,
+                "--underlay 192.0.2.1",
+                &lab.file("1.sock"),
+                &lab.file("daemon1.log"),
+            )?;
+            let create = "network create far -d overlay --subnet 10.81.1.0/24 --encap";
+            let said = daemon.cli().refused(&format!("{create} ipip"))?;
+            ensure!(said.contains("CAP_NET_RAW"), "{said}");
+            daemon.cli().ok(&format!("{create} fou"))?;
+            daemon.stop()
         })
     }
 
@@ -247,6 +312,131 @@ print(reply.src, reply.ttl, reply.tos, bytes(reply[ICMP].payload))
             let seen = peer.line("64 ")?;
             ensure!(seen == "64 DF 63 1 1", "{seen}");
             Ok(())
+        })
+    }
+}
+
+/// Needs the kernel of the guest, which has FOU and IP in IP.
+#[cfg(test)]
+mod guest {
+    use std::net::IpAddr;
+
+    use tapweave_integration::Sandbox;
+
+    use super::*;
+
+    /// Host 2 with devices of the kernel, whose addresses are those of the sandbox that a daemon would
+    /// have there.
+    fn kernel_host(lab: &Lab, underlay: &Underlay, commands: &[&str]) -> Result<Sandbox> {
+        let host = underlay.host(lab, 2)?;
+        host.ip("address add 10.81.2.2/24 dev lo")?;
+        host.ip("address add fd81:2::2/64 dev lo nodad")?;
+        for command in commands {
+            host.ip(command)?;
+        }
+        Ok(host)
+    }
+
+    /// Pings and streams between the sandbox of host 1 and the kernel's host.
+    fn passes(
+        lab: &Lab,
+        first: &RoutedHost,
+        kernel: &Sandbox,
+        pairs: &[[IpAddr; 2]],
+    ) -> Result<()> {
+        for &[to_first, to_kernel] in pairs {
+            traffic::ping_soon(&first.sandbox, to_kernel)?;
+            traffic::ping(kernel, to_first, 3)?;
+            traffic::tcp(lab, &first.sandbox, kernel, to_kernel, 256 << 10)?;
+            traffic::tcp(lab, kernel, &first.sandbox, to_first, 256 << 10)?;
+        }
+        let peers = first.daemon.cli().json("peer ls far")?;
+        ensure!(peers[0]["state"] == "heard", "{peers}");
+        Ok(())
+    }
+
+    fn pairs(first: &RoutedHost) -> Result<[[IpAddr; 2]; 2]> {
+        let [v4, v6] = first.addresses();
+        Ok([[v4, "10.81.2.2".parse()?], [v6, "fd81:2::2".parse()?]])
+    }
+
+    #[test]
+    fn a_kernel_with_fou_and_tapweave_route_to_each_other() -> Result<()> {
+        Lab::run(|lab| {
+            let underlay = Underlay::new(lab)?;
+            let first = RoutedHost::new(lab, &underlay, Tunnel::FOU, 1, &[2])?;
+            let kernel = kernel_host(
+                lab,
+                &underlay,
+                &[
+                    "fou add port 5555 ipproto 4",
+                    "link add tun4 type ipip remote 192.0.2.1 local 192.0.2.2 ttl 64 encap fou encap-sport auto encap-dport 5555",
+                    "link set tun4 up mtu 1472",
+                    "route add 10.81.1.0/24 dev tun4 src 10.81.2.2",
+                ],
+            )?;
+            let [v4, _] = pairs(&first)?;
+            passes(lab, &first, &kernel, &[v4])
+        })
+    }
+
+    #[test]
+    fn a_kernel_with_gue_takes_both_families_on_one_port() -> Result<()> {
+        let tunnel = Tunnel {
+            encap: "gue",
+            carrier: Carrier::V4,
+        };
+        Lab::run(|lab| {
+            let underlay = Underlay::new(lab)?;
+            let first = RoutedHost::new(lab, &underlay, tunnel, 1, &[2])?;
+            // What it sends is of variant 1, which is FOU to the port of GUE.
+            let kernel = kernel_host(
+                lab,
+                &underlay,
+                &[
+                    "fou add port 6080 gue",
+                    "link add tun4 type ipip remote 192.0.2.1 local 192.0.2.2 ttl 64 encap fou encap-sport auto encap-dport 6080",
+                    "link set tun4 up mtu 1472",
+                    "route add 10.81.1.0/24 dev tun4 src 10.81.2.2",
+                    "link add tun6 type sit remote 192.0.2.1 local 192.0.2.2 ttl 64 encap fou encap-sport auto encap-dport 6080",
+                    "link set tun6 up mtu 1472",
+                    "-6 route add fd81:1::/64 dev tun6 src fd81:2::2",
+                ],
+            )?;
+            passes(lab, &first, &kernel, &pairs(&first)?)
+        })
+    }
+
+    #[test]
+    fn a_kernel_with_ip_in_ip_and_tapweave_route_to_each_other() -> Result<()> {
+        let tunnel = Tunnel {
+            encap: "ipip",
+            carrier: Carrier::V4,
+        };
+        Lab::run(|lab| {
+            let underlay = Underlay::new(lab)?;
+            let first = RoutedHost::new(lab, &underlay, tunnel, 1, &[2])?;
+            // The daemon's kernel has the modules too, and would complain of packets for no device of its.
+            for (name, kind) in [("sink4", "ipip"), ("sink6", "sit")] {
+                let ends = "remote 192.0.2.2 local 192.0.2.1";
+                first
+                    .host
+                    .ip(&format!("link add {name} type {kind} {ends}"))?;
+                first.host.ip(&format!("link set {name} up"))?;
+            }
+            let kernel = kernel_host(
+                lab,
+                &underlay,
+                &[
+                    "link add tun4 type ipip remote 192.0.2.1 local 192.0.2.2 ttl 64",
+                    "link set tun4 up mtu 1480",
+                    "route add 10.81.1.0/24 dev tun4 src 10.81.2.2",
+                    "link add tun6 type sit remote 192.0.2.1 local 192.0.2.2 ttl 64",
+                    "link set tun6 up mtu 1480",
+                    "-6 route add fd81:1::/64 dev tun6 src fd81:2::2",
+                ],
+            )?;
+            passes(lab, &first, &kernel, &pairs(&first)?)
         })
     }
 }

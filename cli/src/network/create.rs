@@ -47,14 +47,14 @@ pub(crate) struct CreateArgs {
     /// the underlay leaves, 1450 on 1500]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(68..=65520))]
     mtu: Option<u32>,
-    /// How an overlay travels: vxlan, one link on all hosts; or fou or gue (IP in UDP), a subnet per host
-    /// and routes between them [default: vxlan]
+    /// How an overlay travels: vxlan, one link on all hosts; or fou, gue (IP in UDP) or ipip, a subnet per
+    /// host and routes between them [default: vxlan]
     #[arg(long, value_name = "KIND")]
     encap: Option<String>,
     /// UDP port of an overlay [default: for vxlan that of the daemon, 4789; for fou 5555, for gue 6080]
     #[arg(long, value_name = "PORT")]
     encap_port: Option<u16>,
-    /// VXLAN network identifier of an overlay, 0 to 16777215; not for fou and gue
+    /// VXLAN network identifier of an overlay, 0 to 16777215; not for fou, gue and ipip
     #[arg(long, value_name = "N")]
     vni: Option<u32>,
     /// Whether sandboxes reach each other; if not, only the gateway [default: true]

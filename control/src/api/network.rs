@@ -38,11 +38,12 @@ pub struct CreateNetwork {
     /// Largest L3 packet, in bytes; if none, 1500 or what the underlay leaves for an overlay.
     #[serde(default)]
     pub mtu: Option<u32>,
-    /// How an overlay travels: `vxlan`, one link on all hosts, if none; `fou` or `gue`, a subnet per host and
-    /// routes between them.
+    /// How an overlay travels: `vxlan`, one link on all hosts, if none; `fou`, `gue` or `ipip`, a subnet per
+    /// host and routes between them.
     #[serde(default)]
     pub encap: Option<String>,
-    /// The UDP port of an overlay; if none, the daemon's for `vxlan`, 5555 for `fou`, 6080 for `gue`.
+    /// The UDP port of an overlay; if none, the daemon's for `vxlan`, 5555 for `fou`, 6080 for `gue`;
+    /// `ipip` has none.
     #[serde(default)]
     pub encap_port: Option<u16>,
     /// The VXLAN network identifier of an overlay, 0 to 16777215; only for `vxlan`, which needs it.

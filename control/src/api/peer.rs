@@ -19,7 +19,7 @@ pub struct PeerAdd {
     /// The UDP port that it listens on; that of the network if none.
     #[serde(default)]
     pub port: Option<u16>,
-    /// The subnets behind it, in a network whose hosts route to each other (`fou`, `gue`); there at
+    /// The subnets behind it, in a network whose hosts route to each other (`fou`, `gue`, `ipip`); there at
     /// least one, elsewhere none.
     #[serde(default)]
     pub subnets: Vec<IpNet>,

@@ -83,7 +83,7 @@ pub(super) fn read(
         EncapKind::Vxlan => Encap::Vxlan(vni(request, options)?),
         EncapKind::Fou => Encap::Fou,
         EncapKind::Gue => Encap::Gue,
-        EncapKind::Ipip => return Err(OptionError::EncapNotBuilt { kind }),
+        EncapKind::Ipip => Encap::Ipip,
     };
     if kind != EncapKind::Vxlan {
         let refused = [
@@ -92,6 +92,10 @@ pub(super) fn read(
             (OPTION_PORT, port.is_some()),
             (OPTION_OPEN, options.contains_key(OPTION_OPEN)),
             (OPTION_SUPPRESSION, options.contains_key(OPTION_SUPPRESSION)),
+            (
+                "--encap-port",
+                kind == EncapKind::Ipip && request.encap_port.is_some(),
+            ),
         ];
         if let Some((flag, _)) = refused.into_iter().find(|(_, is_given)| *is_given) {
             return Err(OptionError::NotForEncap { flag, kind });

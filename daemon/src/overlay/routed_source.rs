@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use tapweave_device::{Datagram, DatagramReceiver, FrameSink, FrameSource, HEADROOM, Intake};
-use tapweave_encap::{EncapKind, Refusal, TrafficClass, pop, received_offload};
+use tapweave_encap::{EncapKind, Refusal, TrafficClass, pop, pop_outer, received_offload};
 use tapweave_net::tcp_coalesce::{Offered, TcpCoalescer};
 use tapweave_net::{EtherType, EthernetView, Frame, Offload, ParsedFrame, Timestamp};
 
@@ -25,11 +25,21 @@ use crate::clock::Clock;
 /// Runs of TCP at a time: flows whose segments come interleaved. 64 KiB each.
 const RUN_COUNT: usize = 32;
 
+/// Whether what a socket receives begins with the outer IP header.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum OuterHeader {
+    /// It does: a raw socket of IPv4.
+    Present,
+    /// It does not.
+    Absent,
+}
+
 /// Packets that come out of one socket.
 #[derive(Debug)]
 pub(crate) struct RoutedSource {
     receiver: DatagramReceiver,
     kind: EncapKind,
+    outer: OuterHeader,
     prefixes: Arc<ArcSwap<Prefixes>>,
     refusals: Arc<RefusalCounters>,
     coalescer: TcpCoalescer,
@@ -39,7 +49,7 @@ pub(crate) struct RoutedSource {
 impl RoutedSource {
     pub(crate) const fn new(
         receiver: DatagramReceiver,
-        kind: EncapKind,
+        (kind, outer): (EncapKind, OuterHeader),
         prefixes: Arc<ArcSwap<Prefixes>>,
         refusals: Arc<RefusalCounters>,
         clock: Clock,
@@ -47,6 +57,7 @@ impl RoutedSource {
         Self {
             receiver,
             kind,
+            outer,
             prefixes,
             refusals,
             coalescer: TcpCoalescer::new(RUN_COUNT, HEADROOM),
@@ -73,6 +84,7 @@ impl FrameSource for RoutedSource {
         };
         let mut reader = Reader {
             kind: self.kind,
+            outer: self.outer,
             prefixes: &prefixes,
             refusals: &self.refusals,
             coalescer: &mut self.coalescer,
@@ -93,6 +105,7 @@ impl FrameSource for RoutedSource {
 /// Takes datagrams apart.
 struct Reader<'a> {
     kind: EncapKind,
+    outer: OuterHeader,
     prefixes: &'a Prefixes,
     refusals: &'a RefusalCounters,
     coalescer: &'a mut TcpCoalescer,
@@ -133,6 +146,14 @@ impl Reader<'_> {
         buffer: &mut [u8],
         start: usize,
     ) -> Result<(), Refusal> {
+        let datagram = buffer.get_mut(start..).unwrap_or_default();
+        let (start, class) = match self.outer {
+            OuterHeader::Absent => (start, class),
+            OuterHeader::Present => {
+                let popped = pop_outer(datagram)?;
+                (start + popped.header_len, popped.class)
+            }
+        };
         let datagram = buffer.get_mut(start..).unwrap_or_default();
         let packet = pop(self.kind, datagram)?.inner;
         let ingress = self.prefixes.accept(source, packet)?;

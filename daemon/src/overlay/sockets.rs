@@ -11,14 +11,17 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use ipnet::IpNet;
-use tapweave_device::{DatagramReceiver, FrameSource, SocketBuffer, SourceNo, UnderlaySender};
+use tapweave_device::{
+    DatagramReceiver, FrameSource, RawSender, SocketBuffer, SourceNo, UnderlaySender,
+};
 use tapweave_encap::{Encap, EncapKind, HopLimit, Peer};
-use tapweave_net::{NetworkNo, PortNo};
+use tapweave_net::{IpProtocol, NetworkNo, PortNo};
 use tracing::warn;
 
 use super::prefixes::Prefixes;
-use super::routed_source::RoutedSource;
+use super::routed_source::{OuterHeader, RoutedSource};
 use super::segments::Segments;
+use super::senders::Senders;
 use super::source::VxlanSource;
 use super::{NO_PORT, Network, Overlay, OverlayError, State};
 
@@ -191,10 +194,21 @@ impl Overlay {
     pub(super) fn sync(&self, state: &mut State) -> Result<(), OverlayError> {
         let local = state.local;
         let has_networks = !state.networks.is_empty();
-        for (place, addr) in [
+        let mut networks = state.networks.values();
+        let has_ipip = networks.any(|network| network.tunnel.encap == Encap::Ipip);
+        for (Senders { udp: place, raw }, addr) in [
             (&self.v4, local.v4.map(IpAddr::V4)),
             (&self.v6, local.v6.map(IpAddr::V6)),
         ] {
+            let wanted_raw = addr.filter(|_| has_ipip);
+            if raw.load().as_ref().map(|sender| sender.local()) != wanted_raw {
+                raw.store(None);
+                if let Some(addr) = wanted_raw {
+                    let sender = RawSender::new(addr, HopLimit::DEFAULT.get())
+                        .map_err(|error| OverlayError::raw(addr, error))?;
+                    raw.store(Some(Arc::new(sender)));
+                }
+            }
             let wanted = addr.filter(|_| has_networks);
             if place.load().as_ref().map(|sender| sender.local()) != wanted {
                 // The old one is closed first: both would want the same ports of one address.
@@ -230,7 +244,8 @@ impl Overlay {
         Ok(())
     }
 
-    /// Has every worker listen on `addr`.
+    /// Has every worker listen on `addr`; for IP in IP, one for each protocol, since each raw socket gets
+    /// everything.
     fn listen(
         &self,
         addr: SocketAddr,
@@ -238,10 +253,16 @@ impl Overlay {
         directory: &Directory,
     ) -> Result<Sockets, OverlayError> {
         let failed = |error| OverlayError::Listen(addr, error);
-        let receivers = (0..self.workers.count())
-            .map(|_worker| DatagramReceiver::bind(addr))
-            .collect::<io::Result<Vec<_>>>()
-            .map_err(failed)?;
+        let receivers = if kind == EncapKind::Ipip {
+            let bind = |protocol| DatagramReceiver::bind_raw(addr.ip(), protocol);
+            let receivers = [IpProtocol::IPV4, IpProtocol::IPV6].map(bind);
+            let receivers = receivers.into_iter().collect::<io::Result<Vec<_>>>();
+            receivers.map_err(|error| OverlayError::raw(addr.ip(), error))?
+        } else {
+            let bind = |_worker| DatagramReceiver::bind(addr);
+            let receivers = (0..self.workers.count()).map(bind);
+            receivers.collect::<io::Result<Vec<_>>>().map_err(failed)?
+        };
         let mut sockets = Sockets {
             sources: Vec::new(),
             receive_buffer: SocketBuffer {
@@ -250,10 +271,12 @@ impl Overlay {
             },
             has_gro: false,
         };
-        for (worker, receiver) in receivers.into_iter().enumerate() {
+        // Where there are more sockets than workers, some workers have two.
+        for (index, receiver) in receivers.into_iter().enumerate() {
+            let worker = index % self.workers.count().max(1);
             sockets.receive_buffer = receiver.receive_buffer();
             sockets.has_gro = receiver.has_gro();
-            let source = self.source(receiver, kind, directory);
+            let source = self.source(receiver, kind, addr, directory);
             match self.workers.add_source(worker, source) {
                 Ok(number) => sockets.sources.push((worker, number)),
                 Err(error) => {
@@ -277,6 +300,7 @@ impl Overlay {
         &self,
         receiver: DatagramReceiver,
         kind: EncapKind,
+        addr: SocketAddr,
         directory: &Directory,
     ) -> Box<dyn FrameSource> {
         let refusals = Arc::clone(&self.refusals);
@@ -287,7 +311,12 @@ impl Overlay {
             }
             Directory::Prefixes(prefixes) => {
                 let prefixes = Arc::clone(prefixes);
-                let source = RoutedSource::new(receiver, kind, prefixes, refusals, self.clock);
+                let header = match (kind, addr) {
+                    (EncapKind::Ipip, SocketAddr::V4(_)) => OuterHeader::Present,
+                    _ => OuterHeader::Absent,
+                };
+                let framing = (kind, header);
+                let source = RoutedSource::new(receiver, framing, prefixes, refusals, self.clock);
                 Box::new(source)
             }
         }

@@ -16,6 +16,7 @@ use tapweave_net::{ChecksumOffload, Frame, Gso, GsoKind, IpProtocol, NetworkNo, 
 
 use super::refusals::RefusalCounters;
 use super::segments::Segments;
+use super::senders::Senders;
 use super::source::VxlanSource;
 use super::vtep::VtepQueue;
 use crate::clock::Clock;
@@ -66,7 +67,10 @@ impl Rig {
                 tunnel,
                 Arc::clone(&peer),
                 1450,
-                Arc::new(ArcSwapOption::from_pointee(sender)),
+                Senders {
+                    udp: Arc::new(ArcSwapOption::from_pointee(sender)),
+                    raw: Arc::default(),
+                },
                 7,
                 Arc::new(silence),
             ),

@@ -13,16 +13,18 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::{array, io};
 
-use arc_swap::ArcSwapOption;
 use tapweave_device::{PortQueue, Received, SendError, TransmitError, UnderlaySender};
 use tapweave_encap::{
-    DatagramRun, Inner, Layer, Outer, Peer, Refusal, Segments, SegmentsError, Tunnel, Underlay,
-    VxlanHeader,
+    DatagramRun, Encap, Inner, Layer, Outer, Peer, Refusal, Segments, SegmentsError, Tunnel,
+    Underlay, VxlanHeader,
 };
 use tapweave_net::checksum::complete;
 use tapweave_net::{
-    ChecksumOffload, EthernetView, Frame, Offload, OffloadSet, ParsedFrame, clamp_mss, mss_for_mtu,
+    ChecksumOffload, EthernetView, Frame, IpProtocol, Network, Offload, OffloadSet, ParsedFrame,
+    clamp_mss, mss_for_mtu,
 };
+
+use super::senders::{Senders, Transmitter};
 
 /// Bytes of headers of all segments of one message: 64 of 160.
 const SIDE_LEN: usize = DatagramRun::MAX_COUNT * 160;
@@ -38,8 +40,7 @@ pub(crate) struct VtepQueue {
     peer: Arc<Peer>,
     /// Largest IP packet of the network.
     network_mtu: u16,
-    /// Sends from the underlay's address of the peer's family; none while the underlay has none.
-    sender: Arc<ArcSwapOption<UnderlaySender>>,
+    senders: Senders,
     /// Of the flow hash.
     seed: u64,
     /// Never readable: nothing is received from a queue like this.
@@ -51,7 +52,7 @@ impl VtepQueue {
         tunnel: Tunnel,
         peer: Arc<Peer>,
         network_mtu: u16,
-        sender: Arc<ArcSwapOption<UnderlaySender>>,
+        senders: Senders,
         seed: u64,
         silence: Arc<OwnedFd>,
     ) -> Self {
@@ -59,7 +60,7 @@ impl VtepQueue {
             tunnel,
             peer,
             network_mtu,
-            sender,
+            senders,
             seed,
             silence,
         }
@@ -81,11 +82,26 @@ impl VtepQueue {
         Ok(Inner::new(frame.data(), &parsed, self.seed))
     }
 
+    #[inline]
+    fn send_by(
+        &self,
+        sender: Transmitter<'_>,
+        frame: &mut Frame<'_>,
+        inner: &Inner,
+        mtu: u16,
+    ) -> Result<(), SendError> {
+        if frame.offload().gso.is_some() {
+            self.send_segments(sender, frame, inner, mtu)
+        } else {
+            self.send_one(sender, frame, inner, mtu)
+        }
+    }
+
     /// Sends a frame that is no super-frame.
     #[inline]
     fn send_one(
         &self,
-        sender: &UnderlaySender,
+        sender: Transmitter<'_>,
         frame: &mut Frame<'_>,
         inner: &Inner,
         mtu: u16,
@@ -103,26 +119,21 @@ impl VtepQueue {
         }
         let outer = self.tunnel.outer(inner, self.peer.vtep());
         let sent = match self.tunnel.push(frame, inner) {
-            Ok(payload) => sender.send(
-                outer.src_port,
-                to(&outer),
-                outer.class.to_u8(),
-                &[IoSlice::new(payload)],
-            ),
+            Ok(payload) => sender.send(&outer, &[IoSlice::new(payload)]),
             Err(Refusal::NoHeadroom) => {
                 let header = self.tunnel.header();
                 let parts = [IoSlice::new(header.bytes()), IoSlice::new(frame.data())];
-                sender.send(outer.src_port, to(&outer), outer.class.to_u8(), &parts)
+                sender.send(&outer, &parts)
             }
             Err(refusal) => return Err(send_error(refusal)),
         };
-        sent.map_err(|error| self.transmit_error(sender, error))
+        sent.map_err(|error| self.transmit_error(error))
     }
 
     /// Sends a super-frame in segments.
     fn send_segments(
         &self,
-        sender: &UnderlaySender,
+        sender: Transmitter<'_>,
         frame: &Frame<'_>,
         inner: &Inner,
         mtu: u16,
@@ -156,7 +167,7 @@ impl VtepQueue {
             let count = count_max.min(segments.count() - next);
             let sent = send_message(sender, &outer, &segments, next, count)?;
             if next == 0 {
-                sent.map_err(|error| self.transmit_error(sender, error))?;
+                sent.map_err(|error| self.transmit_error(error))?;
             }
             // What is lost behind the first is asked for again, as on a wire.
             next += count;
@@ -166,10 +177,12 @@ impl VtepQueue {
 
     /// Returns what a failure means for the frame, and notes what it says about the path.
     #[cold]
-    fn transmit_error(&self, sender: &UnderlaySender, error: TransmitError) -> SendError {
+    fn transmit_error(&self, error: TransmitError) -> SendError {
         match error {
             TransmitError::TooBig => {
-                refresh_path_mtu(sender, &self.peer);
+                if let Some(sender) = self.senders.udp.load().as_ref() {
+                    refresh_path_mtu(sender, &self.peer);
+                }
                 let mtu = self.tunnel.inner_mtu(&self.peer).unwrap_or_default();
                 SendError::TooBig { mtu }
             }
@@ -200,31 +213,37 @@ impl PortQueue for VtepQueue {
     }
 
     fn send(&self, frame: &mut Frame<'_>) -> Result<(), SendError> {
-        let sender = self.sender.load();
-        let sender = sender.as_ref().ok_or(SendError::Down)?;
         let Some(mtu) = self.tunnel.inner_mtu(&self.peer) else {
             return Err(SendError::TooBig { mtu: 0 });
         };
         let inner = self.read(frame, mtu)?;
-        if frame.offload().gso.is_some() {
-            self.send_segments(sender, frame, &inner, mtu)
-        } else {
-            self.send_one(sender, frame, &inner, mtu)
+        if self.tunnel.encap == Encap::Ipip {
+            let sender = self.senders.raw.load();
+            let sender = sender.as_ref().ok_or(SendError::Down)?;
+            let protocol = match inner.packet().map(|packet| packet.network) {
+                Some(Network::V6) => IpProtocol::IPV6,
+                Some(Network::V4 | Network::Other) | None => IpProtocol::IPV4,
+            };
+            return self.send_by(Transmitter::Raw(sender, protocol), frame, &inner, mtu);
         }
+        let sender = self.senders.udp.load();
+        let sender = sender.as_ref().ok_or(SendError::Down)?;
+        self.send_by(Transmitter::Udp(sender), frame, &inner, mtu)
     }
 }
 
 /// Asks the kernel how large a packet may be on the way to a peer, and notes that.
 pub(crate) fn refresh_path_mtu(sender: &UnderlaySender, peer: &Peer) {
     let vtep = peer.vtep();
-    if let Ok(mtu) = sender.path_mtu(SocketAddr::new(vtep.addr(), vtep.port())) {
+    // The port means nothing to the path.
+    if let Ok(mtu) = sender.path_mtu(SocketAddr::new(vtep.addr(), vtep.port().max(1))) {
         peer.set_path_mtu(mtu.max(Underlay::of(vtep.addr()).min_path_mtu()));
     }
 }
 
 /// Sends `count` segments from number `first` on as one message. `Err` when they cannot be cut.
 fn send_message(
-    sender: &UnderlaySender,
+    sender: Transmitter<'_>,
     outer: &Outer,
     segments: &Segments<'_>,
     first: usize,
@@ -245,15 +264,10 @@ fn send_message(
         ];
     }
     let parts = parts.get(..2 * count).unwrap_or_default();
-    let (to, class) = (to(outer), outer.class.to_u8());
     Ok(match u16::try_from(segments.segment_len()) {
-        Ok(len) if count > 1 => sender.send_run(outer.src_port, to, class, len, parts),
-        _ => sender.send(outer.src_port, to, class, parts),
+        Ok(len) if count > 1 => sender.send_run(outer, len, parts),
+        _ => sender.send(outer, parts),
     })
-}
-
-const fn to(outer: &Outer) -> SocketAddr {
-    SocketAddr::new(outer.to.addr(), outer.to.port())
 }
 
 fn send_error(refusal: Refusal) -> SendError {

@@ -1,9 +1,11 @@
 //! Batches of datagrams from everybody.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::slice::ChunksExactMut;
+
+use tapweave_net::IpProtocol;
 
 use super::socket::{self, Sharing, SocketBuffer};
 use crate::epoll::BATCH_LEN_LIMIT;
@@ -56,6 +58,26 @@ impl DatagramReceiver {
     /// host.
     pub fn bind(addr: SocketAddr) -> io::Result<Self> {
         let socket = socket::open(addr, Sharing::Shared)?;
+        if addr.is_ipv6() {
+            // As every tunnel's end may (RFC 6936 §5): what matters inside has checksums of its own.
+            IntOption::NO_CHECKSUM.set(socket.as_fd(), 1)?;
+        }
+        // Without it (before Linux 5.0) datagrams come one by one.
+        let has_gro = IntOption::GRO.set(socket.as_fd(), 1).is_ok();
+        Self::new(socket, addr.ip(), has_gro)
+    }
+
+    /// Receives packets of this protocol that are sent to `addr`: over IPv4 each with its IP header in
+    /// front, over IPv6 without. There is one receiver a protocol and address: others would get copies.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel said: most often that it needs `CAP_NET_RAW`.
+    pub fn bind_raw(addr: IpAddr, protocol: IpProtocol) -> io::Result<Self> {
+        Self::new(socket::open_raw(addr, protocol)?, addr, false)
+    }
+
+    fn new(socket: OwnedFd, addr: IpAddr, has_gro: bool) -> io::Result<Self> {
         let receive_buffer = socket::size(
             &socket,
             IntOption::RECEIVE_BUFFER_FORCE,
@@ -63,16 +85,10 @@ impl DatagramReceiver {
             RECEIVE_BUFFER_LEN,
         )?;
         let class = match addr {
-            SocketAddr::V4(_) => IntOption::RECEIVE_TOS,
-            SocketAddr::V6(_) => IntOption::RECEIVE_CLASS,
+            IpAddr::V4(_) => IntOption::RECEIVE_TOS,
+            IpAddr::V6(_) => IntOption::RECEIVE_CLASS,
         };
         class.set(socket.as_fd(), 1)?;
-        if addr.is_ipv6() {
-            // As every tunnel's end may (RFC 6936 §5): what matters inside has checksums of its own.
-            IntOption::NO_CHECKSUM.set(socket.as_fd(), 1)?;
-        }
-        // Without it (before Linux 5.0) datagrams come one by one.
-        let has_gro = IntOption::GRO.set(socket.as_fd(), 1).is_ok();
         Ok(Self {
             socket,
             receive_buffer,
@@ -186,7 +202,7 @@ impl<'b> Iterator for Datagrams<'b> {
 #[cfg(test)]
 mod tests {
     use std::io::IoSlice;
-    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+    use std::net::{Ipv4Addr, Ipv6Addr};
 
     use super::*;
     use crate::underlay::UnderlaySender;

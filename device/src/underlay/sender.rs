@@ -21,7 +21,7 @@ pub const PORT_COUNT: usize = 16;
 const FIRST_DYNAMIC_PORT: u16 = 49_152;
 
 /// Bytes that may wait in the kernel for the device.
-const SEND_BUFFER_LEN: usize = 4 << 20;
+pub(super) const SEND_BUFFER_LEN: usize = 4 << 20;
 
 /// Why datagrams were not sent.
 #[derive(Debug, Error)]
@@ -209,7 +209,7 @@ fn is_refusal_to_cut(error: &io::Error) -> bool {
     )
 }
 
-fn transmit_error(error: io::Error) -> TransmitError {
+pub(super) fn transmit_error(error: io::Error) -> TransmitError {
     match Errno::from_io_error(&error) {
         Some(Errno::MSGSIZE) => TransmitError::TooBig,
         Some(Errno::AGAIN | Errno::NOBUFS | Errno::NOMEM | Errno::INTR) => TransmitError::Full,

@@ -2,10 +2,14 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZero;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::net::sockopt::{set_ipv6_v6only, set_socket_reuseport};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, ipproto, socket_with};
+use rustix::net::{
+    AddressFamily, Protocol, SocketFlags, SocketType, bind, connect, ipproto, socket_with,
+};
+use tapweave_net::IpProtocol;
 
 use crate::sys::udp::IntOption;
 
@@ -50,6 +54,19 @@ pub(super) fn open(addr: SocketAddr, sharing: Sharing) -> io::Result<OwnedFd> {
         set_socket_reuseport(&socket, true)?;
     }
     bind(&socket, &addr)?;
+    Ok(socket)
+}
+
+/// Makes a nonblocking socket at `addr` for packets of this protocol, which needs `CAP_NET_RAW`.
+pub(super) fn open_raw(addr: IpAddr, protocol: IpProtocol) -> io::Result<OwnedFd> {
+    let family = match addr {
+        IpAddr::V4(_) => AddressFamily::INET,
+        IpAddr::V6(_) => AddressFamily::INET6,
+    };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let protocol = NonZero::new(protocol.0.into()).map(Protocol::from_raw);
+    let socket = socket_with(family, SocketType::RAW, flags, protocol)?;
+    bind(&socket, &SocketAddr::new(addr, 0))?;
     Ok(socket)
 }
 

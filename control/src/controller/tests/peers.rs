@@ -119,7 +119,10 @@ fn peer_with(network: &str, address: &str, subnets: &[&str]) -> PeerAdd {
 #[test]
 fn each_encapsulation_leaves_its_own_mtu_and_takes_its_own_options() {
     let rig = rig();
-    for (number, (encap, mtu)) in [("fou", 1472), ("gue", 1472)].into_iter().enumerate() {
+    for (number, (encap, mtu)) in [("fou", 1472), ("gue", 1472), ("ipip", 1480)]
+        .into_iter()
+        .enumerate()
+    {
         let request = routed(encap, encap, &format!("10.{number}.0.0/24"));
         for refused in [
             CreateNetwork {
@@ -141,8 +144,11 @@ fn each_encapsulation_leaves_its_own_mtu_and_takes_its_own_options() {
             name: "port".parse().unwrap(),
             ..routed("port", encap, &format!("10.{number}.1.0/24"))
         };
-        rig.controller.create_network(with_port).unwrap();
-        rig.controller.remove_network("port").unwrap();
+        let made = rig.controller.create_network(with_port);
+        assert_eq!(made.is_ok(), encap != "ipip");
+        if made.is_ok() {
+            rig.controller.remove_network("port").unwrap();
+        }
         rig.controller.create_network(request).unwrap();
         let settings = rig.datapath.networks();
         let made = settings.last().unwrap();

@@ -1,0 +1,67 @@
+//! What sends from the underlay's address of one family: UDP, and for IP in IP raw sockets.
+
+use std::io::IoSlice;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use tapweave_device::{RawSender, TransmitError, UnderlaySender};
+use tapweave_encap::Outer;
+use tapweave_net::IpProtocol;
+
+/// The senders of one family; none while the underlay has no address of it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Senders {
+    pub(crate) udp: Arc<ArcSwapOption<UnderlaySender>>,
+    /// There while a network travels as IP in IP.
+    pub(crate) raw: Arc<ArcSwapOption<RawSender>>,
+}
+
+/// How the payloads of one frame are sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Transmitter<'s> {
+    /// As datagrams.
+    Udp(&'s UnderlaySender),
+    /// As packets of this protocol.
+    Raw(&'s RawSender, IpProtocol),
+}
+
+impl Transmitter<'_> {
+    /// Sends one payload, which is `parts` one after the other.
+    #[inline]
+    pub(crate) fn send(self, outer: &Outer, parts: &[IoSlice<'_>]) -> Result<(), TransmitError> {
+        let class = outer.class.to_u8();
+        match self {
+            Self::Udp(sender) => sender.send(outer.src_port, to(outer), class, parts),
+            Self::Raw(sender, protocol) => sender.send(protocol, outer.to.addr(), class, parts),
+        }
+    }
+
+    /// Sends several payloads of which each is two of `parts`, as [`UnderlaySender::send_run`] does.
+    pub(crate) fn send_run(
+        self,
+        outer: &Outer,
+        segment_len: u16,
+        parts: &[IoSlice<'_>],
+    ) -> Result<(), TransmitError> {
+        match self {
+            Self::Udp(sender) => {
+                let class = outer.class.to_u8();
+                sender.send_run(outer.src_port, to(outer), class, segment_len, parts)
+            }
+            Self::Raw(..) => {
+                let mut packets = parts.chunks(2);
+                self.send(outer, packets.next().unwrap_or_default())?;
+                for packet in packets {
+                    // Lost as on a wire: who needs it asks again.
+                    let _lost = self.send(outer, packet);
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+const fn to(outer: &Outer) -> SocketAddr {
+    SocketAddr::new(outer.to.addr(), outer.to.port())
+}
