@@ -22,7 +22,7 @@ The control socket is that of --socket, else of $TAPWEAVE_SOCKET, else
 /run/tapweave/tapweave.sock for root, else $XDG_RUNTIME_DIR/tapweave/tapweave.sock,
 else /tmp/tapweave-UID/tapweave.sock.";
 
-/// A userspace virtual switch and overlay network for containers, VMs and sandboxes
+/// A userspace virtual switch, gateway and overlay network for containers, VMs and sandboxes
 #[derive(Debug, Parser)]
 #[command(after_help = SOCKET_HELP)]
 #[command(
