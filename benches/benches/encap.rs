@@ -5,18 +5,21 @@
 //! allocation fails the benchmark. The bytes lie in the first-level cache, except where a
 //! super-frame is read; `memcpy` beside it is what the same run takes to copy those bytes.
 
+mod steady;
+
 use std::hint::black_box;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use criterion::measurement::WallTime;
-use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tapweave_encap::{
     Admission, Encap, EncapKind, Inner, Marking, Peer, RouteTable, TagPolicy, TrafficClass, Tunnel,
     Vni, Vtep, VxlanTable, pop,
 };
 use tapweave_net::checksum::Sum;
 use tapweave_net::{ChecksumOffload, Frame, Gso, GsoKind, NetworkNo, Offload, ParsedFrame};
+
+use steady::measure;
 
 const SEED: u64 = 0x5eed;
 const HEADROOM: usize = 64;
@@ -180,13 +183,6 @@ fn split(criterion: &mut Criterion) {
         black_box(&copy);
     });
     group.finish();
-}
-
-/// Measures `action`, which must not allocate.
-fn measure(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, mut action: impl FnMut()) {
-    let counted = allocation_counter::measure(&mut action);
-    assert_eq!(counted.count_total, 0, "{name} allocated");
-    group.bench_function(name, |bencher| bencher.iter(&mut action));
 }
 
 criterion_group!(benches, send, receive, look_up, split);

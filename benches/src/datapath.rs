@@ -2,7 +2,7 @@
 
 mod kernel;
 mod open_vswitch;
-mod tapweave;
+pub(crate) mod tapweave;
 mod vde;
 
 use std::fmt;

@@ -10,6 +10,8 @@
 //! each packet is translated by itself. A `translate` figure is that of 64 packets, the most that a batch has.
 
 mod flows;
+#[path = "../steady/mod.rs"]
+mod steady;
 mod template;
 
 use std::cell::LazyCell;
@@ -22,6 +24,7 @@ use tapweave_nat::packet::{Ends, Packet, rewrite};
 use tapweave_net::{Frame, ParsedFrame};
 
 use flows::{Reading, Rig, Traffic, Way};
+use steady::measure;
 use template::{CLASSES, Class};
 
 /// Flows of a table that was tuned for, and of the smallest and the largest that are promised.
@@ -140,13 +143,6 @@ fn translate_class(group: &mut BenchmarkGroup<'_, WallTime>, class: Class, count
             });
         }
     }
-}
-
-/// Measures `action`, which must not allocate.
-fn measure(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, mut action: impl FnMut()) {
-    let counted = allocation_counter::measure(&mut action);
-    assert_eq!(counted.count_total, 0, "{name} allocated");
-    group.bench_function(name, |bencher| bencher.iter(&mut action));
 }
 
 criterion_group!(benches, packet, translate);

@@ -6,17 +6,19 @@
 
 mod coalescing;
 mod frames;
+#[path = "../steady/mod.rs"]
+mod steady;
 
 use std::hint::black_box;
 use std::net::Ipv4Addr;
 
-use criterion::measurement::WallTime;
-use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tapweave_net::checksum::{Delta, Sum, complete};
 use tapweave_net::{ChecksumOffload, ParsedFrame, Splitter};
 
 use coalescing::coalesce;
 use frames::L4;
+use steady::measure;
 
 fn parse(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("net/parse");
@@ -96,13 +98,6 @@ fn split(criterion: &mut Criterion) {
         });
     }
     group.finish();
-}
-
-/// Measures `action`, which must not allocate.
-fn measure(group: &mut BenchmarkGroup<'_, WallTime>, name: &str, mut action: impl FnMut()) {
-    let counted = allocation_counter::measure(&mut action);
-    assert_eq!(counted.count_total, 0, "{name} allocated");
-    group.bench_function(name, |bencher| bencher.iter(&mut action));
 }
 
 criterion_group!(benches, parse, flow, checksum, split, coalesce);

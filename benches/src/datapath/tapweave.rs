@@ -8,7 +8,8 @@ use tapweave_integration::{Daemon, Lab, Sandbox, cli};
 
 use super::{Build, Carried, Switch};
 
-const NETWORK: &str = "bench";
+/// The network of a daemon that is measured.
+pub(crate) const NETWORK: &str = "bench";
 
 /// A tapweave daemon with one network.
 #[derive(Debug)]
@@ -55,15 +56,25 @@ impl Tapweave {
 
 impl Switch for Tapweave {
     fn carried(&self, client: &Sandbox) -> Result<Carried> {
-        let cli = self.daemon.cli();
-        let port = cli.json(&format!("port show {NETWORK}/{}", client.name()))?;
-        Ok(Carried {
-            up_len: number(&port["counters"], "rx_bytes")?,
-            down_len: number(&port["counters"], "tx_bytes")?,
-        })
+        carried(&self.daemon, client)
     }
 
     fn pids(&self) -> Vec<u32> {
         vec![self.daemon.pid()]
     }
+}
+
+/// Returns what the daemon has carried from and to a sandbox.
+///
+/// # Errors
+///
+/// When the daemon does not tell.
+pub(crate) fn carried(daemon: &Daemon, client: &Sandbox) -> Result<Carried> {
+    let port = daemon
+        .cli()
+        .json(&format!("port show {NETWORK}/{}", client.name()))?;
+    Ok(Carried {
+        up_len: number(&port["counters"], "rx_bytes")?,
+        down_len: number(&port["counters"], "tx_bytes")?,
+    })
 }

@@ -3,13 +3,12 @@
 use std::net::IpAddr;
 
 use anyhow::{Context as _, Result};
-use tapweave_integration::listing::{number, rows};
+use tapweave_integration::listing::rows;
 use tapweave_integration::{Daemon, Lab, Sandbox, cli, wait};
 
 use super::Started;
+use crate::datapath::tapweave::{self, NETWORK};
 use crate::datapath::{Build, Carried, Switch};
-
-const NETWORK: &str = "bench";
 
 /// A tapweave daemon with one network, and the host that it is in.
 #[derive(Debug)]
@@ -67,12 +66,7 @@ fn outside(daemon: &Daemon) -> Result<IpAddr> {
 
 impl Switch for Gateway {
     fn carried(&self, client: &Sandbox) -> Result<Carried> {
-        let cli = self.daemon.cli();
-        let port = cli.json(&format!("port show {NETWORK}/{}", client.name()))?;
-        Ok(Carried {
-            up_len: number(&port["counters"], "rx_bytes")?,
-            down_len: number(&port["counters"], "tx_bytes")?,
-        })
+        tapweave::carried(&self.daemon, client)
     }
 
     fn pids(&self) -> Vec<u32> {
