@@ -24,8 +24,6 @@
 //!   ([`RouteTable`]).
 //! - *Tables are values* that the control side builds and workers get as immutable snapshots. Only
 //!   a [`Peer`] is shared between them: last-heard time and path MTU.
-//! - *The path MTU* of each peer is a machine of its own ([`PathMtu`]), driven by ICMP messages,
-//!   answers to probes and time.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -78,7 +76,6 @@ mod inner;
 mod kind;
 mod marking;
 mod outer;
-mod path_mtu;
 mod peer;
 mod prefix_map;
 mod received;
@@ -112,7 +109,6 @@ pub use ecn::EcnMode;
 pub use marking::{DscpModel, HopLimit, Marking};
 
 // Hosts, networks and paths.
-pub use path_mtu::{PathMtu, Probing};
 pub use peer::Peer;
 pub use prefix_map::PrefixMap;
 pub use route_table::{Route, RouteError, RouteTable};

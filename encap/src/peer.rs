@@ -66,7 +66,7 @@ impl Peer {
         self.path_mtu.load(Ordering::Relaxed)
     }
 
-    /// States the largest outer packet that the path takes: what [`PathMtu`](crate::PathMtu) found.
+    /// States the largest outer packet that the path takes: what ICMP messages said of it.
     pub fn set_path_mtu(&self, mtu: u16) {
         self.path_mtu.store(mtu, Ordering::Relaxed);
     }
