@@ -12,7 +12,7 @@ use tapweave_control::datapath::Datapath;
 use tapweave_control::server::{ControlSocket, serve};
 use tapweave_control::{Controller, SocketPath};
 use tapweave_device::{
-    Attacher, Backend, Capabilities, EpollBackend, FallbackBackend, UringBackend,
+    Attacher, Backend, Capabilities, EpollBackend, FallbackBackend, UringBackend, advise_huge_pages,
 };
 use tapweave_ipam::DefaultPools;
 use tapweave_nat::Nat;
@@ -23,7 +23,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval, timeout};
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::clock::Clock;
 use crate::datapath::{SwitchDatapath, Translation};
@@ -281,7 +281,13 @@ fn new_switch(worker_count: usize) -> Result<Switch> {
 
 fn new_nat(options: &Options) -> Result<Arc<Nat>> {
     let config = options.nat.config(random()?, options.worker_count);
-    Ok(Arc::new(Nat::new(config)))
+    let nat = Nat::new(config);
+    for memory in nat.memory() {
+        if let Err(error) = advise_huge_pages(memory) {
+            debug!(%error, "the table of flows has no huge pages");
+        }
+    }
+    Ok(Arc::new(nat))
 }
 
 fn random() -> Result<u64> {

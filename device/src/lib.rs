@@ -30,6 +30,7 @@ mod file_queue;
 mod framing;
 mod fresh_namespace;
 mod host;
+mod huge_pages;
 mod memory;
 mod namespace;
 mod packet;
@@ -63,6 +64,7 @@ pub use host::{
     DefaultRoutes, HostLink, HostWatch, ListeningPort, PortTable, forwards, has_ipv6, holders,
     host_addresses, interface_index, listening_ports, prefixes_in_use,
 };
+pub use huge_pages::advise_huge_pages;
 pub use memory::MemoryPort;
 pub use namespace::{NamespaceError, NamespaceId, NetNamespace};
 pub use packet::{PacketError, PacketSocket, PacketView, take_overflow_count};

@@ -1,6 +1,7 @@
 //! The translation, as the gateway calls it.
 
 use core::fmt;
+use core::ops::Range;
 
 use tapweave_net::{Frame, NetworkNo, ParsedFrame, Timestamp};
 
@@ -65,6 +66,11 @@ impl Nat {
     /// Tells whether there is no record at all.
     pub fn is_empty(&self) -> bool {
         self.table.is_empty()
+    }
+
+    /// Returns the addresses of the table's memory: see [`PairTable::memory`].
+    pub fn memory(&self) -> [Range<usize>; 2] {
+        self.table.memory()
     }
 
     /// Brings what is known of the flows of packets of TCP and UDP that come from `realm` into the

@@ -59,6 +59,7 @@ mod tuple;
 
 use core::fmt;
 use core::iter;
+use core::ops::Range;
 
 use tapweave_net::Timestamp;
 #[cfg(not(loom))]
@@ -113,7 +114,8 @@ impl PairTable {
     pub const CAPACITY_MAX: u32 = 1 << 26;
 
     /// Returns an empty table of at most `capacity` records, but at most
-    /// [`CAPACITY_MAX`](Self::CAPACITY_MAX). A record takes 187 bytes, all in all.
+    /// [`CAPACITY_MAX`](Self::CAPACITY_MAX). A record takes 187 bytes, all in all. Four
+    /// megabytes of addresses more may be there for alignment; no memory stands behind them.
     ///
     /// `seed` is to be random, so that nobody outside knows which keys share a place.
     pub fn new(capacity: u32, seed: u64) -> Self {
@@ -128,6 +130,12 @@ impl PairTable {
             eviction_hand: AtomicU32::new(0),
             sweep_hand: AtomicU32::new(0),
         }
+    }
+
+    /// Returns the addresses of its memory, for whoever can have the system back it with huge pages.
+    pub fn memory(&self) -> [Range<usize>; 2] {
+        let slots = self.slots.as_ptr_range();
+        [self.index.memory(), slots.start.addr()..slots.end.addr()]
     }
 
     /// Returns how many records there may be.

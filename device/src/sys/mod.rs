@@ -9,6 +9,7 @@
 pub(crate) mod arena;
 pub(crate) mod nsfs;
 pub(crate) mod packet;
+pub(crate) mod pages;
 pub(crate) mod provided;
 pub(crate) mod ring;
 pub(crate) mod tun;

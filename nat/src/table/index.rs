@@ -5,6 +5,8 @@
 //! every record that is looked at is the right one. The index does not say whether a record is in the
 //! table: that is in the record's life word.
 
+use core::ops::Range;
+
 #[cfg(not(loom))]
 use zerocopy::FromZeros;
 
@@ -21,7 +23,8 @@ const FIRST_BUCKET_LEN: usize = if cfg!(loom) { 1 } else { 5 };
 /// alignment is zeroed by writing, and so takes 28 bytes for each record that may ever come.
 pub(super) struct Index {
     words: Box<[AtomicU64]>,
-    /// The word at which the first bucket begins: the first of a cache line.
+    /// The word at which the first bucket begins: the first of a cache line, or of a huge page if the index has
+    /// more than one.
     start: usize,
 }
 
@@ -29,6 +32,8 @@ pub(super) struct Index {
 struct Bucket<'a>(&'a [AtomicU64; BUCKET_LEN]);
 
 const CACHE_LINE: usize = 64;
+/// Bytes of a huge page of `x86_64`, and of `AArch64` with pages of 4 KiB. Elsewhere it is just an alignment.
+const HUGE_PAGE: usize = 2 << 20;
 
 #[cfg(not(loom))]
 const _: () = assert!(size_of::<[AtomicU64; BUCKET_LEN]>() == CACHE_LINE);
@@ -75,13 +80,26 @@ impl Link {
 
 impl Index {
     pub(super) fn new(bucket_count: u32) -> Self {
-        // One bucket more than there are, since the first may begin anywhere in the first line.
-        let words = unused_words((bucket_count as usize + 1) * BUCKET_LEN);
-        let start = words.as_ptr().align_offset(CACHE_LINE);
+        let len = bucket_count as usize * BUCKET_LEN;
+        let alignment = if size_of::<AtomicU64>() * len < HUGE_PAGE {
+            CACHE_LINE
+        } else {
+            HUGE_PAGE
+        };
+        let spare_len = alignment / size_of::<AtomicU64>();
+        // Room to begin where a line or page does, and to end where one does.
+        let words = unused_words(len + 2 * spare_len);
+        let start = words.as_ptr().align_offset(alignment);
         Self {
-            start: if start < BUCKET_LEN { start } else { 0 },
+            start: if start < spare_len { start } else { 0 },
             words,
         }
+    }
+
+    /// Returns the addresses of its memory.
+    pub(super) fn memory(&self) -> Range<usize> {
+        let Range { start, end } = self.words.as_ptr_range();
+        start.addr()..end.addr()
     }
 
     /// Returns the first thing that `look` makes of a link that may be of the key at `place`. Each is
