@@ -446,13 +446,15 @@ for _ in range(2000):
         Lab::run(|lab| {
             let (segment, underlay) = (Segment::USUAL, Underlay::new(lab)?);
             let kernel = KernelHost::new(lab, &underlay, segment, 2, &[1])?;
-            let open = "-o tapweave.open=true -o tapweave.ageing=2s";
+            let open = "-o tapweave.open=true -o tapweave.ageing=4s";
             let ours = TapweaveHost::with_network(lab, &underlay, segment, 1, &[], open)?;
             let cli = ours.daemon.cli();
             let has_learned = || Ok(cli.ok("peer ls")?.contains("learned"));
+            // Not by scapy, which may end after the host is forgotten.
+            let hello = [frame::tagged(MacAddr::BROADCAST, kernel.mac, "hello")];
             let learns = || {
                 wait::until_true("a host learned", wait::SOON, || {
-                    traffic::announce(&kernel.station, "eth0", kernel.mac)?;
+                    traffic::send_raw(&kernel.station, "eth0", 1, &hello)?;
                     has_learned()
                 })
             };
