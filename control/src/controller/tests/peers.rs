@@ -134,6 +134,10 @@ fn each_encapsulation_leaves_its_own_mtu_and_takes_its_own_options() {
                 subnets: Vec::new(),
                 ..request.clone()
             },
+            CreateNetwork {
+                options: [("tapweave.open".to_owned(), "true".to_owned())].into(),
+                ..request.clone()
+            },
         ] {
             let error = rig.controller.create_network(refused).unwrap_err();
             let error = error.to_string();
