@@ -37,7 +37,7 @@ fn everything_passes(lab: &Lab, first: &RoutedHost, second: &RoutedHost) -> Resu
 }
 
 #[cfg(test)]
-mod everywhere {
+mod named {
     use super::*;
 
     #[test]
