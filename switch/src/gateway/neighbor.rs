@@ -149,7 +149,7 @@ impl Neighbors {
                     *entry = Entry::wanted(bits, now);
                 }
             });
-            self.is_used.store(true, Ordering::Release);
+            self.note_use();
         }
     }
 
@@ -170,7 +170,7 @@ impl Neighbors {
         };
         if let Some(slot) = slot {
             slot.write(now, |entry| *entry = Entry::reachable(bits, place, now));
-            self.is_used.store(true, Ordering::Release);
+            self.note_use();
         }
     }
 
@@ -215,9 +215,15 @@ impl Neighbors {
             }
         }
         if is_used {
-            self.is_used.store(true, Ordering::Release);
+            self.note_use();
         }
         questions
+    }
+
+    /// Says that there is an entry. By a swap, so that who takes the flag sees the entries of all who set it
+    /// before, and not of the last one only.
+    fn note_use(&self) {
+        self.is_used.swap(true, Ordering::AcqRel);
     }
 
     #[inline]

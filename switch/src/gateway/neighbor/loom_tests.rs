@@ -5,9 +5,7 @@
 //! RUSTFLAGS="--cfg loom" cargo test -p tapweave-switch --release --lib loom
 //! ```
 //!
-//! There is one bucket here, of two places. The flag that lets a poll pass by is not among what is tested: a worker
-//! sets it by a store, a poll takes it by a swap, and loom lets a store behind a swap be overwritten by it, which the
-//! memory model rules out (a swap follows directly what it has read).
+//! There is one bucket here, of two places.
 
 use std::sync::Arc;
 
@@ -95,5 +93,16 @@ fn an_answer_while_the_question_is_counted_leaves_one_of_the_two() {
             Found::Wanted => assert_eq!(asked, 1),
             Found::Failed => panic!("it has answered"),
         }
+    });
+}
+
+#[test]
+fn a_poll_meanwhile_does_not_forget_who_is_wanted() {
+    check(|neighbors| {
+        let worker = meanwhile(&neighbors, |neighbors| neighbors.want(ADDRESS, NOW));
+        let early = neighbors.poll(NOW, 8);
+        worker.join().unwrap();
+        let late = neighbors.poll(NOW, 8);
+        assert_eq!(early.len() + late.len(), 1);
     });
 }
