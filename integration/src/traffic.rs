@@ -66,10 +66,19 @@ pub fn ping_with(from: &Sandbox, to: IpAddr, count: u32, options: &str) -> Resul
 /// When that does not happen soon.
 pub fn ping_soon(from: &Sandbox, to: IpAddr) -> Result<()> {
     wait::until_true(&format!("an answer of {to}"), wait::SOON, || {
-        let mut command = from.command("ping");
-        command.args(["-n", "-q", "-c", "1", "-W", "1", &to.to_string()]);
-        Ok(command.output()?.status.success())
+        answers(from, to)
     })
+}
+
+/// Returns whether a ping is answered within a second.
+///
+/// # Errors
+///
+/// When it cannot be tried.
+pub fn answers(from: &Sandbox, to: IpAddr) -> Result<bool> {
+    let mut command = from.command("ping");
+    command.args(["-n", "-q", "-c", "1", "-W", "1", &to.to_string()]);
+    Ok(command.output()?.status.success())
 }
 
 /// Requires that no ping is answered within a short time.

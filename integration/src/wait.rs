@@ -7,7 +7,7 @@ use anyhow::{Result, bail, ensure};
 
 /// How long a test waits for what should happen at once. Long, so that a busy machine does not fail
 /// a test; tests that promise a time give their own.
-pub const SOON: Duration = Duration::from_secs(10);
+pub const SOON: Duration = Duration::from_secs(20);
 
 /// Time between two looks.
 const STEP: Duration = Duration::from_millis(10);
