@@ -4,6 +4,8 @@
 //! of one is padded with zeroes. So a fuzzer and a property test drive the same code, and what one
 //! finds is a regression test of the other.
 
+mod gateway;
+
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +16,7 @@ use tapweave_net::{
     PortNo, TagAction, Timestamp, Vid,
 };
 
+pub use self::gateway::gateway;
 use crate::reference::{Outcome, Reference};
 use crate::{
     DropReason, EgressPort, FdbAddError, Guard, Isolation, NetworkConfig, Pipeline, PortConfig,
