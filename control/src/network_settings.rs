@@ -43,13 +43,14 @@ const FDB_LIMITS: RangeInclusive<u32> = 1..=1_048_576;
 const OPTION_AGEING: &str = "tapweave.ageing";
 const OPTION_FDB_LIMIT: &str = "tapweave.fdb_limit";
 /// Options in our own space.
-const KNOWN_OPTIONS: [&str; 11] = [
+const KNOWN_OPTIONS: [&str; 12] = [
     OPTION_AGEING,
     OPTION_FDB_LIMIT,
     OPTION_STORM,
     overlay::OPTION_PORT,
     overlay::OPTION_SUPPRESSION,
     overlay::OPTION_OPEN,
+    overlay::OPTION_DSCP,
     snooping::OPTION_SNOOPING,
     snooping::OPTION_QUERIER,
     snooping::OPTION_FAST_LEAVE,

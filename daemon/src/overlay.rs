@@ -218,7 +218,10 @@ impl Overlay {
         let encap = settings.encap;
         let tunnel = Tunnel {
             encap,
-            marking: Marking::default(),
+            marking: Marking {
+                dscp: settings.dscp,
+                ..Marking::default()
+            },
             tags: TagPolicy::Refuse,
         };
         let mut state = self.state();

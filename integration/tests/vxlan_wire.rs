@@ -133,6 +133,30 @@ sendp(frames, iface='eth0', verbose=False)
         })
     }
 
+    #[test]
+    fn the_outer_dscp_is_that_of_the_network_or_of_the_packet() -> Result<()> {
+        Lab::run(|lab| {
+            for (prefix, dscp, outer) in [("own-", "10", "0x28"), ("same-", "inherit", "0xb8")] {
+                let (segment, underlay) = (Segment::USUAL, Underlay::with_prefix(lab, prefix)?);
+                let options = format!("-o tapweave.dscp={dscp}");
+                let host = |number, peers: &[u8]| {
+                    TapweaveHost::with_network(lab, &underlay, segment, number, peers, &options)
+                };
+                let [ours, other] = [host(1, &[2])?, host(2, &[1])?];
+                let capture = lab.capture(&other.host, "eth0", Wanted::Everything)?;
+                traffic::ping_with(&ours.sandbox, other.addresses()[0], 1, "-Q 0xb8")?;
+                // The request, as it comes in: 84 bytes in Ethernet in VXLAN.
+                capture.wait_for(|seen| {
+                    seen.that("echo", |bytes| bytes.len() == 84 + 14 + 50)
+                        .exactly(1)
+                })?;
+                let rows = dissect(&capture.stop()?, "vxlan && icmp", &["ip.dsfield"])?;
+                assert_eq!(rows, [[[outer, "0xb8"]]]);
+            }
+            Ok(())
+        })
+    }
+
     /// Sends to each of its arguments every pair of ECN fields, in packets of both versions.
     const MARKED: &str = r"
 import socket, sys

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use tapweave_encap::{Admission, Encap, Layer};
+use tapweave_encap::{Admission, DscpModel, Encap, Layer};
 
 /// How a network spans hosts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,6 +18,8 @@ pub struct OverlaySettings {
     pub port: Option<u16>,
     /// Who may send into a segment. Means nothing where hosts route to each other.
     pub admission: Admission,
+    /// What the DSCP of the outer packets is.
+    pub dscp: DscpModel,
 }
 
 impl OverlaySettings {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tapweave_encap::{Admission, Encap, EncapKind, Vni};
+use tapweave_encap::{Admission, Dscp, DscpModel, Encap, EncapKind, Vni};
 
 use tapweave_switch::Suppression;
 
@@ -13,6 +13,7 @@ use crate::datapath::OverlaySettings;
 pub(super) const OPTION_PORT: &str = "tapweave.vxlan_port";
 pub(super) const OPTION_SUPPRESSION: &str = "tapweave.suppression";
 pub(super) const OPTION_OPEN: &str = "tapweave.open";
+pub(super) const OPTION_DSCP: &str = "tapweave.dscp";
 /// Where Docker shows the VNIs of a network, one for each subnet.
 const OPTION_VNI: &str = "com.docker.network.driver.overlay.vxlanid_list";
 
@@ -32,6 +33,7 @@ pub(super) fn read(
             (OPTION_PORT, port.is_some()),
             (OPTION_OPEN, options.contains_key(OPTION_OPEN)),
             (OPTION_SUPPRESSION, options.contains_key(OPTION_SUPPRESSION)),
+            (OPTION_DSCP, options.contains_key(OPTION_DSCP)),
         ];
         let given = flags.into_iter().find(|(_, is_given)| *is_given);
         return match given {
@@ -109,7 +111,18 @@ pub(super) fn read(
             Some(true) => Admission::Open,
             Some(false) | None => Admission::Peers,
         },
+        dscp: dscp(options)?,
     }))
+}
+
+/// Reads the DSCP of the outer packets: that of best effort when nothing is said.
+fn dscp(options: &BTreeMap<String, String>) -> Result<DscpModel, OptionError> {
+    let expected = "inherit, or a number from 0 to 63";
+    let model = parsed(options, OPTION_DSCP, expected, |text| match text {
+        "inherit" => Some(DscpModel::Uniform),
+        number => Dscp::new(number.parse().ok()?).map(DscpModel::Pipe),
+    })?;
+    Ok(model.unwrap_or(DscpModel::Pipe(Dscp::DEFAULT)))
 }
 
 /// Reads the segment of VXLAN.
@@ -136,4 +149,35 @@ pub(super) fn suppression(options: &BTreeMap<String, String>) -> Result<Suppress
         Some(false) => Suppression::Off,
         Some(true) | None => Suppression::On,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_outer_dscp_is_one_value_or_that_of_the_packet() {
+        let chosen = |options: &[(&str, &str)]| {
+            let mut request = CreateNetwork::new("far".parse().unwrap());
+            request.driver = "overlay".to_owned();
+            request.vni = Some(42);
+            request.l2_only = true;
+            let options = options.iter();
+            let mut options = options
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect();
+            read(&request, &mut options).map(|settings| settings.unwrap().dscp)
+        };
+        assert_eq!(chosen(&[]), Ok(DscpModel::Pipe(Dscp::DEFAULT)));
+        assert_eq!(
+            chosen(&[(OPTION_DSCP, "46")]),
+            Ok(DscpModel::Pipe(Dscp::new(46).unwrap()))
+        );
+        assert_eq!(chosen(&[(OPTION_DSCP, "inherit")]), Ok(DscpModel::Uniform));
+        for wrong in ["64", "-1", "", "EF"] {
+            let error = chosen(&[(OPTION_DSCP, wrong)]).unwrap_err();
+            let expected = "inherit, or a number from 0 to 63";
+            assert!(error.to_string().contains(expected), "{error}");
+        }
+    }
 }
