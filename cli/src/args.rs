@@ -55,6 +55,13 @@ pub(crate) struct Global {
     pub(crate) quiet: bool,
 }
 
+/// Of which network something is shown or forgotten.
+#[derive(Debug, Args)]
+pub(crate) struct OfNetwork {
+    /// The network, by name or beginning of its id
+    pub(crate) network: Option<String>,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the daemon in the foreground

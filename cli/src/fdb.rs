@@ -6,9 +6,10 @@ use clap::{Args, Subcommand};
 use tapweave_control::api::{FdbAdd, FdbEntryView, FdbFlush, FdbKind};
 use tapweave_net::{MacAddr, Vid};
 
+use crate::args::OfNetwork;
 use crate::context::Context;
 use crate::output::Form;
-use crate::table::{Table, optional};
+use crate::table::{Table, optional, place};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum FdbCommand {
@@ -20,12 +21,6 @@ pub(crate) enum FdbCommand {
     Del(DelArgs),
     /// Forget what was learned in one network, or in all; static entries stay
     Flush(OfNetwork),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct OfNetwork {
-    /// The network, by name or beginning of its id
-    network: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -91,25 +86,7 @@ pub(crate) async fn run(command: FdbCommand, context: &mut Context<'_>) -> anyho
 
 async fn show(of: &OfNetwork, context: &mut Context<'_>) -> anyhow::Result<()> {
     let entries = context.client.fdb(of.network.as_deref()).await?;
-    match context.output.form() {
-        Form::Json => context.output.json(&entries)?,
-        Form::Quiet => {
-            for entry in &entries {
-                context.output.line(entry.mac)?;
-            }
-        }
-        Form::Text => write!(context.output.writer(), "{}", table(&entries))?,
-    }
-    Ok(())
-}
-
-/// Returns the port, or the host that the station is on.
-fn place(entry: &FdbEntryView) -> String {
-    match (&entry.port, entry.vtep) {
-        (Some(port), _) => port.clone(),
-        (None, Some(vtep)) => format!("vtep {vtep}"),
-        (None, None) => String::new(),
-    }
+    Ok(context.output.list(&entries, |entry| entry.mac, table)?)
 }
 
 fn table(entries: &[FdbEntryView]) -> Table {
@@ -124,7 +101,7 @@ fn table(entries: &[FdbEntryView]) -> Table {
             entry.mac.to_string(),
             optional(entry.vlan),
             entry.network.to_string(),
-            place(entry),
+            place(entry.port.as_deref(), entry.vtep),
             age,
             kind.to_owned(),
         ]);

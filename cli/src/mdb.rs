@@ -1,8 +1,9 @@
 //! `tapweave mdb …`
 
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use tapweave_control::api::MdbEntryView;
 
+use crate::args::OfNetwork;
 use crate::context::Context;
 use crate::output::Form;
 use crate::table::Table;
@@ -11,12 +12,6 @@ use crate::table::Table;
 pub(crate) enum MdbCommand {
     /// Show the database of one network, or those of all
     Show(OfNetwork),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct OfNetwork {
-    /// The network, by name or beginning of its id
-    network: Option<String>,
 }
 
 pub(crate) async fn run(command: MdbCommand, context: &mut Context<'_>) -> anyhow::Result<()> {

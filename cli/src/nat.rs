@@ -41,16 +41,7 @@ pub(crate) async fn run(command: NatCommand, context: &mut Context<'_>) -> anyho
 async fn ls(args: &LsArgs, context: &mut Context<'_>) -> anyhow::Result<()> {
     let network = args.network.as_deref();
     let flows = context.client.nat(network, Some(args.limit)).await?;
-    match context.output.form() {
-        Form::Json => context.output.json(&flows)?,
-        Form::Quiet => {
-            for flow in &flows {
-                context.output.line(flow.original)?;
-            }
-        }
-        Form::Text => write!(context.output.writer(), "{}", table(&flows))?,
-    }
-    Ok(())
+    Ok(context.output.list(&flows, |flow| flow.original, table)?)
 }
 
 async fn flush(args: FlushArgs, context: &mut Context<'_>) -> anyhow::Result<()> {

@@ -6,9 +6,9 @@ use clap::{Args, Subcommand};
 use tapweave_control::api::{NeighborAdd, NeighborView};
 use tapweave_net::MacAddr;
 
+use crate::args::OfNetwork;
 use crate::context::Context;
-use crate::output::Form;
-use crate::table::Table;
+use crate::table::{Table, place};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum NeighCommand {
@@ -18,12 +18,6 @@ pub(crate) enum NeighCommand {
     Add(AddArgs),
     /// Take back what was stated of a neighbour
     Rm(RmArgs),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct OfNetwork {
-    /// The network, by name or beginning of its id
-    network: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -71,32 +65,19 @@ pub(crate) async fn run(command: NeighCommand, context: &mut Context<'_>) -> any
 
 async fn show(of: &OfNetwork, context: &mut Context<'_>) -> anyhow::Result<()> {
     let neighbors = context.client.neighbors(of.network.as_deref()).await?;
-    match context.output.form() {
-        Form::Json => context.output.json(&neighbors)?,
-        Form::Quiet => {
-            for neighbor in &neighbors {
-                context.output.line(neighbor.address)?;
-            }
-        }
-        Form::Text => write!(context.output.writer(), "{}", table(&neighbors))?,
-    }
-    Ok(())
+    let output = &mut context.output;
+    Ok(output.list(&neighbors, |neighbor| neighbor.address, table)?)
 }
 
 fn table(neighbors: &[NeighborView]) -> Table {
     let mut table = Table::new(&["ADDRESS", "MAC", "NETWORK", "PORT", "TYPE"]);
     for neighbor in neighbors {
-        let place = match (&neighbor.port, neighbor.vtep) {
-            (Some(port), _) => port.clone(),
-            (None, Some(vtep)) => format!("vtep {vtep}"),
-            (None, None) => String::new(),
-        };
         let router = if neighbor.router { ", router" } else { "" };
         table.row([
             neighbor.address.to_string(),
             neighbor.mac.to_string(),
             neighbor.network.to_string(),
-            place,
+            place(neighbor.port.as_deref(), neighbor.vtep),
             format!("{}{router}", neighbor.kind.as_str()),
         ]);
     }

@@ -69,10 +69,10 @@ impl<'w> Output<'w> {
 
     /// Prints a list in the form that was asked for: `values` as JSON, or a line of `name` for each,
     /// or the table.
-    pub(crate) fn list<T: Serialize>(
+    pub(crate) fn list<'v, T: Serialize, N: fmt::Display>(
         &mut self,
-        values: &[T],
-        name: impl Fn(&T) -> &str,
+        values: &'v [T],
+        name: impl Fn(&'v T) -> N,
         table: impl FnOnce(&[T]) -> Table,
     ) -> io::Result<()> {
         match self.form {

@@ -6,8 +6,8 @@ use clap::{Args, Subcommand};
 use ipnet::IpNet;
 use tapweave_control::api::{PeerAdd, PeerView};
 
+use crate::args::OfNetwork;
 use crate::context::Context;
-use crate::output::Form;
 use crate::table::{Table, optional};
 
 #[derive(Debug, Subcommand)]
@@ -18,7 +18,7 @@ pub(crate) enum PeerCommand {
     Rm(RmArgs),
     /// List the peers of one network, or of all
     #[command(visible_alias = "list")]
-    Ls(LsArgs),
+    Ls(OfNetwork),
 }
 
 #[derive(Debug, Args)]
@@ -43,12 +43,6 @@ pub(crate) struct RmArgs {
     address: IpAddr,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct LsArgs {
-    /// The network, by name or beginning of its id
-    network: Option<String>,
-}
-
 pub(crate) async fn run(command: PeerCommand, context: &mut Context<'_>) -> anyhow::Result<()> {
     match command {
         PeerCommand::Add(args) => {
@@ -70,15 +64,7 @@ pub(crate) async fn run(command: PeerCommand, context: &mut Context<'_>) -> anyh
         }
         PeerCommand::Ls(args) => {
             let peers = context.client.peers(args.network.as_deref()).await?;
-            match context.output.form() {
-                Form::Json => context.output.json(&peers)?,
-                Form::Quiet => {
-                    for peer in &peers {
-                        context.output.line(peer.address)?;
-                    }
-                }
-                Form::Text => write!(context.output.writer(), "{}", table(&peers))?,
-            }
+            context.output.list(&peers, |peer| peer.address, table)?;
         }
     }
     Ok(())

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use tapweave_control::GatewayPriority;
 use tapweave_control::api::{Endpoint, Port, PortCounters, PortKind, PortState};
 
+use crate::args::OfNetwork;
 use crate::context::Context;
 use crate::output::{Form, Output};
 use crate::table::{Table, optional};
@@ -15,15 +16,9 @@ use crate::underlay;
 pub(crate) enum PortCommand {
     /// List the ports of one network, or of all
     #[command(visible_alias = "list")]
-    Ls(LsArgs),
+    Ls(OfNetwork),
     /// Show all counters of a port
     Show(ShowArgs),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct LsArgs {
-    /// The network, by name or beginning of its id
-    network: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -1,6 +1,7 @@
 //! Tables that align: a line of headings, two spaces between columns, no lines.
 
 use std::fmt;
+use std::net::IpAddr;
 
 /// A table. Cells that are missing are empty.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -40,6 +41,15 @@ impl Table {
             }
         }
         widths
+    }
+}
+
+/// Returns the cell of where a station is: a port of this host, or another host.
+pub(crate) fn place(port: Option<&str>, vtep: Option<IpAddr>) -> String {
+    match (port, vtep) {
+        (Some(port), _) => port.to_owned(),
+        (None, Some(vtep)) => format!("vtep {vtep}"),
+        (None, None) => String::new(),
     }
 }
 
