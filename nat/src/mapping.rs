@@ -76,6 +76,22 @@ impl Internal {
         }
     }
 
+    /// Returns the end that a published port leads to.
+    pub(crate) fn published_at(
+        pass: &Pass<'_>,
+        protocol: IpProtocol,
+        external: Endpoint,
+    ) -> Option<Self> {
+        let (network, address, port) =
+            pass.rules
+                .published_at(protocol, external.ip(), external.port())?;
+        Some(Self {
+            realm: Realm::of(network),
+            protocol,
+            endpoint: Endpoint::new(address, port),
+        })
+    }
+
     /// Returns the original key of the mapping.
     fn key(&self) -> Tuple {
         Tuple {

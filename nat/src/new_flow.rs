@@ -77,7 +77,7 @@ impl Nat {
         let beginning = self.beginning(first)?;
         let original = first.tuple;
         let (protocol, external) = (original.protocol, original.dst);
-        let server = published_at(pass, protocol, external)
+        let server = Server::published_at(pass, protocol, external)
             .or_else(|| self.mapped_at(pass, protocol, external))
             .ok_or(NatDrop::NoMapping)?;
         let inserted = self.with_opener(pass, first, |external, label| {
@@ -116,7 +116,7 @@ impl Nat {
         }
         let original = first.tuple;
         let (protocol, external) = (original.protocol, original.dst);
-        let published = published_at(pass, protocol, external);
+        let published = Server::published_at(pass, protocol, external);
         if published.is_none() && first.packet.l4 == L4::Udp {
             let internal = self.pass_stranger(pass.now, protocol, external, first.len);
             return Ok(internal.map(|internal| Tuple {
@@ -289,20 +289,15 @@ struct Inserted {
     holds_shares: bool,
 }
 
-/// Returns what a published port leads to.
-fn published_at(pass: &Pass<'_>, protocol: IpProtocol, external: Endpoint) -> Option<Server> {
-    let (network, address, port) =
-        pass.rules
-            .published_at(protocol, external.ip(), external.port())?;
-    let internal = Internal {
-        realm: Realm::of(network),
-        protocol,
-        endpoint: Endpoint::new(address, port),
-    };
-    Some(Server {
-        internal,
-        has_share: false,
-    })
+impl Server {
+    /// Returns what a published port leads to.
+    fn published_at(pass: &Pass<'_>, protocol: IpProtocol, external: Endpoint) -> Option<Self> {
+        let internal = Internal::published_at(pass, protocol, external)?;
+        Some(Self {
+            internal,
+            has_share: false,
+        })
+    }
 }
 
 impl FirstPacket<'_> {

@@ -11,7 +11,7 @@ use tapweave_net::IpProtocol;
 
 use super::sender::{SEND_BUFFER_LEN, TransmitError, transmit_error};
 use super::socket;
-use crate::sys::udp::{self, IntOption};
+use crate::sys::udp;
 
 /// Sends from one address. Shared by all workers.
 #[derive(Debug)]
@@ -69,18 +69,6 @@ impl RawSender {
 
 fn open(local: IpAddr, protocol: IpProtocol, hop_limit: u8) -> io::Result<OwnedFd> {
     let socket = socket::open_raw(local, protocol)?;
-    socket::forbid_fragments(&socket, local)?;
-    let hops = match local {
-        IpAddr::V4(_) => IntOption::TTL,
-        IpAddr::V6(_) => IntOption::HOP_LIMIT,
-    };
-    hops.set(socket.as_fd(), hop_limit.into())?;
-    IntOption::RECEIVE_BUFFER.set(socket.as_fd(), 0)?;
-    socket::size(
-        &socket,
-        IntOption::SEND_BUFFER_FORCE,
-        IntOption::SEND_BUFFER,
-        SEND_BUFFER_LEN,
-    )?;
+    socket::prepare_sender(&socket, local, hop_limit, SEND_BUFFER_LEN)?;
     Ok(socket)
 }

@@ -10,7 +10,7 @@ use tracing::warn;
 
 use super::segmentation::Segmentation;
 use super::socket::{self, Sharing, SocketBuffer};
-use crate::sys::udp::{self, IntOption};
+use crate::sys::udp;
 
 /// Source ports that flows are spread over, a power of two. Each is a socket; what 16 of them give
 /// (the way with the fewest flows of 16 gets 60 % of its share at 100 flows) is enough for the few paths
@@ -70,20 +70,7 @@ impl UnderlaySender {
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => continue,
                 Err(error) => return Err(error),
             };
-            socket::forbid_fragments(&socket, local)?;
-            let hops = match local {
-                IpAddr::V4(_) => IntOption::TTL,
-                IpAddr::V6(_) => IntOption::HOP_LIMIT,
-            };
-            hops.set(socket.as_fd(), hop_limit.into())?;
-            // Nobody reads from it. The kernel makes it as small as it can be.
-            IntOption::RECEIVE_BUFFER.set(socket.as_fd(), 0)?;
-            send_buffer = socket::size(
-                &socket,
-                IntOption::SEND_BUFFER_FORCE,
-                IntOption::SEND_BUFFER,
-                SEND_BUFFER_LEN,
-            )?;
+            send_buffer = socket::prepare_sender(&socket, local, hop_limit, SEND_BUFFER_LEN)?;
             sockets.push(socket);
         }
         let segmentation = Segmentation::of_kernel(&sockets);
@@ -277,7 +264,7 @@ mod tests {
         assert!(sender.segmentation_refusal().is_none());
         for socket in &sender.sockets {
             // It cuts no message of a socket that sends without checksums (`EINVAL`).
-            IntOption::OMIT_CHECKSUM.set(socket.as_fd(), 1).unwrap();
+            udp::IntOption::OMIT_CHECKSUM.set(socket.as_fd(), 1).unwrap();
         }
         let (socket, addr) = receiver();
         let parts = [&b"ab"[..], b"cd", b"ef", b"gh", b"i", b"j"].map(IoSlice::new);

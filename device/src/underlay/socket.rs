@@ -98,6 +98,25 @@ pub(super) fn forbid_fragments(socket: &OwnedFd, addr: IpAddr) -> io::Result<()>
     option.set(socket.as_fd(), always)
 }
 
+/// Makes a socket at `local` one that only sends whole packets, with this TTL or Hop Limit. Returns its send buffer.
+pub(super) fn prepare_sender(
+    socket: &OwnedFd,
+    local: IpAddr,
+    hop_limit: u8,
+    send_len: usize,
+) -> io::Result<SocketBuffer> {
+    forbid_fragments(socket, local)?;
+    let hops = match local {
+        IpAddr::V4(_) => IntOption::TTL,
+        IpAddr::V6(_) => IntOption::HOP_LIMIT,
+    };
+    hops.set(socket.as_fd(), hop_limit.into())?;
+    // Nobody reads from it. The kernel makes it as small as it can be.
+    IntOption::RECEIVE_BUFFER.set(socket.as_fd(), 0)?;
+    let (force, plain) = (IntOption::SEND_BUFFER_FORCE, IntOption::SEND_BUFFER);
+    size(socket, force, plain, send_len)
+}
+
 /// Returns the largest IP packet that the path from `local` to `peer` takes, as far as the kernel knows.
 pub(super) fn path_mtu(local: IpAddr, peer: SocketAddr) -> io::Result<u16> {
     let socket = open(SocketAddr::new(local, 0), Sharing::Exclusive)?;

@@ -213,15 +213,7 @@ impl Nat {
         protocol: IpProtocol,
         external: Endpoint,
     ) -> Option<(Internal, bool)> {
-        let published = pass
-            .rules
-            .published_at(protocol, external.ip(), external.port());
-        if let Some((network, address, port)) = published {
-            let internal = Internal {
-                realm: Realm::of(network),
-                protocol,
-                endpoint: Endpoint::new(address, port),
-            };
+        if let Some(internal) = Internal::published_at(pass, protocol, external) {
             return Some((internal, true));
         }
         let internal = self.internal_of(pass.now, protocol, external)?;
