@@ -12,6 +12,7 @@
 
 #![forbid(unsafe_code)]
 
+mod chores;
 mod clock;
 mod copies;
 mod datapath;

@@ -22,9 +22,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::spawn_blocking;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
+use crate::chores::Chores;
 use crate::clock::Clock;
 use crate::datapath::{SwitchDatapath, Translation};
 use crate::event::Event;
@@ -36,29 +37,6 @@ use crate::refusals;
 use crate::sandboxes::Sandboxes;
 use crate::uplink::{Uplink, UplinkOptions};
 use crate::workers::Workers;
-
-/// How often old FDB entries are cleared away. An entry past its age is no longer used from that
-/// moment on; this only gives its place back.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
-
-/// How often some of the translated flows whose time is over are cleared away: all of them in four
-/// rounds. They are not found any more from that moment on, but hold their external ports.
-const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
-
-/// How often memberships of groups are looked after, and at most how long an answer to a leave waits.
-const GROUP_INTERVAL: Duration = Duration::from_millis(500);
-
-/// How often the underlay's addresses and the paths to peers are looked at. Some system calls each.
-const UNDERLAY_INTERVAL: Duration = Duration::from_secs(2);
-
-/// How long the first packet to an unknown neighbour waits for the question at most.
-const GATEWAY_INTERVAL: Duration = Duration::from_millis(200);
-
-/// How long what a host sends into an open network is refused at most, until it is learned.
-const PEER_INTERVAL: Duration = Duration::from_millis(200);
-
-/// Slots looked at in one sweep: all of some tables of the default size, a part of a large one.
-const SWEEP_BUDGET: usize = 1 << 17;
 
 /// How long clients may take to finish their requests, and to read the answers, once the daemon stops.
 const GRACE: Duration = Duration::from_secs(2);
@@ -199,12 +177,7 @@ async fn run_until_stopped(
         .watch(event_sender)
         .context("cannot watch namespaces")?;
     let mut report = tokio::spawn(report_events(Arc::clone(&controller), events));
-    let follow = tokio::spawn(follow_underlay(Arc::clone(&datapath)));
-    let tend = tokio::spawn(tend_groups(Arc::clone(&datapath)));
-    let gateways = tokio::spawn(tend_gateways(Arc::clone(&datapath)));
-    let peers = tokio::spawn(tend_peers(Arc::clone(&controller)));
-    let sweep = tokio::spawn(sweep(Arc::clone(&switch), clock));
-    let expire = tokio::spawn(expire(nat, clock));
+    let chores = Chores::start(&datapath, &controller, Arc::clone(&switch), nat, clock);
     let refusals = tokio::spawn(refusals::watch(switch, Arc::clone(&controller), clock));
 
     let socket_path = socket.path().to_owned();
@@ -243,12 +216,7 @@ async fn run_until_stopped(
     }
     drop(watch);
     report.abort();
-    sweep.abort();
-    expire.abort();
-    tend.abort();
-    follow.abort();
-    gateways.abort();
-    peers.abort();
+    drop(chores);
     refusals.abort();
     spawn_blocking(move || {
         drop(uplink);
@@ -328,87 +296,6 @@ fn report(
         let _permit = threads.acquire().await;
         // A report that panicked has said so.
         let _panicked = spawn_blocking(report).await;
-    }
-}
-
-async fn sweep(switch: Arc<Switch>, clock: Clock) {
-    let mut ticks = interval(SWEEP_INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        switch.poll_ageing(clock.now(), SWEEP_BUDGET);
-    }
-}
-
-async fn follow_underlay(datapath: Arc<SwitchDatapath>) {
-    let mut ticks = interval(UNDERLAY_INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        let datapath = Arc::clone(&datapath);
-        if spawn_blocking(move || datapath.follow_underlay())
-            .await
-            .is_err()
-        {
-            warn!("the underlay could not be looked after");
-        }
-    }
-}
-
-async fn expire(nat: Arc<Nat>, clock: Clock) {
-    let budget = usize::try_from(nat.config().flow_limit / 4).unwrap_or(usize::MAX);
-    let mut ticks = interval(EXPIRY_INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        nat.poll_expiry(clock.now(), budget.max(1));
-    }
-}
-
-async fn tend_groups(datapath: Arc<SwitchDatapath>) {
-    let mut ticks = interval(GROUP_INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        let datapath = Arc::clone(&datapath);
-        // It writes to devices, which does not wait, but for a thousand ports takes a few milliseconds.
-        if spawn_blocking(move || datapath.tend_groups())
-            .await
-            .is_err()
-        {
-            warn!("the memberships of groups could not be looked after");
-        }
-    }
-}
-
-async fn tend_gateways(datapath: Arc<SwitchDatapath>) {
-    let mut ticks = interval(GATEWAY_INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        let datapath = Arc::clone(&datapath);
-        if spawn_blocking(move || datapath.tend_gateways())
-            .await
-            .is_err()
-        {
-            warn!("the neighbours of gateways could not be looked after");
-        }
-    }
-}
-
-async fn tend_peers(controller: Arc<Controller>) {
-    let mut ticks = interval(PEER_INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        let controller = Arc::clone(&controller);
-        // A port is made and removed together with the workers, which takes milliseconds.
-        if spawn_blocking(move || controller.tend_peers())
-            .await
-            .is_err()
-        {
-            warn!("the peers of open networks could not be looked after");
-        }
     }
 }
 

@@ -264,7 +264,9 @@ mod tests {
         assert!(sender.segmentation_refusal().is_none());
         for socket in &sender.sockets {
             // It cuts no message of a socket that sends without checksums (`EINVAL`).
-            udp::IntOption::OMIT_CHECKSUM.set(socket.as_fd(), 1).unwrap();
+            udp::IntOption::OMIT_CHECKSUM
+                .set(socket.as_fd(), 1)
+                .unwrap();
         }
         let (socket, addr) = receiver();
         let parts = [&b"ab"[..], b"cd", b"ef", b"gh", b"i", b"j"].map(IoSlice::new);

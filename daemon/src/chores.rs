@@ -1,0 +1,121 @@
+//! What is done again and again beside requests and packets.
+//!
+//! Each chore has a period. A round that takes longer than its period delays the next one; rounds of one
+//! chore never overlap. Dropping the set ends the chores; a round that has begun on a blocking thread is finished.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tapweave_control::Controller;
+use tapweave_nat::Nat;
+use tapweave_switch::Switch;
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::{Interval, MissedTickBehavior, interval};
+use tracing::warn;
+
+use crate::clock::Clock;
+use crate::datapath::SwitchDatapath;
+
+/// How often old FDB entries are cleared away. An entry past its age is no longer used from that
+/// moment on; this only gives its place back.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How often some of the translated flows whose time is over are cleared away: all of them in four
+/// rounds. They are not found any more from that moment on, but hold their external ports.
+const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often memberships of groups are looked after, and at most how long an answer to a leave waits.
+/// It writes to devices, which does not wait, but for a thousand ports takes a few milliseconds.
+const GROUP_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How often the underlay's addresses and the paths to peers are looked at. Some system calls each.
+const UNDERLAY_INTERVAL: Duration = Duration::from_secs(2);
+
+/// How long the first packet to an unknown neighbour waits for the question at most.
+const GATEWAY_INTERVAL: Duration = Duration::from_millis(200);
+
+/// How long what a host sends into an open network is refused at most, until it is learned. A port is
+/// made and removed together with the workers, which takes milliseconds.
+const PEER_INTERVAL: Duration = Duration::from_millis(200);
+
+/// Slots looked at in one sweep: all of some tables of the default size, a part of a large one.
+const SWEEP_BUDGET: usize = 1 << 17;
+
+/// The chores of a daemon, which end with it.
+#[derive(Debug)]
+pub(crate) struct Chores(JoinSet<()>);
+
+impl Chores {
+    /// Begins all of them, within the runtime.
+    pub(crate) fn start(
+        datapath: &Arc<SwitchDatapath>,
+        controller: &Arc<Controller>,
+        switch: Arc<Switch>,
+        nat: Arc<Nat>,
+        clock: Clock,
+    ) -> Self {
+        let mut chores = Self(JoinSet::new());
+        let tended = |tend: fn(&SwitchDatapath)| {
+            let datapath = Arc::clone(datapath);
+            move || tend(&datapath)
+        };
+        let follow = tended(SwitchDatapath::follow_underlay);
+        chores.tend(UNDERLAY_INTERVAL, "the underlay", follow);
+        let groups = tended(SwitchDatapath::tend_groups);
+        chores.tend(GROUP_INTERVAL, "the memberships of groups", groups);
+        let gateways = tended(SwitchDatapath::tend_gateways);
+        chores.tend(GATEWAY_INTERVAL, "the neighbours of gateways", gateways);
+        let controller = Arc::clone(controller);
+        let peers = move || controller.tend_peers();
+        chores.tend(PEER_INTERVAL, "the peers of open networks", peers);
+        chores.sweep(switch, clock);
+        chores.expire(nat, clock);
+        chores
+    }
+
+    /// Does `work` every `period` on a thread that may block. A round that panics is told of; the next one
+    /// comes all the same.
+    fn tend(
+        &mut self,
+        period: Duration,
+        what: &'static str,
+        work: impl Fn() + Clone + Send + 'static,
+    ) {
+        self.0.spawn(async move {
+            let mut ticks = ticks(period);
+            loop {
+                ticks.tick().await;
+                if spawn_blocking(work.clone()).await.is_err() {
+                    warn!("{what} could not be looked after");
+                }
+            }
+        });
+    }
+
+    fn sweep(&mut self, switch: Arc<Switch>, clock: Clock) {
+        self.0.spawn(async move {
+            let mut ticks = ticks(SWEEP_INTERVAL);
+            loop {
+                ticks.tick().await;
+                switch.poll_ageing(clock.now(), SWEEP_BUDGET);
+            }
+        });
+    }
+
+    fn expire(&mut self, nat: Arc<Nat>, clock: Clock) {
+        let budget = usize::try_from(nat.config().flow_limit / 4).unwrap_or(usize::MAX);
+        self.0.spawn(async move {
+            let mut ticks = ticks(EXPIRY_INTERVAL);
+            loop {
+                ticks.tick().await;
+                nat.poll_expiry(clock.now(), budget.max(1));
+            }
+        });
+    }
+}
+
+fn ticks(period: Duration) -> Interval {
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
