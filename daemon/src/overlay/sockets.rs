@@ -9,7 +9,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use ipnet::IpNet;
 use tapweave_device::{
     DatagramReceiver, FrameSource, RawSender, SocketBuffer, SourceNo, UnderlaySender,
@@ -189,6 +189,24 @@ fn change<D: Clone, T>(directory: &ArcSwap<D>, change: impl FnOnce(&mut D) -> T)
     outcome
 }
 
+/// Has `place` hold a sender from the address that is `wanted`, if one is.
+fn replace<S>(
+    place: &ArcSwapOption<S>,
+    local: impl Fn(&S) -> IpAddr,
+    wanted: Option<IpAddr>,
+    open: impl FnOnce(IpAddr) -> Result<S, OverlayError>,
+) -> Result<(), OverlayError> {
+    if place.load().as_deref().map(local) == wanted {
+        return Ok(());
+    }
+    // The old one is closed first: both would want the same ports of one address.
+    place.store(None);
+    if let Some(addr) = wanted {
+        place.store(Some(Arc::new(open(addr)?)));
+    }
+    Ok(())
+}
+
 impl Overlay {
     /// Makes the sockets that are missing and closes those that are too many.
     pub(super) fn sync(&self, state: &mut State) -> Result<(), OverlayError> {
@@ -196,29 +214,23 @@ impl Overlay {
         let has_networks = !state.networks.is_empty();
         let mut networks = state.networks.values();
         let has_ipip = networks.any(|network| network.tunnel.encap == Encap::Ipip);
-        for (Senders { udp: place, raw }, addr) in [
+        for (Senders { udp, raw }, addr) in [
             (&self.v4, local.v4.map(IpAddr::V4)),
             (&self.v6, local.v6.map(IpAddr::V6)),
         ] {
-            let wanted_raw = addr.filter(|_| has_ipip);
-            if raw.load().as_ref().map(|sender| sender.local()) != wanted_raw {
-                raw.store(None);
-                if let Some(addr) = wanted_raw {
-                    let sender = RawSender::new(addr, HopLimit::DEFAULT.get())
-                        .map_err(|error| OverlayError::raw(addr, error))?;
-                    raw.store(Some(Arc::new(sender)));
-                }
-            }
-            let wanted = addr.filter(|_| has_networks);
-            if place.load().as_ref().map(|sender| sender.local()) != wanted {
-                // The old one is closed first: both would want the same ports of one address.
-                place.store(None);
-                if let Some(addr) = wanted {
-                    let sender = UnderlaySender::new(addr, HopLimit::DEFAULT.get())
-                        .map_err(|error| OverlayError::Send(addr, error))?;
-                    place.store(Some(Arc::new(sender)));
-                }
-            }
+            replace(raw, RawSender::local, addr.filter(|_| has_ipip), |addr| {
+                RawSender::new(addr, HopLimit::DEFAULT.get())
+                    .map_err(|error| OverlayError::raw(addr, error))
+            })?;
+            replace(
+                udp,
+                UnderlaySender::local,
+                addr.filter(|_| has_networks),
+                |addr| {
+                    UnderlaySender::new(addr, HopLimit::DEFAULT.get())
+                        .map_err(|error| OverlayError::Send(addr, error))
+                },
+            )?;
         }
         for (port, endpoint) in &mut state.endpoints {
             let is_wanted = !endpoint.directory.is_empty();
