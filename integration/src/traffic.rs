@@ -265,6 +265,26 @@ pub enum Datagrams {
     Segmented,
 }
 
+/// Pings, and sends TCP both ways and UDP both ways: segmented by the kernel from `a`, and single datagrams of
+/// `datagram_len` bytes from `b`.
+///
+/// # Errors
+///
+/// When one of them does not arrive as it was sent.
+pub fn all_kinds(
+    lab: &Lab,
+    a: (&Sandbox, IpAddr),
+    b: (&Sandbox, IpAddr),
+    datagram_len: usize,
+) -> Result<()> {
+    let ((a, to_a), (b, to_b)) = (a, b);
+    ping_soon(a, to_b)?;
+    tcp(lab, a, b, to_b, 4 << 20)?;
+    tcp(lab, b, a, to_a, 4 << 20)?;
+    udp(lab, a, b, to_b, 1200, Datagrams::Segmented)?;
+    udp(lab, b, a, to_a, datagram_len, Datagrams::Single)
+}
+
 /// Sends 64 bursts of eight datagrams (of one, above 8 KiB), each burst confirmed, and compares count and SHA-256 at both ends.
 ///
 /// # Errors

@@ -129,11 +129,7 @@ mod named {
             let second = TapweaveHost::with_options(lab, &underlay, segment, 2, &[1], options)?;
             let (a, b) = (&first.sandbox, &second.sandbox);
             for (to_a, to_b) in first.addresses().into_iter().zip(second.addresses()) {
-                traffic::ping_soon(a, to_b)?;
-                traffic::tcp(lab, a, b, to_b, 4 << 20)?;
-                traffic::tcp(lab, b, a, to_a, 4 << 20)?;
-                traffic::udp(lab, a, b, to_b, 1200, Datagrams::Segmented)?;
-                traffic::udp(lab, b, a, to_a, 60_000, Datagrams::Single)?;
+                traffic::all_kinds(lab, (a, to_a), (b, to_b), 60_000)?;
             }
             let others = [&first, &second].map(|host| {
                 let cli = host.daemon.cli();
@@ -322,11 +318,7 @@ for _ in range(2000):
             let second = TapweaveHost::new(lab, &underlay, V6, 2, &[1])?;
             let (a, b) = (&first.sandbox, &second.sandbox);
             for (to_a, to_b) in first.addresses().into_iter().zip(second.addresses()) {
-                traffic::ping_soon(a, to_b)?;
-                traffic::tcp(lab, a, b, to_b, 4 << 20)?;
-                traffic::tcp(lab, b, a, to_a, 4 << 20)?;
-                traffic::udp(lab, a, b, to_b, 1200, Datagrams::Segmented)?;
-                traffic::udp(lab, b, a, to_a, 65_507, Datagrams::Single)?;
+                traffic::all_kinds(lab, (a, to_a), (b, to_b), 65_507)?;
             }
             let peer = first.peer(V6.vtep(2))?;
             ensure!(peer["state"] == "heard" && peer["mtu"] == 1430, "{peer}");

@@ -7,7 +7,6 @@ use anyhow::{Result, ensure};
 use tapweave_integration::cli::binary;
 use tapweave_integration::process::Background;
 use tapweave_integration::routed::{RoutedHost, Tunnel};
-use tapweave_integration::traffic::Datagrams;
 use tapweave_integration::underlay::{Carrier, Underlay};
 use tapweave_integration::{Daemon, Lab, traffic, wait};
 
@@ -27,11 +26,7 @@ fn with_two(
 fn everything_passes(lab: &Lab, first: &RoutedHost, second: &RoutedHost) -> Result<()> {
     let (a, b) = (&first.sandbox, &second.sandbox);
     for (to_a, to_b) in first.addresses().into_iter().zip(second.addresses()) {
-        traffic::ping_soon(a, to_b)?;
-        traffic::tcp(lab, a, b, to_b, 4 << 20)?;
-        traffic::tcp(lab, b, a, to_a, 4 << 20)?;
-        traffic::udp(lab, a, b, to_b, 1200, Datagrams::Segmented)?;
-        traffic::udp(lab, b, a, to_a, 20_000, Datagrams::Single)?;
+        traffic::all_kinds(lab, (a, to_a), (b, to_b), 20_000)?;
     }
     Ok(())
 }
