@@ -3,12 +3,9 @@
 use anyhow::{Context, Result};
 use tapweave_control::api::{FdbEntryView, PeerStateView, PeerView};
 
-use super::agent::Request;
 use super::host::HostName;
 use super::lab::{Lab, OVERLAY};
-use super::story::{
-    FLOOD_MILLIS, Report, address, arrow, datagrams, gigabits_per_second, ping, transfer,
-};
+use super::story::{Report, datagrams, ping, throughput, transfer};
 
 /// Does everything for which both hosts are needed.
 pub(super) fn tell(lab: &mut Lab, report: &mut Report) -> Result<()> {
@@ -18,7 +15,7 @@ pub(super) fn tell(lab: &mut Lab, report: &mut Report) -> Result<()> {
     for host in [HostName::East, HostName::West] {
         stations(lab, report, host)?;
     }
-    throughput(lab, report)?;
+    throughput(lab, report, ("erin", "frank"), 1, sent_to_west)?;
     report.peers = lab.call(lab.client().peers(Some(OVERLAY)))?;
     peer(report);
     Ok(())
@@ -68,22 +65,6 @@ fn peer_text(peer: &PeerView) -> String {
 
 fn is_well(peer: &PeerView) -> bool {
     peer.state == PeerStateView::Heard && peer.counters.rx_frames > 0 && peer.mtu.is_some()
-}
-
-fn throughput(lab: &mut Lab, report: &mut Report) -> Result<()> {
-    let request = Request::TcpFlood {
-        to: address(lab, "frank")?,
-        streams: 1,
-        millis: FLOOD_MILLIS,
-    };
-    let before = sent_to_west(lab)?;
-    let reply = lab.sandbox("erin")?.ask(&request)?;
-    // The payload was counted on its way to the other host: it did go that way.
-    let through_tunnel = sent_to_west(lab)? - before;
-    let ok = reply.intact && through_tunnel >= reply.received;
-    let found = format!("{:.1} Gb/s", gigabits_per_second(&reply));
-    report.add("TCP, 1 stream", &arrow("erin", "frank"), found, ok);
-    Ok(())
 }
 
 /// Returns how many bytes of frames east has sent to west.

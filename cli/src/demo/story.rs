@@ -100,7 +100,13 @@ pub(super) fn tell(lab: &mut Lab) -> Result<Report> {
     isolation(lab, &mut report)?;
     gateway::tell(lab, &mut report)?;
     for streams in [1, 4] {
-        throughput(lab, &mut report, streams)?;
+        throughput(
+            lab,
+            &mut report,
+            ("alice", "bob"),
+            streams,
+            received_from_alice,
+        )?;
     }
     for host in [HostName::East, HostName::West] {
         let ports = lab.call(lab.client_of(host).ports(None))?;
@@ -290,28 +296,37 @@ fn leaked_into(lab: &Lab, network: &str) -> Result<u64> {
     Ok(leaked)
 }
 
-fn throughput(lab: &mut Lab, report: &mut Report, streams: u8) -> Result<()> {
-    let received_from = |lab: &Lab| -> Result<u64> {
-        Ok(lab.call(lab.client().port("blue/alice"))?.counters.rx_bytes)
-    };
+/// Measures TCP from one sandbox to another. `counted` tells the bytes that went the way they should, which the
+/// payload must be among.
+pub(super) fn throughput(
+    lab: &mut Lab,
+    report: &mut Report,
+    (from, to): (&str, &str),
+    streams: u8,
+    counted: impl Fn(&Lab) -> Result<u64>,
+) -> Result<()> {
     let request = Request::TcpFlood {
-        to: address(lab, "bob")?,
+        to: address(lab, to)?,
         streams,
         millis: FLOOD_MILLIS,
     };
-    let before = received_from(lab)?;
-    let reply = lab.sandbox("alice")?.ask(&request)?;
-    // The payload was counted at the switch's port too: it did go that way.
-    let through_switch = received_from(lab)? - before;
-    let ok = reply.intact && through_switch >= reply.received;
+    let before = counted(lab)?;
+    let reply = lab.sandbox(from)?.ask(&request)?;
+    let went_that_way = counted(lab)? - before;
+    let ok = reply.intact && went_that_way >= reply.received;
     let found = format!("{:.1} Gb/s", gigabits_per_second(&reply));
     let what = if streams == 1 {
         "TCP, 1 stream"
     } else {
         "TCP, 4 streams"
     };
-    report.add(what, &arrow("alice", "bob"), found, ok);
+    report.add(what, &arrow(from, to), found, ok);
     Ok(())
+}
+
+/// Returns how many bytes of frames have entered the switch from alice.
+fn received_from_alice(lab: &Lab) -> Result<u64> {
+    Ok(lab.call(lab.client().port("blue/alice"))?.counters.rx_bytes)
 }
 
 /// Returns the IPv4 address of a sandbox.
