@@ -17,6 +17,8 @@ use crate::{
 };
 
 #[cfg(test)]
+mod generated;
+#[cfg(test)]
 mod smoke;
 #[cfg(test)]
 mod tcp_smoke;
