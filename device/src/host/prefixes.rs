@@ -25,7 +25,7 @@ pub fn prefixes_in_use() -> io::Result<Vec<IpNet>> {
         RouteNetlinkMessage::GetAddress(AddressMessage::default()),
         |answer| {
             if let RouteNetlinkMessage::NewAddress(address) = answer {
-                prefixes.extend(address_prefix(&address));
+                prefixes.extend(address_prefixes(&address));
             }
         },
     )?;
@@ -42,20 +42,19 @@ pub fn prefixes_in_use() -> io::Result<Vec<IpNet>> {
     Ok(prefixes)
 }
 
-fn address_prefix(message: &AddressMessage) -> Option<IpNet> {
-    let mut attributes = message.attributes.iter();
-    let address = attributes.find_map(|attribute| {
+/// Returns the prefix of an address, and for a point-to-point interface also its own end: there the
+/// address is that of the peer, and the own one comes as `IFA_LOCAL` (`linux/if_addr.h`).
+fn address_prefixes(message: &AddressMessage) -> impl Iterator<Item = IpNet> {
+    let prefix_len = message.header.prefix_len;
+    message.attributes.iter().filter_map(move |attribute| {
         if let AddressAttribute::Address(address) = attribute {
-            Some(*address)
+            Some(IpNet::new(*address, prefix_len).ok()?.trunc())
+        } else if let AddressAttribute::Local(own) = attribute {
+            Some(IpNet::from(*own))
         } else {
             None
         }
-    });
-    Some(
-        IpNet::new(address?, message.header.prefix_len)
-            .ok()?
-            .trunc(),
-    )
+    })
 }
 
 fn route_prefix(message: &RouteMessage) -> Option<IpNet> {
