@@ -3,14 +3,14 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
+use crate::args::Global;
+use crate::output::Output;
 use clap::{Args, ValueEnum};
 use tapweave_control::PortRange;
 use tapweave_daemon::{
-    BackendChoice, NatOptions, NatTimeout, Options, UnderlayChoice, UplinkChoice, UplinkOptions,
+    BackendChoice, DefaultPools, NatOptions, NatTimeout, Options, Pool, UnderlayChoice,
+    UplinkChoice, UplinkOptions,
 };
-
-use crate::args::Global;
-use crate::output::Output;
 
 /// Most worker threads.
 const MAX_WORKERS: usize = 256;
@@ -62,6 +62,10 @@ pub(crate) struct DaemonArgs {
     /// udp-brief (120), icmp (60)
     #[arg(long, value_name = "NAME=SECONDS")]
     pub(crate) nat_timeout: Vec<NatTimeout>,
+    /// A block that networks without --subnet get theirs from, and the prefix length of these (repeatable)
+    /// [default: base=10.192.0.0/12,size=24, and for IPv6 a generated unique local /64]
+    #[arg(long, value_name = "base=CIDR,size=LEN")]
+    pub(crate) default_address_pool: Vec<Pool>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -109,6 +113,7 @@ pub(crate) fn run(
             ports: args.nat_ports,
             timeouts: args.nat_timeout.clone(),
         },
+        pools: DefaultPools::new(args.default_address_pool.clone()),
         underlay: args.underlay.clone(),
         vxlan_port: args.vxlan_port,
     };

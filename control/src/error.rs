@@ -70,6 +70,14 @@ pub enum ControlError {
     /// No subnet is left to choose.
     #[error(transparent)]
     Pools(#[from] PoolsExhausted),
+    /// A subnet of which only the size was given, where the addresses have to be known.
+    #[error(
+        "{given} asks for any subnet of that size: on a LAN, in an overlay, and with --ip-range, --gateway or --aux-address the subnet itself has to be given"
+    )]
+    SubnetMustBeKnown {
+        /// What was given.
+        given: IpNet,
+    },
     /// Addresses for a network that is to have none.
     #[error("a pure L2 network has no subnets and no IPv6 addresses")]
     L2WithAddresses,
@@ -357,6 +365,7 @@ impl ControlError {
             | Self::Subnet(_)
             | Self::SubnetOverlap(_)
             | Self::L2WithAddresses
+            | Self::SubnetMustBeKnown { .. }
             | Self::MacUnusable { .. }
             | Self::Queues { .. }
             | Self::AllowedWithoutGuard

@@ -32,6 +32,8 @@ pub const DEFAULT_AGEING: Duration = Duration::from_mins(5);
 /// Most FDB entries of a network when nothing else is asked for, as Open vSwitch has it.
 pub const DEFAULT_FDB_LIMIT: u32 = 8192;
 
+/// The driver of networks of this host.
+pub(crate) const DRIVER_BRIDGE: &str = "bridge";
 /// The driver of networks that are part of the LAN of an interface of the host.
 pub(crate) const DRIVER_NIC: &str = "nic";
 
@@ -279,7 +281,7 @@ impl ValidSettings {
 
 fn validate_driver(driver: &str) -> Result<(), OptionError> {
     match driver {
-        "bridge" | "overlay" | DRIVER_NIC => Ok(()),
+        DRIVER_BRIDGE | "overlay" | DRIVER_NIC => Ok(()),
         "routed" => Err(OptionError::DriverNotBuilt {
             driver: driver.to_owned(),
         }),

@@ -36,6 +36,7 @@ pub use clock::Clock;
 pub use nat_options::{NatOptions, NatTimeout, NatTimeoutError};
 pub use overlay::{UnderlayChoice, UnderlayChoiceError};
 pub use run::{BackendChoice, Options, run};
+pub use tapweave_ipam::{DefaultPools, Pool};
 pub use uplink::{
     NicAddress, NicChoice, TunChoice, UplinkChoice, UplinkChoiceError, UplinkOptions,
 };

@@ -67,6 +67,8 @@ pub struct Options {
     pub uplink: UplinkOptions,
     /// How addresses are translated on the way there.
     pub nat: NatOptions,
+    /// Where networks get their subnets from when none are asked for.
+    pub pools: DefaultPools,
 }
 
 /// How workers wait, read and write.
@@ -170,7 +172,7 @@ async fn run_until_stopped(
     let controller = Arc::new(Controller::new(
         Arc::clone(&datapath) as Arc<dyn Datapath>,
         Arc::new(Machine),
-        DefaultPools::default(),
+        options.pools.clone(),
     ));
 
     let watch = sandboxes

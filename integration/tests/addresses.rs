@@ -124,10 +124,15 @@ mod named {
             // In a table of their own, as a VPN has them: a part of one subnet, and all of two.
             host.ip("route add 10.192.1.128/26 dev lo table 100")?;
             host.ip("route add 10.192.2.0/23 dev lo table 100")?;
+            // Its end of a VPN is one address, whose route is in the table `local`.
+            host.ip("address add 10.192.5.1 peer 192.0.2.1/32 dev lo")?;
+            // In the place of the default route, as `redirect-gateway def1` has it.
+            host.ip("route add 0.0.0.0/1 dev lo")?;
             assert_eq!(chosen(&daemon, "red")?, "10.192.4.0/24");
             // What has become free is chosen.
             host.ip("route del 10.192.0.0/24 dev lo")?;
             assert_eq!(chosen(&daemon, "blue")?, "10.192.0.0/24");
+            assert_eq!(chosen(&daemon, "green")?, "10.192.6.0/24");
             daemon.stop()
         })
     }

@@ -35,6 +35,16 @@ pub fn overlay_gateway_mac(vni: [u8; 3], address: IpAddr) -> MacAddr {
     hashed(0x0e, &bytes)
 }
 
+/// Returns the MAC address of an endpoint that has no address to derive one from, or whose derived one is
+/// taken: the same whenever the endpoint called `owner` is in that network. Two of them may clash, which the
+/// caller finds out.
+///
+/// `12:` and 40 bits of an FNV-1a hash of the name: locally administered, and never one of [`derived_mac`]
+/// or [`overlay_gateway_mac`].
+pub fn owner_mac(owner: &str) -> MacAddr {
+    hashed(0x12, owner.as_bytes())
+}
+
 /// Returns the address that begins with `first` and goes on with a hash of `bytes`.
 fn hashed(first: u8, bytes: &[u8]) -> MacAddr {
     let mut octets = [first; 6];
@@ -78,6 +88,14 @@ mod tests {
         assert_ne!(at(42, "10.0.0.1"), at(42, "10.0.1.1"));
         let mac = at(42, "10.0.0.1");
         assert!(mac.is_locally_administered() && mac.is_station());
+    }
+
+    #[test]
+    fn an_endpoint_without_addresses_keeps_its_mac_by_its_name() {
+        let mac = owner_mac("net/web");
+        assert!(mac.is_locally_administered() && mac.is_station());
+        assert_eq!(mac, owner_mac("net/web"));
+        assert_ne!(mac, owner_mac("net/db"));
     }
 
     #[test]

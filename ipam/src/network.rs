@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use thiserror::Error;
 
 use crate::number::overlap;
-use crate::{Family, Holder, LeaseError, Subnet};
+use crate::{Family, Holder, LeaseError, Released, Subnet};
 
 /// The addresses of one network: none for a pure L2 network, else one subnet or several of either
 /// family.
@@ -39,23 +39,29 @@ impl NetworkAddresses {
         Ok(Self { subnets })
     }
 
-    /// Leases the next address of `family` to `owner` and returns it with the prefix length of its
-    /// subnet. A subnet is used when those before it are full.
+    /// Leases to `owner` the address of `family` that it had last, if that rests; else the next free one
+    /// of the first subnet that has any; else one that rests. Returns it with the prefix length of its
+    /// subnet.
     ///
     /// # Errors
     ///
     /// `NoSubnet` or `Exhausted`.
     pub fn lease_next(&mut self, family: Family, owner: &str) -> Result<IpNet, LeaseError> {
-        let mut ranges = Vec::new();
-        for subnet in &mut self.subnets {
-            if Family::of_prefix(&subnet.prefix()) != family {
-                continue;
+        for lease in [
+            Subnet::lease_again,
+            Subnet::lease_free,
+            Subnet::lease_rested,
+        ] {
+            for subnet in self.of_family(family) {
+                if let Some(address) = lease(subnet, owner) {
+                    return Ok(with_len(address, subnet.prefix()));
+                }
             }
-            if let Some(address) = subnet.lease_next(owner) {
-                return Ok(with_len(address, subnet.prefix()));
-            }
-            ranges.push(subnet.ip_range());
         }
+        let ranges: Vec<_> = self
+            .of_family(family)
+            .map(|subnet| subnet.ip_range())
+            .collect();
         if ranges.is_empty() {
             return Err(LeaseError::NoSubnet { family });
         }
@@ -92,6 +98,31 @@ impl NetworkAddresses {
             .any(|subnet| subnet.release(address))
     }
 
+    /// Ends the lease of `address`, which something that has no lease was found to use, and tells whether an
+    /// endpoint had it. It comes last from now on.
+    pub fn set_aside(&mut self, address: IpAddr) -> bool {
+        self.subnets
+            .iter_mut()
+            .any(|subnet| subnet.set_aside(address))
+    }
+
+    /// Remembers who had which addresses, in the order of their release: what
+    /// [`NetworkAddresses::released`] returned before a restart. Addresses that are leased, or that the
+    /// network does not have any more, are left out.
+    pub fn remember<'r>(&mut self, released: impl IntoIterator<Item = &'r Released>) {
+        for released in released {
+            for subnet in &mut self.subnets {
+                subnet.remember(released);
+            }
+        }
+    }
+
+    /// Returns the released addresses whose holders are remembered, subnet by subnet in the order of their
+    /// release; at most 4,096 a subnet.
+    pub fn released(&self) -> impl Iterator<Item = Released> {
+        self.subnets.iter().flat_map(Subnet::released)
+    }
+
     /// Returns the subnets.
     pub fn subnets(&self) -> &[Subnet] {
         &self.subnets
@@ -118,6 +149,12 @@ impl NetworkAddresses {
     /// The overlap, if there is one.
     pub fn check_overlap(&self, prefix: IpNet) -> Result<(), OverlapError> {
         check_overlap(prefix, self.subnets.iter().map(Subnet::prefix))
+    }
+
+    fn of_family(&mut self, family: Family) -> impl Iterator<Item = &mut Subnet> {
+        self.subnets
+            .iter_mut()
+            .filter(move |subnet| Family::of_prefix(&subnet.prefix()) == family)
     }
 }
 
@@ -175,7 +212,7 @@ mod tests {
         );
         assert_eq!(
             network.holder(address),
-            Some(&Holder::Endpoint("web".to_owned()))
+            Some(&Holder::Endpoint("web".into()))
         );
         assert!(network.release(address) && !network.release(address));
         let outside = network.lease("10.0.8.1".parse().unwrap(), "web");
@@ -188,6 +225,34 @@ mod tests {
             family.unwrap_err().to_string(),
             "the network has no IPv6 subnet"
         );
+    }
+
+    #[test]
+    fn who_comes_back_gets_the_old_address_in_whichever_subnet_it_is_after_a_restart_too() {
+        let subnets = ["10.0.0.0/29", "10.0.0.8/29"];
+        let mut network = network(&subnets).unwrap();
+        let given: Vec<_> = (0..7)
+            .map(|turn| network.lease_next(Family::V4, &format!("s{turn}")).unwrap())
+            .collect();
+        assert_eq!(given[6].to_string(), "10.0.0.11/29");
+        for address in [6, 1, 3] {
+            assert!(network.release(given[address].addr()));
+        }
+        let mut restarted = tests::network(&subnets).unwrap();
+        let kept: Vec<_> = network.released().collect();
+        for address in [0, 2, 4, 5] {
+            restarted.lease(given[address].addr(), "s").unwrap();
+        }
+        restarted.remember(&kept);
+        for mut network in [network, restarted] {
+            let mut next = |owner| network.lease_next(Family::V4, owner).unwrap();
+            assert_eq!(next("s6"), given[6]);
+            assert_eq!(next("s3"), given[3]);
+            // A stranger gets what nobody had before what somebody may come back for.
+            let strangers: Vec<_> = (0..3).map(|_| next("stranger").to_string()).collect();
+            assert_eq!(strangers, ["10.0.0.12/29", "10.0.0.13/29", "10.0.0.14/29"]);
+            assert_eq!(next("s1"), given[1]);
+        }
     }
 
     #[test]

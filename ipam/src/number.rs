@@ -31,14 +31,6 @@ impl Family {
         }
     }
 
-    /// Returns the bits of an address.
-    pub(crate) const fn width(self) -> u8 {
-        match self {
-            Self::V4 => 32,
-            Self::V6 => 128,
-        }
-    }
-
     /// Returns the bits after a prefix of `prefix_len` bits, all set.
     pub(crate) fn host_mask(self, prefix_len: u8) -> u128 {
         let all = match self {
@@ -48,8 +40,8 @@ impl Family {
         all.checked_shr(u32::from(prefix_len)).unwrap_or(0)
     }
 
-    /// Returns the address whose number is `number`, of which only the low [`Family::width`] bits
-    /// count.
+    /// Returns the address whose number is `number`, of which only as many low bits count
+    /// as an address has.
     pub(crate) fn address(self, number: u128) -> IpAddr {
         match self {
             Self::V4 => {

@@ -3,53 +3,42 @@
 //! # States of an address
 //!
 //! ```text
-//!              lease_next                    release
+//!              lease_next                release, set_aside
 //!   free ───────────────────────► leased ──────────────► resting
 //!    ▲  └────── lease ──────────►  │ ▲                    │  │
-//!    │         release, and        │ │  lease, or         │  │
-//!    │     outside of the range    │ │  lease_next when   │  │
-//!    ├─────────────────────────────┘ │  none is free      │  │
+//!    │         release, and        │ │  lease; lease_next │  │
+//!    │     outside of the range    │ │  of who had it, or │  │
+//!    ├─────────────────────────────┘ │  when none is free │  │
 //!    │                               └────────────────────┘  │
-//!    └───────── RESTING_LIMIT others were released ──────────┘
+//!    └────────── Resting::LIMIT others were released ────────┘
 //! ```
 //!
-//! `lease_next` takes the first free address after the one it gave last, round and round, so that
-//! the address least recently used comes first. The gateway and the auxiliary addresses are leased
-//! from the start and never released; the first and the last address of an IPv4 subnet and the first
-//! of an IPv6 subnet are never leased (point-to-point prefixes excepted).
+//! `lease_next` gives back to a returning owner the address that it had ([`Resting`]). To others it
+//! gives the first free address after the one it gave last, round and round, so that the address
+//! least recently used comes first; what rests, when nothing is free, in the order of release. The
+//! gateway and the auxiliary addresses are leased from the start and never released; the first and
+//! the last address of an IPv4 subnet and the first of an IPv6 subnet are never leased
+//! (point-to-point prefixes excepted).
 
 use core::net::IpAddr;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::Family;
 use crate::free::FreeSet;
-use crate::number::{bounds, number, overlap};
+use crate::number::{bounds, number};
+use crate::resting::Resting;
+use crate::unusable::block_in;
+use crate::{Family, Released};
 
 pub use error::{Holder, LeaseError, Reservation, SubnetError};
 
 mod error;
 #[cfg(test)]
+mod model_tests;
+#[cfg(test)]
 mod tests;
-
-/// Released addresses that rest before the oldest becomes free again. Bounds the memory that clients
-/// who come and go can take (about 100 bytes each), and covers the /20s and smaller entirely.
-const RESTING_LIMIT: usize = 4096;
-
-/// Blocks that no network can have: this host, loopback, multicast, reserved, link-local for IPv6
-/// (RFC 6890).
-const UNUSABLE_BLOCKS: [(&str, &str); 9] = [
-    ("0.0.0.0/8", "this network"),
-    ("127.0.0.0/8", "loopback"),
-    ("224.0.0.0/4", "multicast"),
-    ("240.0.0.0/4", "reserved"),
-    ("::/128", "the unspecified address"),
-    ("::1/128", "loopback"),
-    ("::ffff:0:0/96", "IPv4-mapped"),
-    ("fe80::/10", "link-local"),
-    ("ff00::/8", "multicast"),
-];
 
 /// What is asked of a subnet.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -86,10 +75,8 @@ pub struct Subnet {
     free: FreeSet,
     /// Where [`Subnet::lease_next`] looks first.
     cursor: u128,
-    /// Released addresses by the order of their release, and the same the other way round.
-    resting: BTreeMap<u64, u128>,
-    resting_since: BTreeMap<u128, u64>,
-    release_count: u64,
+    /// Members of the range that were released and come last.
+    resting: Resting,
 }
 
 impl Subnet {
@@ -120,9 +107,7 @@ impl Subnet {
             leases: BTreeMap::new(),
             free: FreeSet::range(first.max(first_usable), last.min(last_usable)),
             cursor: first,
-            resting: BTreeMap::new(),
-            resting_since: BTreeMap::new(),
-            release_count: 0,
+            resting: Resting::default(),
             spec,
         };
         subnet.reserve_gateway_and_auxiliaries()?;
@@ -135,38 +120,82 @@ impl Subnet {
     ///
     /// `Outside`, `Reserved` or `Taken`.
     pub fn lease(&mut self, address: IpAddr, owner: &str) -> Result<(), LeaseError> {
-        self.lease_to(address, Holder::Endpoint(owner.to_owned()))
+        self.lease_to(address, Holder::Endpoint(owner.into()))
     }
 
-    /// Leases the next address of the ip-range to the endpoint called `owner`; `None` when every
-    /// address is leased.
+    /// Leases to the endpoint called `owner` the address that it had last, if that rests; else the next
+    /// one that is free; else the one that has rested longest. `None` when every address of the ip-range
+    /// is leased.
     pub fn lease_next(&mut self, owner: &str) -> Option<IpAddr> {
-        let number = match self.free.next_from(self.cursor) {
-            Some(number) => {
-                self.free.remove(number);
-                self.cursor = number.saturating_add(1);
-                number
-            }
-            None => self.oldest_resting()?,
-        };
-        self.leases
-            .insert(number, Holder::Endpoint(owner.to_owned()));
-        Some(Family::of_prefix(&self.spec.subnet).address(number))
+        self.lease_again(owner)
+            .or_else(|| self.lease_free(owner))
+            .or_else(|| self.lease_rested(owner))
     }
 
-    /// Ends the lease of `address` and tells whether an endpoint had it.
+    /// Leases to the endpoint called `owner` the address that it had last, if that rests.
+    pub fn lease_again(&mut self, owner: &str) -> Option<IpAddr> {
+        let (number, owner) = self.resting.take_of(owner)?;
+        Some(self.give(number, owner))
+    }
+
+    /// Leases to the endpoint called `owner` the next address of the ip-range that is free and does not
+    /// rest.
+    pub fn lease_free(&mut self, owner: &str) -> Option<IpAddr> {
+        let number = self.free.next_from(self.cursor)?;
+        self.free.remove(number);
+        self.cursor = number.saturating_add(1);
+        Some(self.give(number, owner.into()))
+    }
+
+    /// Leases to the endpoint called `owner` the address that has rested longest, whoever had it.
+    pub fn lease_rested(&mut self, owner: &str) -> Option<IpAddr> {
+        let number = self.resting.take_oldest()?;
+        Some(self.give(number, owner.into()))
+    }
+
+    /// Ends the lease of `address` and tells whether an endpoint had it. If it is in the ip-range, its
+    /// holder is remembered.
     pub fn release(&mut self, address: IpAddr) -> bool {
+        let owner = self.take_back(address);
+        if let Some((number, owner)) = &owner {
+            self.rest(*number, Some(Arc::clone(owner)));
+        }
+        owner.is_some()
+    }
+
+    /// Ends the lease of `address`, which something that has no lease was found to use, and tells whether
+    /// an endpoint had it. The address comes last from now on, and its holder is not remembered.
+    pub fn set_aside(&mut self, address: IpAddr) -> bool {
+        let owner = self.take_back(address);
+        if let Some((number, _)) = owner {
+            self.rest(number, None);
+        }
+        owner.is_some()
+    }
+
+    /// Remembers that an address was released, as the last one so far. Does nothing when the address is
+    /// leased, outside of the ip-range or reserved.
+    pub fn remember(&mut self, released: &Released) {
+        let address = released.address;
+        if !self.ip_range().contains(&address) {
+            return;
+        }
         let number = number(address);
-        if !self.spec.subnet.contains(&address)
-            || !matches!(self.leases.get(&number), Some(Holder::Endpoint(_)))
-        {
-            return false;
+        if self.resting.take(number) || self.free.remove(number) {
+            self.rest(number, Some(released.owner.as_str().into()));
         }
-        self.leases.remove(&number);
-        if self.ip_range().contains(&address) {
-            self.rest(number);
-        }
-        true
+    }
+
+    /// Returns the released addresses whose holders are remembered, the one released first coming first:
+    /// what [`Subnet::remember`] takes after a restart.
+    pub fn released(&self) -> impl Iterator<Item = Released> {
+        let family = Family::of_prefix(&self.spec.subnet);
+        self.resting
+            .remembered()
+            .map(move |(number, owner)| Released {
+                address: family.address(number),
+                owner: owner.to_owned(),
+            })
     }
 
     /// Returns the prefix.
@@ -251,29 +280,39 @@ impl Subnet {
                 holder: holder.clone(),
             });
         }
-        if let Some(since) = self.resting_since.remove(&number) {
-            self.resting.remove(&since);
-        }
+        self.resting.take(number);
         self.free.remove(number);
         self.leases.insert(number, holder);
         Ok(())
     }
 
-    fn rest(&mut self, number: u128) {
-        self.release_count += 1;
-        self.resting.insert(self.release_count, number);
-        self.resting_since.insert(number, self.release_count);
-        if self.resting.len() > RESTING_LIMIT
-            && let Some(oldest) = self.oldest_resting()
-        {
-            self.free.insert(oldest);
-        }
+    /// Leases a number that is neither free nor resting any more.
+    fn give(&mut self, number: u128, owner: Arc<str>) -> IpAddr {
+        self.leases.insert(number, Holder::Endpoint(owner));
+        Family::of_prefix(&self.spec.subnet).address(number)
     }
 
-    fn oldest_resting(&mut self) -> Option<u128> {
-        let (_, number) = self.resting.pop_first()?;
-        self.resting_since.remove(&number);
-        Some(number)
+    /// Ends the lease of an endpoint.
+    fn take_back(&mut self, address: IpAddr) -> Option<(u128, Arc<str>)> {
+        let number = number(address);
+        if !self.spec.subnet.contains(&address) {
+            return None;
+        }
+        let Some(Holder::Endpoint(owner)) = self.leases.get(&number) else {
+            return None;
+        };
+        let owner = Arc::clone(owner);
+        self.leases.remove(&number);
+        Some((number, owner))
+    }
+
+    fn rest(&mut self, number: u128, owner: Option<Arc<str>>) {
+        let address = Family::of_prefix(&self.spec.subnet).address(number);
+        if self.ip_range().contains(&address)
+            && let Some(rested) = self.resting.push(number, owner)
+        {
+            self.free.insert(rested);
+        }
     }
 }
 
@@ -284,12 +323,7 @@ fn validate_prefix(subnet: IpNet) -> Result<(), SubnetError> {
             subnet: subnet.trunc(),
         });
     }
-    let in_the_way = UNUSABLE_BLOCKS.into_iter().find(|(block, _)| {
-        block
-            .parse()
-            .is_ok_and(|block: IpNet| overlap(&block, &subnet))
-    });
-    match in_the_way {
+    match block_in(&subnet) {
         Some((block, kind)) => Err(SubnetError::Unusable {
             subnet,
             block,

@@ -16,7 +16,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Signal, getpid, kill_process};
 use tapweave_control::SocketPath;
-use tapweave_daemon::{BackendChoice, NatOptions, Options, UnderlayChoice, UplinkOptions};
+use tapweave_daemon::{
+    BackendChoice, DefaultPools, NatOptions, Options, UnderlayChoice, UplinkOptions,
+};
 
 use super::host::HostName;
 
@@ -127,6 +129,7 @@ fn run(host: Option<HostName>) -> Result<()> {
             ..UplinkOptions::default()
         },
         nat: NatOptions::default(),
+        pools: DefaultPools::default(),
     };
     tapweave_daemon::run(&options, || {
         // From here on the daemon handles the signal.

@@ -25,7 +25,8 @@ pub(crate) struct CreateArgs {
     /// The interface of the host whose LAN the network is part of (with -d nic)
     #[arg(long, value_name = "IFNAME")]
     parent: Option<String>,
-    /// A subnet (repeatable), or `none` for pure L2 [default: a free /24 of 10.192.0.0/12]
+    /// A subnet (repeatable), such as 10.1.0.0/24; 0.0.0.0/LEN or `::/LEN` for any free one of that size; or
+    /// `none` for pure L2 [default: a free one of the daemon's pools, of 10.192.0.0/12 a /24]
     #[arg(long, value_name = "CIDR", value_parser = subnet)]
     subnet: Vec<SubnetArg>,
     /// The part of a subnet that addresses are taken from (repeatable)
@@ -37,7 +38,7 @@ pub(crate) struct CreateArgs {
     /// An address that something else uses (repeatable)
     #[arg(long, value_name = "NAME=IP", requires = "subnet", value_parser = aux_address)]
     aux_address: Vec<(String, IpAddr)>,
-    /// Give the network IPv6; without an IPv6 subnet, a unique local /64
+    /// Give the network IPv6; without an IPv6 subnet, one of the daemon's pools, else a unique local /64
     #[arg(long)]
     ipv6: bool,
     /// No way to the outside, and none in: the gateway answers only for itself

@@ -29,7 +29,8 @@ pub struct CreateNetwork {
     /// Whether it has no addresses at all and carries every `EtherType`.
     #[serde(default)]
     pub l2_only: bool,
-    /// Whether it has IPv6. Gets a unique local /64 if no IPv6 subnet is asked for.
+    /// Whether it has IPv6. If no IPv6 subnet is asked for, it gets one of the default pools, or a unique local
+    /// /64 where these have none.
     #[serde(default)]
     pub ipv6: bool,
     /// Whether it has no way to the outside.
@@ -95,7 +96,8 @@ impl CreateNetwork {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SubnetRequest {
-    /// Its prefix, without host bits.
+    /// Its prefix, without host bits; the unspecified address for any of that length from the default pools, such
+    /// as `0.0.0.0/20`.
     pub subnet: IpNet,
     /// The part of it that addresses are taken from; all of it if none.
     #[serde(default)]

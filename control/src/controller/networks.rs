@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use ipnet::IpNet;
 use tapweave_encap::Encap;
 use tapweave_ipam::{
-    Family, NetworkAddresses, Subnet, SubnetSpec, derived_mac, overlay_gateway_mac, ula_prefix,
+    Family, NetworkAddresses, Subnet, SubnetSize, SubnetSpec, derived_mac, overlay_gateway_mac,
+    ula_prefix,
 };
 use tracing::{error, info, warn};
 
@@ -14,7 +15,7 @@ use crate::api::{CreateNetwork, NetworkInspect, SubnetRequest};
 use crate::datapath::{GatewaySettings, OverlaySettings, WayOut};
 use crate::host::rfc_3339;
 use crate::model::{Lifecycle, NetworkRecord};
-use crate::network_settings::ValidSettings;
+use crate::network_settings::{DRIVER_BRIDGE, ValidSettings};
 use crate::{ControlError, Name};
 
 /// Words that `--network` takes and that name no network.
@@ -40,18 +41,18 @@ impl Controller {
                 warn_of_shared_addresses(&request);
             }
         }
-        let subnets = self.fixed_subnets(&request)?;
-        if subnets.iter().any(is_v6) {
+        let is_lan = valid.settings.parent.is_some();
+        let wanted = self.wanted_subnets(&request, is_lan)?;
+        if wanted.iter().any(|wanted| wanted.family() == Family::V6) {
             valid.validate_for_v6()?;
         }
-        let is_lan = valid.settings.parent.is_some();
-        let choice = if request.l2_only || is_lan || !request.subnets.is_empty() {
-            Choice::NotNeeded
+        let in_use = if wanted.iter().any(Wanted::is_open) {
+            self.host.prefixes_in_use()?
         } else {
-            Choice::Avoiding(self.host.prefixes_in_use()?)
+            Vec::new()
         };
         let (id, created) = (self.new_id()?, rfc_3339(self.host.unix_time()));
-        let addresses = self.draft_network(&request.name, subnets, choice)?;
+        let addresses = self.draft_network(&request.name, wanted, in_use)?;
 
         let gateway = if is_lan {
             None
@@ -151,37 +152,68 @@ impl Controller {
         Ok(network.view(&model))
     }
 
-    /// Returns the subnets that do not depend on other networks: those asked for, and a generated one
-    /// when IPv6 was asked for without a subnet.
-    fn fixed_subnets(&self, request: &CreateNetwork) -> Result<Vec<Subnet>, ControlError> {
+    /// Returns the subnets that are wanted: those asked for; without any, one of IPv4, unless the network is
+    /// part of a LAN; and one of IPv6 when IPv6 was asked for without a subnet.
+    fn wanted_subnets(
+        &self,
+        request: &CreateNetwork,
+        is_lan: bool,
+    ) -> Result<Vec<Wanted>, ControlError> {
         if request.l2_only && (request.ipv6 || !request.subnets.is_empty()) {
             return Err(ControlError::L2WithAddresses);
         }
-        let mut subnets = Vec::new();
+        let mut wanted = Vec::new();
         for subnet in &request.subnets {
-            subnets.push(Subnet::new(subnet.clone().into())?);
+            wanted.push(Wanted::new(
+                subnet,
+                is_lan || request.driver != DRIVER_BRIDGE,
+            )?);
         }
-        if request.ipv6 && !subnets.iter().any(is_v6) {
-            subnets.push(Subnet::new(ula_prefix(self.random()?).into())?);
+        if wanted.is_empty() && !request.l2_only && !is_lan {
+            wanted.push(Wanted::Open(Family::V4.into()));
+        }
+        if request.ipv6 && !wanted.iter().any(|wanted| wanted.family() == Family::V6) {
+            wanted.push(self.wanted_v6()?);
         }
         // Overlaps among them are found before the packet path is asked.
-        NetworkAddresses::new(subnets.clone())?;
-        Ok(subnets)
+        let fixed = wanted.iter().filter_map(Wanted::fixed).cloned();
+        NetworkAddresses::new(fixed.collect())?;
+        Ok(wanted)
     }
 
-    /// Chooses a subnet if one is needed, checks against all other networks, and takes name and subnets:
-    /// one step for everybody else.
+    /// Wants an IPv6 subnet of the pools, if there are any, else one that is generated.
+    fn wanted_v6(&self) -> Result<Wanted, ControlError> {
+        if self.pools.has(Family::V6) {
+            return Ok(Wanted::Open(Family::V6.into()));
+        }
+        let generated = Subnet::new(ula_prefix(self.random()?).into())?;
+        Ok(Wanted::Fixed(Box::new(generated)))
+    }
+
+    /// Chooses the subnets that are left open, none of which overlaps `in_use`, checks all against the other
+    /// networks, and takes name and subnets: one step for everybody else.
     fn draft_network(
         &self,
         name: &Name,
-        mut subnets: Vec<Subnet>,
-        choice: Choice,
+        wanted: Vec<Wanted>,
+        in_use: Vec<IpNet>,
     ) -> Result<NetworkAddresses, ControlError> {
         let mut model = self.model();
-        if let Choice::Avoiding(prefixes) = choice {
-            let taken = prefixes.into_iter().chain(model.subnets());
-            let chosen = self.pools.choose(taken)?;
-            subnets.insert(0, Subnet::new(chosen.into())?);
+        let mut taken = in_use;
+        if wanted.iter().any(Wanted::is_open) {
+            let fixed = wanted.iter().filter_map(Wanted::fixed);
+            taken.extend(fixed.map(Subnet::prefix).chain(model.subnets()));
+        }
+        let mut subnets = Vec::new();
+        for wanted in wanted {
+            subnets.push(match wanted {
+                Wanted::Fixed(subnet) => *subnet,
+                Wanted::Open(size) => {
+                    let chosen = self.pools.choose(size, taken.iter().copied())?;
+                    taken.push(chosen);
+                    Subnet::new(chosen.into())?
+                }
+            });
         }
         let prefixes: Vec<_> = subnets.iter().map(Subnet::prefix).collect();
         model.check_network(name, prefixes.iter().copied())?;
@@ -218,12 +250,52 @@ fn gateway_address(subnet: &Subnet) -> IpNet {
         .unwrap_or_else(|_| IpNet::from(subnet.gateway()))
 }
 
-/// Whether a subnet is to be chosen from the pools.
-enum Choice {
-    /// It was given, or there is to be none.
-    NotNeeded,
-    /// One that overlaps none of these.
-    Avoiding(Vec<IpNet>),
+/// A subnet that a network is to have.
+enum Wanted {
+    /// This one.
+    Fixed(Box<Subnet>),
+    /// Any that is free in the pools.
+    Open(SubnetSize),
+}
+
+impl Wanted {
+    /// Reads what is asked for. The unspecified address with a prefix length, such as `0.0.0.0/20`, asks for
+    /// any subnet of that size. `is_shared` is a network whose other hosts have the same subnet.
+    fn new(request: &SubnetRequest, is_shared: bool) -> Result<Self, ControlError> {
+        let subnet = request.subnet;
+        if !subnet.addr().is_unspecified() || subnet.prefix_len() == 0 {
+            let fixed = Subnet::new(request.clone().into())?;
+            return Ok(Self::Fixed(Box::new(fixed)));
+        }
+        let has_addresses = request.ip_range.is_some()
+            || request.gateway.is_some()
+            || !request.aux_addresses.is_empty();
+        if is_shared || has_addresses {
+            return Err(ControlError::SubnetMustBeKnown { given: subnet });
+        }
+        Ok(Self::Open(SubnetSize {
+            family: Family::of_prefix(&subnet),
+            prefix_len: Some(subnet.prefix_len()),
+        }))
+    }
+
+    fn family(&self) -> Family {
+        match self {
+            Self::Fixed(subnet) => Family::of_prefix(&subnet.prefix()),
+            Self::Open(size) => size.family,
+        }
+    }
+
+    const fn is_open(&self) -> bool {
+        matches!(self, Self::Open(_))
+    }
+
+    fn fixed(&self) -> Option<&Subnet> {
+        match self {
+            Self::Fixed(subnet) => Some(subnet),
+            Self::Open(_) => None,
+        }
+    }
 }
 
 impl From<SubnetRequest> for SubnetSpec {
@@ -244,8 +316,4 @@ fn warn_of_shared_addresses(request: &CreateNetwork) {
             warn!(network = %request.name, subnet = %subnet.subnet, "hosts may give the same addresses: give each its own --ip-range");
         }
     }
-}
-
-fn is_v6(subnet: &Subnet) -> bool {
-    Family::of_prefix(&subnet.prefix()) == Family::V6
 }

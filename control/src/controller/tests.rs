@@ -15,6 +15,7 @@ use crate::datapath::{Isolation, NamespaceRef, Offloading, SandboxNo};
 use crate::error::ErrorKind;
 use crate::memory::{MemoryDatapath, MemoryHost, Population};
 
+mod addresses;
 mod concurrency;
 mod failures;
 mod gateways;
@@ -85,6 +86,14 @@ impl Rig {
         self.controller.create_network(request).unwrap();
     }
 
+    fn disconnect(&self, network: &str, sandbox: &str) {
+        let request = Disconnect {
+            sandbox: sandbox.to_owned(),
+            force: false,
+        };
+        self.controller.disconnect(network, &request).unwrap();
+    }
+
     fn refusal(&self, network: &str, request: Connect) -> String {
         self.controller
             .connect(network, request)
@@ -130,7 +139,7 @@ fn ipv6_without_a_subnet_gets_a_unique_local_one() {
 }
 
 #[test]
-fn an_l2_network_has_no_addresses_and_a_random_mac_for_each_port() {
+fn an_l2_network_has_no_addresses_and_a_mac_for_each_sandbox_that_it_keeps() {
     let rig = rig();
     let request = CreateNetwork {
         l2_only: true,
@@ -143,6 +152,9 @@ fn an_l2_network_has_no_addresses_and_a_random_mac_for_each_port() {
     let two = rig.controller.connect("l2", with_pid("two", 2)).unwrap();
     assert!(one.addresses.is_empty());
     assert!(one.mac.is_locally_administered() && one.mac.is_station() && one.mac != two.mac);
+    rig.disconnect("l2", "one");
+    let again = rig.controller.connect("l2", with_pid("one", 1)).unwrap();
+    assert_eq!(again.mac, one.mac);
     let with_ip = Connect {
         ip: Some("10.0.0.2".parse().unwrap()),
         ..with_pid("three", 3)
@@ -479,7 +491,7 @@ fn a_namespace_has_one_name_and_a_name_one_namespace() {
 }
 
 #[test]
-fn a_disconnected_sandbox_stays_known_and_its_address_rests() {
+fn a_disconnected_sandbox_stays_known_and_its_address_waits_for_it() {
     let rig = rig();
     rig.create(network("net"));
     let first = rig.controller.connect("net", with_pid("web", 7)).unwrap();
@@ -500,7 +512,7 @@ fn a_disconnected_sandbox_stays_known_and_its_address_rests() {
     disconnect(true).unwrap();
     assert_eq!(rig.controller.sandbox("web").unwrap().endpoints, []);
     let second = rig.controller.connect("net", Connect::new("web")).unwrap();
-    assert_ne!(second.addresses, first.addresses);
+    assert_eq!(second.addresses, first.addresses);
     assert_ne!(second.id, first.id);
     rig.controller.remove_endpoint(second.id.short()).unwrap();
     assert!(rig.controller.endpoints().is_empty());

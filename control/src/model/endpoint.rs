@@ -31,7 +31,7 @@ pub(crate) struct EndpointPlan {
     pub(crate) ip6: Option<Ipv6Addr>,
     /// MAC, if asked for.
     pub(crate) mac: Option<MacAddr>,
-    /// MAC for when neither is one asked for nor can one be derived.
+    /// MAC for when neither is one asked for nor can one be derived from addresses or names.
     pub(crate) spare_mac: MacAddr,
     /// Further names.
     pub(crate) aliases: Vec<Name>,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
-use tapweave_ipam::{Family, LeaseError, NetworkAddresses, Subnet, derived_mac};
+use tapweave_ipam::{Family, LeaseError, NetworkAddresses, Subnet, derived_mac, owner_mac};
 use tapweave_net::{MacAddr, NetworkNo};
 
 use crate::api::{
@@ -13,7 +13,7 @@ use crate::api::{
 use crate::datapath::{Isolation, NetworkSettings, OverlaySettings, PublishedPorts, WayOut};
 use crate::model::publishing::{self, Holding, Publish, PublishError, Target};
 use crate::model::{EndpointPlan, EndpointRecord, Model, PeerRecord, Place};
-use crate::network_settings::DRIVER_NIC;
+use crate::network_settings::{DRIVER_BRIDGE, DRIVER_NIC};
 use crate::{ControlError, Id, Name};
 
 /// A network.
@@ -86,12 +86,9 @@ impl NetworkRecord {
                 }
             }
         }
-        let derived = addresses.first().map(|first| derived_mac(first.addr()));
-        let mac = plan.mac.unwrap_or_else(|| {
-            derived
-                .filter(|mac| !self.macs.contains(mac))
-                .unwrap_or(plan.spare_mac)
-        });
+        let mac = plan
+            .mac
+            .unwrap_or_else(|| self.free_mac(&addresses, &sandbox_name, plan.spare_mac));
         self.macs.insert(mac);
         self.endpoints.insert(plan.id.clone());
         Ok(EndpointRecord {
@@ -185,7 +182,7 @@ impl NetworkRecord {
             driver: match (&self.overlay, &self.settings.parent) {
                 (Some(_), _) => "overlay".to_owned(),
                 (None, Some(_)) => DRIVER_NIC.to_owned(),
-                (None, None) => "bridge".to_owned(),
+                (None, None) => DRIVER_BRIDGE.to_owned(),
             },
             enable_ipv4: self.addresses.has(Family::V4),
             enable_ipv6: self.addresses.has(Family::V6),
@@ -238,6 +235,18 @@ impl NetworkRecord {
             }
             None => Ok(None),
         }
+    }
+
+    /// Returns the MAC derived from the first address; else, or when another endpoint was given that one, one that
+    /// the sandbox gets again by its name; else `spare`.
+    fn free_mac(&self, addresses: &[IpNet], sandbox_name: &Name, spare: MacAddr) -> MacAddr {
+        let derived = addresses.first().map(|first| derived_mac(first.addr()));
+        let is_free = |mac: &MacAddr| !self.macs.contains(mac);
+        derived
+            .filter(is_free)
+            // By the id: another host may have a network and a sandbox of the same names.
+            .or_else(|| Some(owner_mac(&format!("{}/{sandbox_name}", self.id))).filter(is_free))
+            .unwrap_or(spare)
     }
 
     fn release(&mut self, addresses: &[IpNet]) {

@@ -19,7 +19,7 @@ use std::net::Ipv4Addr;
 
 use anyhow::{Context as _, Result, bail};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use tapweave_ipam::{DefaultPools, Pool, ula_prefix};
+use tapweave_ipam::{DefaultPools, Family, Pool, ula_prefix};
 
 use crate::machine_id::Digest;
 
@@ -48,7 +48,7 @@ pub(crate) fn free_v4(in_use: &[IpNet]) -> Result<Ipv4Net> {
         Ok(Pool::new(block, 30)?)
     };
     let pools = tops.into_iter().map(pool).collect::<Result<Vec<_>>>()?;
-    match DefaultPools::new(pools).choose(in_use.iter().copied()) {
+    match DefaultPools::new(pools).choose(Family::V4, in_use.iter().copied()) {
         Ok(IpNet::V4(free)) => Ok(free),
         _ => bail!("the host routes all private IPv4 blocks; name a prefix with --uplink tun:CIDR"),
     }

@@ -2,6 +2,7 @@
 
 use core::fmt;
 use core::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use thiserror::Error;
@@ -142,7 +143,7 @@ pub enum Holder {
     /// The auxiliary address of that name.
     Auxiliary(String),
     /// The endpoint that `lease` was told of.
-    Endpoint(String),
+    Endpoint(Arc<str>),
 }
 
 impl fmt::Display for Holder {
