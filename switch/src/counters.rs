@@ -135,16 +135,16 @@ impl Counter {
     }
 }
 
-/// The counters of one port, a shard a worker and one for the control side.
+/// The counters of one port, a shard a worker, one for the control side and one for the services of the gateway.
 pub(crate) struct PortCounters {
     shards: Box<[Shard]>,
 }
 
 impl PortCounters {
-    /// Returns zeroes for `worker_count` workers and the control side.
+    /// Returns zeroes for `worker_count` workers, the control side and the services.
     pub(crate) fn new(worker_count: usize) -> Self {
         Self {
-            shards: (0..=worker_count).map(|_| Shard::default()).collect(),
+            shards: (0..worker_count + 2).map(|_| Shard::default()).collect(),
         }
     }
 
@@ -155,6 +155,11 @@ impl PortCounters {
 
     /// Returns the shard of the control side, of which one thread counts at a time.
     pub(crate) fn control_shard(&self) -> &Shard {
+        &self.shards[self.shards.len() - 2]
+    }
+
+    /// Returns the shard of the services, of which one thread counts.
+    pub(crate) fn service_shard(&self) -> &Shard {
         &self.shards[self.shards.len() - 1]
     }
 

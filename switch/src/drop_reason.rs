@@ -112,6 +112,10 @@ pub enum DropReason {
     GatewayNoRoute,
     /// Gateway: the next hop is being asked for, or does not answer.
     GatewayNoNeighbor,
+    /// Service: the port or the network has as many requests waiting as it may.
+    ServiceLimit,
+    /// Service: all networks together have as many requests waiting as fit.
+    ServiceFull,
     /// NAT: headers that cannot be followed or rewritten.
     NatMalformed,
     /// NAT: neither TCP nor UDP nor ICMP.
@@ -142,7 +146,7 @@ pub enum DropReason {
 
 impl DropReason {
     /// All reasons, in the order of their numbers.
-    pub const ALL: [Self; 63] = [
+    pub const ALL: [Self; 65] = [
         Self::Runt,
         Self::Oversize,
         Self::BadOffload,
@@ -193,6 +197,8 @@ impl DropReason {
         Self::GatewayOtherNetwork,
         Self::GatewayNoRoute,
         Self::GatewayNoNeighbor,
+        Self::ServiceLimit,
+        Self::ServiceFull,
         Self::NatMalformed,
         Self::NatProtocol,
         Self::NatIcmpType,
@@ -290,6 +296,8 @@ impl DropReason {
             Self::GatewayOtherNetwork => "gateway_other_network",
             Self::GatewayNoRoute => "gateway_no_route",
             Self::GatewayNoNeighbor => "gateway_no_neighbor",
+            Self::ServiceLimit => "service_limit",
+            Self::ServiceFull => "service_full",
             Self::NatMalformed => "nat_malformed",
             Self::NatProtocol => "nat_protocol",
             Self::NatIcmpType => "nat_icmp_type",

@@ -12,7 +12,7 @@
 //!   sandbox's port                                                 uplink
 //!        │                                                            │
 //!   ARP, ND, RS ── answered, or noted                            ARP, ND ── answered, or noted
-//!   for our address ── echo, or "port unreachable"                    │ martian, from inside?
+//!   for our address ── echo, a service, or "port unreachable"         │ martian, from inside?
 //!        │ from a host of the subnets?                                │
 //!        │ in our subnets ─────────► station or neighbour ─► port   NAT: back in, ours, or neither
 //!        │ in another network's ───► prohibited                       │ routed network's address?

@@ -66,6 +66,7 @@ mod meter;
 mod multicast;
 mod pipeline;
 mod port_pool;
+mod service;
 mod snapshot;
 mod storm;
 mod suppression;
@@ -101,6 +102,7 @@ pub use multicast::{
     QueryGuard, Reach, SnoopingConfig,
 };
 pub use pipeline::Pipeline;
+pub use service::{Place, Service, ServicePacket, ServiceQueue};
 pub use storm::{FrameRate, StormClass, StormLimits};
 pub use switch::{
     AddPortError, FdbAddError, Neighbor, NeighborAddError, NeighborAt, RemoveNetworkError, Switch,

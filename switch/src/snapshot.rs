@@ -11,6 +11,7 @@ use crate::counters::PortCounters;
 use crate::fdb::Fdb;
 use crate::gateway::{Gateway, Hosts, Ingress, Router};
 use crate::multicast::{PortSet, Snooping};
+use crate::service::{Places, Services};
 use crate::storm::StormMeters;
 use crate::{EgressPort, FrameVlan, Guard, Isolation, PortVlans, Stations, Suppression};
 
@@ -95,6 +96,8 @@ pub(crate) struct Port {
     pub(crate) storm: Option<Arc<StormMeters>>,
     pub(crate) network: Arc<Network>,
     pub(crate) counters: Arc<PortCounters>,
+    /// Its places at the services of the gateway.
+    pub(crate) places: Arc<Places>,
 }
 
 /// One network with its ports.
@@ -109,6 +112,8 @@ pub(crate) struct Network {
     pub(crate) gateway: Option<Arc<Gateway>>,
     /// The MAC of the gateway. Without one the broadcast address, which is compared to stations only.
     pub(crate) gateway_mac: MacAddr,
+    /// What its gateway serves beside; none for nothing.
+    pub(crate) services: Option<Services>,
     pub(crate) suppression: Suppression,
     /// Whose addresses are known; empty without gateway and suppression.
     pub(crate) hosts: Hosts,

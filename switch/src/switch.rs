@@ -11,6 +11,7 @@ mod entries;
 mod explain;
 mod neighbors;
 mod remotes;
+mod services;
 mod uplinks;
 
 use core::fmt;
@@ -107,6 +108,7 @@ impl Switch {
             mtu: config.mtu,
             storm: config.storm,
             gateway: gateway.map(Arc::new),
+            services: None,
             suppression: config.suppression,
             neighbors: Arc::default(),
             tables: Tables {
@@ -159,6 +161,7 @@ impl Switch {
             config,
             storm: StormMeters::new(storm).map(Arc::new),
             counters: Arc::new(PortCounters::new(self.worker_count)),
+            places: Arc::default(),
         };
         control.ports.insert(no, port);
         self.publish(&control);

@@ -14,7 +14,7 @@ use super::{Gateway, Outside, Remote};
 use crate::decide::Trace;
 use crate::head::Head;
 use crate::snapshot::{Network, Port};
-use crate::{Advertising, DropReason, Isolation};
+use crate::{Advertising, DropReason, Isolation, Service};
 
 /// Deals with a frame from `port`.
 ///
@@ -73,7 +73,7 @@ struct Inside<'a> {
 }
 
 impl Inside<'_> {
-    /// Answers a packet for the gateway itself.
+    /// Answers a packet for the gateway itself, or gives it to who does.
     fn deliver<T: Trace>(
         &self,
         call: &mut Call<'_, T>,
@@ -84,6 +84,15 @@ impl Inside<'_> {
         // The answer would go to the port whoever is said to have asked.
         if !self.gateway.is_neighbor(packet.src) {
             return Err(DropReason::GatewaySource.into());
+        }
+        if let Some(services) = &self.network.services
+            && let Some(service) = Service::of(parsed)
+        {
+            if call.use_ == Use::Packet {
+                let from = (self.network.no, self.port.no);
+                services.take(service, from, &self.port.places, frame)?;
+            }
+            return Ok(call.done(GatewayStep::Served { service }));
         }
         let mac = self.gateway.config.mac;
         call.deliver(frame, parsed, packet, mac, self.port.no)

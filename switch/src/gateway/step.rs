@@ -6,7 +6,7 @@ use core::net::IpAddr;
 use tapweave_nat::Basis;
 use tapweave_net::{IcmpErrorKind, MacAddr, NetworkNo, PortNo};
 
-use crate::DropReason;
+use crate::{DropReason, Service};
 
 /// One step of the gateway's decision.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -30,6 +30,11 @@ pub enum GatewayStep {
     Echo {
         /// Who asked.
         to: IpAddr,
+    },
+    /// It gives the packet to a service, if there is room.
+    Served {
+        /// Which.
+        service: Service,
     },
     /// NAT translates the packet, if there is room for what it has to remember.
     Translated {
@@ -78,6 +83,7 @@ impl fmt::Display for GatewayStep {
             Self::Heard { neighbor, mac } => write!(f, "hears that {neighbor} is at {mac}"),
             Self::Solicited => f.write_str("will advertise itself to the port"),
             Self::Echo { to } => write!(f, "answers the echo request of {to}"),
+            Self::Served { service } => write!(f, "gives it to its service {service}"),
             Self::Translated { basis } => write!(f, "has NAT {basis}"),
             Self::Inward {
                 network: NetworkNo(network),

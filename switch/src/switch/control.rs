@@ -10,6 +10,7 @@ use crate::fdb::Fdb;
 use crate::gateway::{Endpoint, Gateway, Hosts, Remote, Router, StaticNeighbors, Uplink};
 use crate::multicast::Snooping;
 use crate::port_pool::PortPool;
+use crate::service::{Places, Services};
 use crate::snapshot::{Member, Network, Port, Snapshot, Translator};
 use crate::storm::StormMeters;
 use crate::{PortConfig, RemoteConfig, StormLimits, Suppression};
@@ -36,6 +37,7 @@ pub(super) struct ControlNetwork {
     pub(super) mtu: u16,
     pub(super) storm: StormLimits,
     pub(super) gateway: Option<Arc<Gateway>>,
+    pub(super) services: Option<Services>,
     pub(super) suppression: Suppression,
     pub(super) neighbors: Arc<StaticNeighbors>,
     pub(super) tables: Tables,
@@ -59,6 +61,7 @@ pub(super) struct ControlPort {
     pub(super) config: PortConfig,
     pub(super) storm: Option<Arc<StormMeters>>,
     pub(super) counters: Arc<PortCounters>,
+    pub(super) places: Arc<Places>,
 }
 
 impl Control {
@@ -105,6 +108,7 @@ impl Control {
                         .gateway
                         .as_ref()
                         .map_or(MacAddr::BROADCAST, |gateway| gateway.config.mac),
+                    services: network.services.clone(),
                     suppression: network.suppression,
                     hosts: self.hosts(no, network),
                     members: members.remove(&no).unwrap_or_default().into_boxed_slice(),
@@ -128,6 +132,7 @@ impl Control {
                     storm: inner.storm.clone(),
                     network: Arc::clone(network),
                     counters: Arc::clone(&inner.counters),
+                    places: Arc::clone(&inner.places),
                 });
             }
         }

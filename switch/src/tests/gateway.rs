@@ -8,6 +8,7 @@ mod nat;
 mod random;
 mod remote;
 mod routing;
+mod services;
 
 use std::sync::Arc;
 

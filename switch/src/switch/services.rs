@@ -1,0 +1,30 @@
+//! Who serves what at the gateways: the control side.
+
+use std::sync::Arc;
+
+use tapweave_net::{NetworkNo, PortNo};
+
+use super::Switch;
+use crate::ServiceQueue;
+use crate::service::Services;
+
+impl Switch {
+    /// Gives what is for services of a network's gateway to `queue`, or to nobody: then the sender is told that nobody
+    /// listens. Unknown networks are ignored.
+    pub fn serve(&self, network: NetworkNo, queue: Option<Arc<dyn ServiceQueue>>) {
+        let mut control = self.control();
+        if let Some(known) = control.networks.get_mut(&network) {
+            known.services = queue.map(Services::new);
+            self.publish(&control);
+        }
+    }
+
+    /// Counts a frame by which a service answers that was given to the device of its port. From one thread.
+    pub fn count_service_frame_sent(&self, port: PortNo, byte_count: usize) {
+        if let Some(counters) = self.snapshot().counters(port) {
+            let shard = counters.service_shard();
+            shard.tx_frames.add(1);
+            shard.tx_bytes.add(byte_count as u64);
+        }
+    }
+}
