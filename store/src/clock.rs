@@ -1,9 +1,9 @@
 //! Time for leases. A store does not read a clock by itself: it is given one.
 
 use std::fmt;
-#[cfg(any(test, feature = "manual-clock"))]
+#[cfg(any(test, feature = "conformance"))]
 use std::sync::atomic::{AtomicU64, Ordering};
-#[cfg(any(test, feature = "manual-clock"))]
+#[cfg(any(test, feature = "conformance"))]
 use std::time::Duration;
 
 use tapweave_net::Timestamp;
@@ -25,11 +25,11 @@ impl Clock for StoppedClock {
 }
 
 /// A clock that a test moves.
-#[cfg(any(test, feature = "manual-clock"))]
+#[cfg(any(test, feature = "conformance"))]
 #[derive(Debug, Default)]
 pub struct ManualClock(AtomicU64);
 
-#[cfg(any(test, feature = "manual-clock"))]
+#[cfg(any(test, feature = "conformance"))]
 impl ManualClock {
     /// Moves it on.
     pub fn advance(&self, by: Duration) {
@@ -38,7 +38,7 @@ impl ManualClock {
     }
 }
 
-#[cfg(any(test, feature = "manual-clock"))]
+#[cfg(any(test, feature = "conformance"))]
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_nanos(self.0.load(Ordering::SeqCst))

@@ -85,6 +85,19 @@ impl History {
         self.grown.notify_all();
     }
 
+    /// Forgets the past if it does not lead to a revision: then the store has gone on unseen.
+    pub(crate) fn forget_unless_at(&self, revision: Revision) {
+        let mut past = self.past();
+        if past.to != revision {
+            past.from = revision;
+            past.to = revision;
+            past.steps.clear();
+            past.len = 0;
+            drop(past);
+            self.grown.notify_all();
+        }
+    }
+
     /// Returns a watch of a folder.
     ///
     /// # Errors

@@ -36,8 +36,11 @@
 
 mod apply;
 mod clock;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 mod deadlines;
 mod error;
+mod file;
 mod history;
 mod key;
 mod lease;
@@ -48,10 +51,11 @@ mod transaction;
 mod versioned;
 mod watch;
 
-#[cfg(any(test, feature = "manual-clock"))]
+#[cfg(any(test, feature = "conformance"))]
 pub use clock::ManualClock;
 pub use clock::{Clock, StoppedClock};
 pub use error::StoreError;
+pub use file::{FileStore, OpenError, StateDirectory};
 pub use key::{Key, KeyError, Prefix};
 pub use lease::{Lease, LeaseId};
 pub use memory::MemoryStore;

@@ -180,57 +180,18 @@ impl Records for Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Event, ManualClock};
+    use crate::ManualClock;
+    use crate::conformance::Subject;
 
-    fn key(text: &str) -> Key {
-        Key::new(text).unwrap()
-    }
+    crate::conformance!(suite, super::subject());
 
-    #[test]
-    fn a_transaction_is_made_as_a_whole_or_not_at_all() {
-        let store = MemoryStore::new(Arc::new(ManualClock::default()));
-        let create = Transaction::new()
-            .if_absent(key("names/blue"))
-            .put(key("names/blue"), *b"1")
-            .put(key("networks/1"), *b"{}");
-        let Commit::Done(revision) = store.commit(&create).unwrap() else {
-            panic!("nothing stands against it");
-        };
-        let found = store.get(&key("networks/1")).unwrap().unwrap();
-        assert_eq!(
-            (&*found.value, found.created, found.modified),
-            (&b"{}"[..], revision, revision)
-        );
-        assert_eq!(
-            store.commit(&create).unwrap(),
-            Commit::Conflict {
-                key: key("names/blue")
-            }
-        );
-        assert_eq!(store.range(&Prefix::all()).unwrap().revision, revision);
-    }
-
-    #[test]
-    fn a_watch_tells_of_its_folder_and_of_leases_that_end() {
+    fn subject() -> Subject {
         let clock = Arc::new(ManualClock::default());
-        let store = MemoryStore::new(Arc::<ManualClock>::clone(&clock));
-        let nodes = Prefix::below(&key("nodes"));
-        let mut watch = store.watch(&nodes, Revision::ZERO).unwrap();
-        let lease = store.grant(Duration::from_secs(10)).unwrap();
-        let alive = Transaction::new()
-            .put_leased(key("nodes/a"), *b"", lease.id)
-            .put(key("other"), *b"");
-        let _ = store.commit(&alive).unwrap();
-        let batch = watch.next(Duration::ZERO).unwrap();
-        assert!(matches!(&batch.events[..], [Event::Put { key, .. }] if key.as_str() == "nodes/a"));
-        clock.advance(Duration::from_secs(10));
-        let batch = watch.next(Duration::ZERO).unwrap();
-        assert_eq!(
-            batch.events,
-            [Event::Deleted {
-                key: key("nodes/a")
-            }]
-        );
-        assert_eq!(store.get(&key("nodes/a")).unwrap(), None);
+        Subject {
+            store: Arc::new(MemoryStore::new(Arc::<ManualClock>::clone(&clock))),
+            pass: Box::new(move |time| clock.advance(time)),
+            runs: 256,
+            keep: Box::new(()),
+        }
     }
 }
