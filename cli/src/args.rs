@@ -7,6 +7,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 use crate::completions::CompletionsArgs;
 use crate::daemon::DaemonArgs;
 use crate::demo::DemoArgs;
+use crate::events::EventsArgs;
 use crate::fdb::FdbCommand;
 use crate::mdb::MdbCommand;
 use crate::nat::NatCommand;
@@ -101,6 +102,8 @@ pub(crate) enum Request {
     /// Flows that the gateways translate between sandboxes and the world
     #[command(subcommand)]
     Nat(NatCommand),
+    /// Print what happens, as it happens: networks, sandboxes, endpoints, peers, uplink, underlay
+    Events(EventsArgs),
     /// Figures of the whole daemon: workers, uplink, tables, drops
     Stats,
 }

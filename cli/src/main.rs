@@ -11,6 +11,7 @@ mod completions;
 mod context;
 mod daemon;
 mod demo;
+mod events;
 mod fdb;
 mod log;
 mod mdb;
@@ -102,6 +103,7 @@ async fn ask(request: Request, context: &mut Context<'_>) -> anyhow::Result<()> 
         Request::Peer(command) => Box::pin(peer::run(command, context)).await,
         Request::Mdb(command) => Box::pin(mdb::run(command, context)).await,
         Request::Nat(command) => Box::pin(nat::run(command, context)).await,
+        Request::Events(args) => Box::pin(events::run(args, context)).await,
         Request::Stats => Box::pin(stats::run(context)).await,
     }
 }

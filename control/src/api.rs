@@ -4,6 +4,7 @@
 //! which has the keys of `docker network inspect`. Addresses, ids and names are strings.
 
 mod endpoint;
+mod event;
 mod fdb;
 mod mdb;
 mod nat;
@@ -17,6 +18,7 @@ mod sandbox;
 mod stats;
 
 pub use endpoint::{Connect, Disconnect, Endpoint};
+pub use event::{Event, EventAction, EventActor, EventId, EventIdError, EventType, Lagged};
 pub use fdb::{FdbAdd, FdbEntryView, FdbFlush, FdbFlushed, FdbKind};
 pub use mdb::{MdbEntryView, MdbKindView};
 pub use nat::{NatFlowView, NatFlush, NatFlushed};

@@ -9,9 +9,10 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
-use hyper::{Method, Request, StatusCode, header};
+use hyper::http::request::Builder;
+use hyper::{Method, Request, Response, header};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -25,8 +26,11 @@ use crate::api::{
     PeerAdd, PeerView, Port, Problem, Sandbox, Stats, Version,
 };
 
+mod events;
 #[cfg(test)]
 mod tests;
+
+pub use events::{EventMessage, EventStream, EventsFrom};
 
 /// Largest answer that is read, in bytes: a list of some hundred thousand FDB entries.
 const MAX_ANSWER_LEN: usize = 64 * 1024 * 1024;
@@ -400,44 +404,54 @@ impl Client {
         path: &str,
         body: Bytes,
     ) -> Result<T, ClientError> {
-        let bad_answer = |source| ClientError::BadAnswer {
-            request: format!("{method} {path}"),
-            source,
-        };
-        let (status, body) = self.exchange(&method, path, body).await?;
-        if !status.is_success() {
-            let problem = serde_json::from_slice(&body).map_err(bad_answer)?;
-            return Err(ClientError::Refused(problem));
-        }
+        // On the heap, because every command has some of these.
+        let body = Box::pin(self.answer(&method, path, body)).await?;
         // An empty body is the answer of type `()`.
         let text: &[u8] = if body.is_empty() { b"null" } else { &body };
-        serde_json::from_slice(text).map_err(bad_answer)
+        serde_json::from_slice(text).map_err(|source| ClientError::BadAnswer {
+            request: format!("{method} {path}"),
+            source,
+        })
     }
 
-    async fn exchange(
-        &self,
-        method: &Method,
-        path: &str,
-        body: Bytes,
-    ) -> Result<(StatusCode, Bytes), ClientError> {
+    /// Returns the body of a success.
+    async fn answer(&self, method: &Method, path: &str, body: Bytes) -> Result<Bytes, ClientError> {
+        let mut request = builder(method, path);
+        request = request.header(header::CONTENT_TYPE, "application/json");
+        let response = self.send(request, body).await?;
+        if !response.status().is_success() {
+            return Err(self.refusal(&format!("{method} {path}"), response).await);
+        }
+        self.collect(response).await
+    }
+
+    async fn send(&self, request: Builder, body: Bytes) -> Result<Response<Incoming>, ClientError> {
+        let request = request.body(Full::new(body));
+        let request = request.map_err(|cause| self.broken(cause))?;
         let mut sender = self.sender().await?;
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header(header::HOST, "tapweave")
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Full::new(body))
-            .map_err(|cause| self.broken(cause))?;
-        let response = sender
-            .send_request(request)
-            .await
-            .map_err(|cause| self.broken(cause))?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), MAX_ANSWER_LEN)
-            .collect()
-            .await
-            .map_err(|cause| self.broken(cause))?;
-        Ok((status, body.to_bytes()))
+        let response = sender.send_request(request).await;
+        response.map_err(|cause| self.broken(cause))
+    }
+
+    async fn collect(&self, response: Response<Incoming>) -> Result<Bytes, ClientError> {
+        let body = Limited::new(response.into_body(), MAX_ANSWER_LEN);
+        let body = body.collect().await.map_err(|cause| self.broken(cause))?;
+        Ok(body.to_bytes())
+    }
+
+    /// Returns the error of an answer that is no success.
+    async fn refusal(&self, request: &str, response: Response<Incoming>) -> ClientError {
+        let body = match self.collect(response).await {
+            Ok(body) => body,
+            Err(error) => return error,
+        };
+        match serde_json::from_slice(&body) {
+            Ok(problem) => ClientError::Refused(problem),
+            Err(source) => ClientError::BadAnswer {
+                request: request.to_owned(),
+                source,
+            },
+        }
     }
 
     async fn sender(&self) -> Result<http1::SendRequest<Full<Bytes>>, ClientError> {
@@ -482,6 +496,11 @@ impl Client {
             source: source.into(),
         }
     }
+}
+
+fn builder(method: &Method, path: &str) -> Builder {
+    let request = Request::builder().method(method).uri(path);
+    request.header(header::HOST, "tapweave")
 }
 
 fn of_network(path: &str, network: Option<&str>) -> String {

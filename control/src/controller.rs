@@ -26,6 +26,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tapweave_ipam::DefaultPools;
 
 use crate::datapath::Datapath;
+use crate::events::EventHub;
 use crate::model::Model;
 use crate::turns::Turns;
 use crate::{ControlError, Host, Id};
@@ -38,9 +39,13 @@ mod networks;
 mod peers;
 mod publishing;
 mod sandboxes;
+mod surroundings;
 mod tables;
+mod telling;
 #[cfg(test)]
 mod tests;
+
+use surroundings::Surroundings;
 
 /// The control plane of one daemon. Shared between threads.
 pub struct Controller {
@@ -49,6 +54,9 @@ pub struct Controller {
     pools: DefaultPools,
     model: Mutex<Model>,
     turns: Turns,
+    events: Arc<EventHub>,
+    /// What was seen last of what changes by itself.
+    surroundings: Mutex<Surroundings>,
     /// Held while the packet path is told of the published ports, so that the newest list is the last.
     publishing: Mutex<()>,
 }
@@ -56,14 +64,23 @@ pub struct Controller {
 impl Controller {
     /// Returns a controller that knows of nothing yet.
     pub fn new(datapath: Arc<dyn Datapath>, host: Arc<dyn Host>, pools: DefaultPools) -> Self {
+        // In nanoseconds, which fit until 2554.
+        let run = u64::try_from(host.unix_time().as_nanos()).unwrap_or(u64::MAX);
         Self {
             datapath,
             host,
             pools,
             model: Mutex::default(),
             turns: Turns::default(),
+            events: Arc::new(EventHub::new(run)),
+            surroundings: Mutex::default(),
             publishing: Mutex::default(),
         }
+    }
+
+    /// Returns where it tells what happens.
+    pub const fn events(&self) -> &Arc<EventHub> {
+        &self.events
     }
 
     fn model(&self) -> MutexGuard<'_, Model> {

@@ -44,6 +44,51 @@ pub(crate) fn rfc_3339(unix_time: Duration) -> String {
     )
 }
 
+/// Reads seconds since 1970 with at most nine decimals, or a time as RFC 3339 writes it, in UTC.
+pub(crate) fn unix_time_of(text: &str) -> Option<Duration> {
+    let (date, clock) = match text.split_once('T') {
+        None => return seconds(text),
+        Some((date, clock)) => (date, clock.strip_suffix('Z')?),
+    };
+    let mut date = date.split('-').map(digits);
+    let (year, month, day) = (date.next()??, date.next()??, date.next()??);
+    let mut clock = clock.splitn(3, ':');
+    let (hour, minute) = (digits(clock.next()?)?, digits(clock.next()?)?);
+    let second = seconds(clock.next()?)?;
+    let is_real = date.next().is_none() && hour < 24 && minute < 60 && second.as_secs() < 60;
+    // Every date but those before 1970 is found by going back from what it is written as.
+    let days = days_to(year, month, day)?;
+    let is_real = is_real && civil_date(days) == (year, month, day);
+    is_real.then(|| Duration::from_secs((days * 24 + hour) * 3600 + minute * 60) + second)
+}
+
+fn digits(text: &str) -> Option<u64> {
+    let is_number = (1..=12).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    is_number.then(|| text.parse().ok())?
+}
+
+fn seconds(text: &str) -> Option<Duration> {
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
+    digits(decimals).filter(|_| decimals.len() <= 9)?;
+    let nanos = format!("{decimals:0<9}").parse().ok()?;
+    Some(Duration::new(digits(whole)?, nanos))
+}
+
+/// Returns the number of days from 1970-01-01 to a date, some number for a date that is none, `None` for one
+/// before 1970 or after 9999.
+fn days_to(year: u64, month: u64, day: u64) -> Option<u64> {
+    if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) {
+        return None;
+    }
+    let (year_from_march, month_from_march) = match month {
+        3.. => (year, month - 3),
+        _ => (year - 1, month + 9),
+    };
+    let leap_days = year_from_march / 4 - year_from_march / 100 + year_from_march / 400;
+    let days = year_from_march * 365 + leap_days + (153 * month_from_march + 2) / 5 + day;
+    days.checked_sub(719_469)
+}
+
 /// Returns year, month and day of the Gregorian calendar, `days` days after 1970-01-01.
 ///
 /// Counts in years that begin in March, so that the leap day comes last, and in eras of 400 years,
@@ -68,6 +113,40 @@ fn civil_date(days: u64) -> (u64, u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_read_as_they_are_written() {
+        for secs in [0, 951_782_400, 951_868_800, 1_798_761_599, 4_107_542_400] {
+            let time = Duration::new(secs, 12_300);
+            assert_eq!(unix_time_of(&rfc_3339(time)), Some(time));
+        }
+        let noon = Duration::from_hours(12);
+        assert_eq!(unix_time_of("1970-01-01T12:00:00Z"), Some(noon));
+        assert_eq!(unix_time_of("43200"), Some(noon));
+        assert_eq!(unix_time_of("0.25"), Some(Duration::from_millis(250)));
+        for text in [
+            "",
+            "-1",
+            "+1",
+            "1.",
+            ".5",
+            "1e3",
+            "0.0123456789",
+            "1969-12-31T00:00:00Z",
+            "2026-02-29T00:00:00Z",
+            "2026-13-01T00:00:00Z",
+            "2026-01-00T00:00:00Z",
+            "2026-01-01T24:00:00Z",
+            "2026-01-01T00:60:00Z",
+            "2026-01-01T00:00:60Z",
+            "2026-01-01T00:00:00",
+            "2026-01-01T00:00Z",
+            "99999999999999999999",
+            "2026-01-01",
+        ] {
+            assert_eq!(unix_time_of(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn times_are_written_as_rfc_3339() {

@@ -18,6 +18,7 @@ pub mod client;
 mod controller;
 pub mod datapath;
 mod error;
+mod events;
 mod gateway_priority;
 mod host;
 mod id;
@@ -34,6 +35,7 @@ mod turns;
 
 pub use controller::Controller;
 pub use error::{ControlError, ErrorKind, Thing};
+pub use events::{Beginning, EventFilter, EventHub, FilterError, Subscription, Told};
 pub use gateway_priority::{GatewayPriority, GatewayPriorityError};
 pub use host::Host;
 pub use id::{Id, IdParseError};

@@ -140,11 +140,11 @@ impl Model {
         }
     }
 
-    /// Removes a closed network.
-    pub(crate) fn forget_network(&mut self, id: &Id) {
-        if let Some(network) = self.networks.remove(id) {
-            self.network_names.remove(&network.name);
-        }
+    /// Removes a closed network and returns it.
+    pub(crate) fn forget_network(&mut self, id: &Id) -> Option<NetworkRecord> {
+        let network = self.networks.remove(id)?;
+        self.network_names.remove(&network.name);
+        Some(network)
     }
 
     /// Finds a network by name, id, or unambiguous beginning of an id.
@@ -228,12 +228,12 @@ impl Model {
         Ok(())
     }
 
-    /// Removes a sandbox, known or being opened, that has no endpoints.
-    pub(crate) fn forget_sandbox(&mut self, number: SandboxNo) {
+    /// Removes a sandbox, known or being opened, that has no endpoints. Returns one that was known.
+    pub(crate) fn forget_sandbox(&mut self, number: SandboxNo) -> Option<SandboxRecord> {
         self.opening.remove(&number);
-        if let Some(sandbox) = self.sandboxes.remove(&number) {
-            self.sandbox_names.remove(&sandbox.name);
-        }
+        let sandbox = self.sandboxes.remove(&number)?;
+        self.sandbox_names.remove(&sandbox.name);
+        Some(sandbox)
     }
 
     /// Returns the name of a sandbox, known or being opened.

@@ -37,13 +37,19 @@ pub async fn serve(
     socket: ControlSocket,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
+    let events = Arc::clone(controller.events());
+    let shutdown = async move {
+        shutdown.await;
+        // Streams of events end only when they are told to.
+        events.close();
+    };
     axum::serve(socket, router(controller))
         .with_graceful_shutdown(shutdown)
         .await
 }
 
 fn router(controller: Arc<Controller>) -> Router {
-    use routes::{endpoints, nat, neighbors, networks, peers, sandboxes, tables};
+    use routes::{endpoints, events, nat, neighbors, networks, peers, sandboxes, tables};
     Router::new()
         .route("/v1/networks", get(networks::list).post(networks::create))
         .route(
@@ -86,6 +92,7 @@ fn router(controller: Arc<Controller>) -> Router {
         )
         .route("/v1/nat", get(nat::list))
         .route("/v1/nat/flush", post(nat::flush))
+        .route("/v1/events", get(events::stream))
         .route("/v1/stats", get(tables::stats))
         .route("/v1/version", get(routes::version))
         .fallback(routes::unknown_path)

@@ -38,6 +38,9 @@ const GATEWAY_INTERVAL: Duration = Duration::from_millis(200);
 /// made and removed together with the workers, which takes milliseconds.
 const PEER_INTERVAL: Duration = Duration::from_millis(200);
 
+/// How long a change of the uplink, the underlay or a peer is not told at most.
+const LOOK_INTERVAL: Duration = Duration::from_secs(2);
+
 /// Slots looked at in one sweep: all of some tables of the default size, a part of a large one.
 const SWEEP_BUDGET: usize = 1 << 17;
 
@@ -65,9 +68,14 @@ impl Chores {
         chores.tend(GROUP_INTERVAL, "the memberships of groups", groups);
         let gateways = tended(SwitchDatapath::tend_gateways);
         chores.tend(GATEWAY_INTERVAL, "the neighbours of gateways", gateways);
-        let controller = Arc::clone(controller);
-        let peers = move || controller.tend_peers();
+        let controlled = |tend: fn(&Controller)| {
+            let controller = Arc::clone(controller);
+            move || tend(&controller)
+        };
+        let peers = controlled(Controller::tend_peers);
         chores.tend(PEER_INTERVAL, "the peers of open networks", peers);
+        let look = controlled(Controller::look_around);
+        chores.tend(LOOK_INTERVAL, "what changes by itself", look);
         chores.sweep(switch, clock);
         chores.expire(nat, clock);
         chores

@@ -5,7 +5,7 @@ use tapweave_switch::PortVlans;
 use tracing::{error, info};
 
 use super::Controller;
-use crate::api::{Connect, Disconnect, Endpoint};
+use crate::api::{Connect, Disconnect, Endpoint, EventAction};
 use crate::datapath::{AttachedPort, Isolation, Offloading, SandboxNo};
 use crate::error::Thing;
 use crate::model::{EndpointPlan, EndpointRecord, PortRules};
@@ -130,6 +130,9 @@ impl Controller {
         };
         let _turn = self.turns.take(&name);
         // It may have gone while this waited; its id is never used again.
+        if let Ok(endpoint) = self.endpoint(id.as_str()) {
+            self.tell_endpoint(EventAction::Failed, &endpoint);
+        }
         self.detach(&id);
     }
 
@@ -193,6 +196,7 @@ impl Controller {
             self.model().forget_endpoint(&id);
             return Err(cause.into());
         }
+        self.tell_endpoint(EventAction::Connected, &endpoint);
         Ok(endpoint)
     }
 
@@ -200,9 +204,10 @@ impl Controller {
     pub(super) fn detach(&self, id: &Id) {
         let found = self.model().endpoint(id.as_str()).map(|endpoint| {
             let has_published = !endpoint.published.is_empty();
-            (endpoint.port_no(), endpoint.port_name(), has_published)
+            let place = (endpoint.port_no(), endpoint.port_name());
+            (place, has_published, endpoint.view())
         });
-        let Ok((port, name, has_published)) = found else {
+        let Ok(((port, name), has_published, view)) = found else {
             return;
         };
         if let Some(port) = port {
@@ -214,6 +219,9 @@ impl Controller {
             error!(%cause, port = name, "the packet path kept the published ports of a port that has gone");
         }
         info!(port = name, "sandbox disconnected");
+        if let Some(view) = view {
+            self.tell_endpoint(EventAction::Disconnected, &view);
+        }
     }
 
     /// Checks what does not depend on anything that exists. The sandbox is filled in later.

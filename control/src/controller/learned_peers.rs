@@ -11,6 +11,7 @@ use tapweave_net::NetworkNo;
 use tracing::{debug, info};
 
 use super::Controller;
+use crate::api::EventAction;
 use crate::datapath::{OverlaySettings, PeerSettings};
 use crate::model::{NetworkRecord, PeerRecord};
 
@@ -68,6 +69,7 @@ impl Controller {
             self.datapath.remove_port(port);
         } else {
             info!(network = %name, peer = %address, "peer learned");
+            self.tell_peer(EventAction::Added, &name, address);
         }
     }
 
@@ -79,10 +81,11 @@ impl Controller {
             let ageing = record.settings.ageing;
             learned.extend(record.peers.iter().filter_map(|(address, peer)| {
                 let unheard = now.saturating_sub(peer.learned_at?);
-                Some((record.number, *address, peer.port, unheard, ageing))
+                let place = (record.number, record.name.clone());
+                Some((place, *address, peer.port, unheard, ageing))
             }));
         }
-        for (network, address, port, unheard, ageing) in learned {
+        for ((network, name), address, port, unheard, ageing) in learned {
             let state = self.datapath.peer_state(port);
             let silent_for = state.and_then(|state| state.silent_for);
             if silent_for.unwrap_or(unheard) < ageing {
@@ -92,7 +95,8 @@ impl Controller {
             let unlearned = self.model().unlearn_peer(network, address);
             if let Some(port) = unlearned {
                 self.datapath.remove_port(port);
-                info!(?network, peer = %address, "peer forgotten");
+                info!(network = %name, peer = %address, "peer forgotten");
+                self.tell_peer(EventAction::Removed, &name, address);
             }
         }
     }

@@ -11,7 +11,7 @@ use tapweave_ipam::{
 use tracing::{error, info, warn};
 
 use super::Controller;
-use crate::api::{CreateNetwork, NetworkInspect, SubnetRequest};
+use crate::api::{CreateNetwork, EventAction, NetworkInspect, SubnetRequest};
 use crate::datapath::{GatewaySettings, OverlaySettings, WayOut};
 use crate::host::rfc_3339;
 use crate::model::{Lifecycle, NetworkRecord};
@@ -98,6 +98,7 @@ impl Controller {
         let mut model = self.model();
         let view = network.view(&model);
         info!(network = %network.name, "network created");
+        self.tell_network(EventAction::Created, &network);
         model.insert_network(network);
         Ok(view)
     }
@@ -121,7 +122,9 @@ impl Controller {
         let mut model = self.model();
         match removed {
             Ok(()) => {
-                model.forget_network(&id);
+                if let Some(network) = model.forget_network(&id) {
+                    self.tell_network(EventAction::Removed, &network);
+                }
                 info!(network = id.short(), "network removed");
                 Ok(())
             }

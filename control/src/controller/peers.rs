@@ -8,7 +8,7 @@ use tracing::info;
 use super::Controller;
 use super::tables::chosen;
 use crate::ControlError;
-use crate::api::{PeerAdd, PeerOrigin, PeerStateView, PeerView, PortCounters};
+use crate::api::{EventAction, PeerAdd, PeerOrigin, PeerStateView, PeerView, PortCounters};
 use crate::datapath::PeerSettings;
 use crate::model::PeerRecord;
 
@@ -27,7 +27,11 @@ impl Controller {
         let PeerAdd {
             network, subnets, ..
         } = request;
-        let number = self.model().check_peer(network, address, subnets)?;
+        let (number, name) = {
+            let model = self.model();
+            let number = model.check_peer(network, address, subnets)?;
+            (number, model.network(network)?.name.clone())
+        };
         // One that was learned becomes one that stays, on the port that is asked for.
         let learned = self.model().unlearn_peer(number, address);
         if let Some(port) = learned {
@@ -50,6 +54,7 @@ impl Controller {
             self.datapath.remove_port(port);
         } else {
             info!(network = %request.network, peer = %address, "peer added");
+            self.tell_peer(EventAction::Added, &name, address);
         }
         seated
     }
@@ -60,7 +65,12 @@ impl Controller {
     ///
     /// `NoSuch` or `Ambiguous` for the network; `NoOverlay`, `NoPeer`.
     pub fn remove_peer(&self, network: &str, address: IpAddr) -> Result<(), ControlError> {
-        let port = self.model().forget_peer(network, address)?;
+        let port = {
+            let mut model = self.model();
+            let port = model.forget_peer(network, address)?;
+            self.tell_peer(EventAction::Removed, &model.network(network)?.name, address);
+            port
+        };
         self.datapath.remove_port(port);
         info!(network, peer = %address, "peer removed");
         Ok(())

@@ -3,7 +3,7 @@
 use tracing::info;
 
 use super::Controller;
-use crate::api::Sandbox;
+use crate::api::{EventAction, Sandbox};
 use crate::datapath::{NamespaceRef, SandboxNo};
 use crate::{ControlError, Name};
 
@@ -103,8 +103,10 @@ impl Controller {
             }
             (None, Ok(identity)) => {
                 let admitted = self.new_id().and_then(|id| {
-                    self.model()
-                        .admit_sandbox(opened, id, namespace.clone(), identity)
+                    let mut model = self.model();
+                    model.admit_sandbox(opened, id.clone(), namespace.clone(), identity)?;
+                    self.tell_sandbox(EventAction::Known, &id, name);
+                    Ok(())
                 });
                 if let Err(error) = admitted {
                     self.abandon(opened);
@@ -118,7 +120,10 @@ impl Controller {
     /// Lets go of a sandbox that has no endpoints.
     pub(super) fn abandon(&self, number: SandboxNo) {
         self.datapath.remove_sandbox(number);
-        self.model().forget_sandbox(number);
+        let mut model = self.model();
+        if let Some(sandbox) = model.forget_sandbox(number) {
+            self.tell_sandbox(EventAction::Ended, &sandbox.id, &sandbox.name);
+        }
     }
 
     fn clear_sandbox(&self, number: SandboxNo) {

@@ -25,6 +25,7 @@ mod neighbors;
 mod peers;
 mod publishing;
 mod tables;
+mod telling;
 
 /// A controller and the packet path below it.
 struct Rig {

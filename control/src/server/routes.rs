@@ -7,6 +7,7 @@ use super::reply::Refusal;
 use crate::api::{Problem, Version};
 
 pub(super) mod endpoints;
+pub(super) mod events;
 pub(super) mod nat;
 pub(super) mod neighbors;
 pub(super) mod networks;

@@ -16,11 +16,14 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::{BindError, ControlSocket, serve};
-use crate::api::{Connect, CreateNetwork, Disconnect, FdbAdd, FdbFlush, NatFlush};
-use crate::client::{Client, ClientError};
+use crate::api::{
+    Connect, CreateNetwork, Disconnect, Event, EventAction, EventId, EventType, FdbAdd, FdbFlush,
+    Lagged, NatFlush,
+};
+use crate::client::{Client, ClientError, EventMessage, EventStream, EventsFrom};
 use crate::datapath::NamespaceRef;
 use crate::memory::{MemoryDatapath, MemoryHost};
-use crate::{Controller, SocketPath};
+use crate::{Controller, EventFilter, SocketPath};
 
 /// A server on a socket of its own.
 struct Rig {
@@ -213,6 +216,61 @@ async fn refusals_are_problem_documents_with_a_fitting_status() {
     let answer = rig.raw("\0\0\0\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
     client.version().await.unwrap();
+}
+
+#[tokio::test]
+async fn events_are_streamed_filtered_and_resumed_and_end_with_the_server() {
+    let rig = start();
+    let client = &rig.client;
+    let mut filter = EventFilter::default();
+    filter.add("network", "two").unwrap();
+    let mut all = client
+        .events(&EventsFrom::Now, &EventFilter::default())
+        .await
+        .unwrap();
+    let mut two = client.events(&EventsFrom::Now, &filter).await.unwrap();
+    client.create_network(&network("one")).await.unwrap();
+    client.create_network(&network("two")).await.unwrap();
+    let (first, second) = (event(&mut all).await, event(&mut all).await);
+    assert_eq!(first.actor.attributes["network"], "one");
+    assert_eq!(
+        (second.kind, second.action),
+        (EventType::Network, EventAction::Created)
+    );
+    assert_eq!(event(&mut two).await, second);
+    let from = EventsFrom::After(first.id);
+    let mut resumed = client.events(&from, &EventFilter::default()).await.unwrap();
+    assert_eq!(event(&mut resumed).await, second);
+    let from = EventsFrom::Time(second.time.clone());
+    let mut since = client.events(&from, &filter).await.unwrap();
+    assert_eq!(event(&mut since).await, second);
+    // One of a run that has ended.
+    let from = EventsFrom::After(EventId { run: 1, number: 9 });
+    let mut lost = client.events(&from, &EventFilter::default()).await.unwrap();
+    let lagged = EventMessage::Lagged(Lagged { missed: None });
+    assert_eq!(lost.next().await.unwrap(), Some(lagged));
+    assert_eq!(event(&mut lost).await, first);
+
+    let from = EventsFrom::Time("tomorrow".to_owned());
+    let error = client
+        .events(&from, &EventFilter::default())
+        .await
+        .unwrap_err();
+    assert!(detail(error).1.contains("not \"tomorrow\""));
+    let get = "GET /v1/events?colour=1 HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n";
+    let answer = rig.raw(get).await;
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+
+    rig.stop.send(()).unwrap();
+    rig.server.await.unwrap().unwrap();
+    assert_eq!(two.next().await.unwrap(), None);
+}
+
+async fn event(stream: &mut EventStream) -> Event {
+    match stream.next().await.unwrap() {
+        Some(EventMessage::Event(event)) => event,
+        other => panic!("not an event: {other:?}"),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

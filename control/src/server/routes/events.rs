@@ -1,0 +1,84 @@
+//! `/v1/events`: what happens, as server-sent events (the HTML standard, §9.2)
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Sse;
+use axum::response::sse;
+use futures_util::stream::{self, Stream};
+use serde::Serialize;
+
+use crate::Controller;
+use crate::api::{EventId, Problem};
+use crate::events::{Beginning, EventFilter, Subscription, Told};
+use crate::host::unix_time_of;
+use crate::server::extract::Query;
+use crate::server::reply::Refusal;
+
+/// How often a line that means nothing is sent when nothing happens, so that both sides notice when the
+/// other has gone.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+const LAST_EVENT_ID: &str = "last-event-id";
+
+/// `GET /v1/events[?since=TIME][&KEY=VALUE]…`
+pub(crate) async fn stream(
+    State(controller): State<Arc<Controller>>,
+    headers: HeaderMap,
+    Query(pairs): Query<Vec<(String, String)>>,
+) -> Result<Sse<impl Stream<Item = Result<sse::Event, Infallible>>>, Refusal> {
+    let mut filter = EventFilter::default();
+    let mut beginning = Beginning::Now;
+    for (key, value) in &pairs {
+        if key == "since" {
+            let time = unix_time_of(value).ok_or_else(|| {
+                malformed(format!(
+                    "since takes seconds since 1970 or a time such as 2026-01-31T12:00:00Z, not {value:?}"
+                ))
+            })?;
+            beginning = Beginning::Since(time);
+        } else {
+            let added = filter.add(key, value);
+            added.map_err(|error| malformed(error.to_string()))?;
+        }
+    }
+    // Who has seen some events already knows better where to go on.
+    if let Some(id) = headers.get(LAST_EVENT_ID) {
+        let id = id.to_str().ok().and_then(|id| id.parse::<EventId>().ok());
+        beginning = Beginning::After(
+            id.ok_or_else(|| malformed("Last-Event-ID is not the id of an event".to_owned()))?,
+        );
+    }
+    let subscription = controller.events().subscribe(beginning, filter);
+    let events = stream::unfold(subscription, tell);
+    Ok(Sse::new(events).keep_alive(sse::KeepAlive::new().interval(KEEP_ALIVE)))
+}
+
+async fn tell(mut from: Subscription) -> Option<(Result<sse::Event, Infallible>, Subscription)> {
+    let event = match from.next().await? {
+        Told::Event(event) => written(event.id, event.kind.as_str(), &*event),
+        Told::Lagged(id, lagged) => written(id, "lagged", &lagged),
+    };
+    Some((Ok(event), from))
+}
+
+fn written(id: EventId, name: &str, data: &impl Serialize) -> sse::Event {
+    // Texts and numbers can always be written, and JSON has no line breaks of its own.
+    let data = serde_json::to_string(data).unwrap_or_default();
+    sse::Event::default()
+        .id(id.to_string())
+        .event(name)
+        .data(data)
+}
+
+fn malformed(detail: String) -> Refusal {
+    Refusal(Problem::new(
+        "malformed",
+        "The request cannot be read",
+        400,
+        detail,
+    ))
+}
