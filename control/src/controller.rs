@@ -29,7 +29,7 @@ use crate::datapath::Datapath;
 use crate::events::EventHub;
 use crate::model::Model;
 use crate::turns::Turns;
-use crate::{ControlError, Host, Id};
+use crate::{ControlError, Host, Id, NetworkDefaults};
 
 mod endpoints;
 mod learned_peers;
@@ -51,7 +51,8 @@ use surroundings::Surroundings;
 pub struct Controller {
     datapath: Arc<dyn Datapath>,
     host: Arc<dyn Host>,
-    pools: DefaultPools,
+    /// What new networks have when they do not say otherwise.
+    defaults: Mutex<Arc<NetworkDefaults>>,
     model: Mutex<Model>,
     turns: Turns,
     events: Arc<EventHub>,
@@ -62,14 +63,14 @@ pub struct Controller {
 }
 
 impl Controller {
-    /// Returns a controller that knows of nothing yet.
+    /// Returns a controller that knows of nothing yet. Networks without a subnet get one of `pools`.
     pub fn new(datapath: Arc<dyn Datapath>, host: Arc<dyn Host>, pools: DefaultPools) -> Self {
         // In nanoseconds, which fit until 2554.
         let run = u64::try_from(host.unix_time().as_nanos()).unwrap_or(u64::MAX);
         Self {
             datapath,
             host,
-            pools,
+            defaults: Mutex::new(Arc::new(NetworkDefaults::new(pools))),
             model: Mutex::default(),
             turns: Turns::default(),
             events: Arc::new(EventHub::new(run)),
@@ -81,6 +82,16 @@ impl Controller {
     /// Returns where it tells what happens.
     pub const fn events(&self) -> &Arc<EventHub> {
         &self.events
+    }
+
+    /// Changes what networks that are made from now on have when they do not say otherwise.
+    pub fn set_network_defaults(&self, defaults: NetworkDefaults) {
+        let mut place = self.defaults.lock().unwrap_or_else(PoisonError::into_inner);
+        *place = Arc::new(defaults);
+    }
+
+    fn network_defaults(&self) -> Arc<NetworkDefaults> {
+        Arc::clone(&self.defaults.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn model(&self) -> MutexGuard<'_, Model> {

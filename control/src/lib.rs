@@ -26,6 +26,7 @@ mod id;
 pub mod memory;
 mod model;
 mod name;
+mod network_defaults;
 mod network_settings;
 mod publish;
 pub mod server;
@@ -41,6 +42,7 @@ pub use host::Host;
 pub use id::{Id, IdParseError};
 pub use model::PublishError;
 pub use name::{IfName, Name, NameError};
+pub use network_defaults::NetworkDefaults;
 pub use network_settings::{
     DEFAULT_AGEING, DEFAULT_FDB_LIMIT, DEFAULT_MTU, MTU_RANGE, MTU_V6_MIN, OptionError,
 };

@@ -61,10 +61,10 @@ const KNOWN_OPTIONS: [&str; 12] = [
 ];
 
 const OPTION_STORM: &str = "tapweave.storm";
-const OPTION_ICC: &str = "com.docker.network.bridge.enable_icc";
-const OPTION_MASQUERADE: &str = "com.docker.network.bridge.enable_ip_masquerade";
+pub(crate) const OPTION_ICC: &str = "com.docker.network.bridge.enable_icc";
+pub(crate) const OPTION_MASQUERADE: &str = "com.docker.network.bridge.enable_ip_masquerade";
 const OPTION_HOST_BINDING: &str = "com.docker.network.bridge.host_binding_ipv4";
-const OPTION_MTU: &str = "com.docker.network.driver.mtu";
+pub(crate) const OPTION_MTU: &str = "com.docker.network.driver.mtu";
 
 /// A driver, an option or a number that a network cannot have.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use ipnet::IpNet;
 use tapweave_encap::Encap;
 use tapweave_ipam::{
-    Family, NetworkAddresses, Subnet, SubnetSize, SubnetSpec, derived_mac, overlay_gateway_mac,
-    ula_prefix,
+    DefaultPools, Family, NetworkAddresses, Subnet, SubnetSize, SubnetSpec, derived_mac,
+    overlay_gateway_mac, ula_prefix,
 };
 use tracing::{error, info, warn};
 
@@ -28,10 +28,15 @@ impl Controller {
     ///
     /// When the name is taken, a subnet cannot be had, an option means nothing, or no subnet is left
     /// to choose.
-    pub fn create_network(&self, request: CreateNetwork) -> Result<NetworkInspect, ControlError> {
+    pub fn create_network(
+        &self,
+        mut request: CreateNetwork,
+    ) -> Result<NetworkInspect, ControlError> {
         if RESERVED_NAMES.contains(&request.name.as_str()) {
             return Err(ControlError::ReservedName { name: request.name });
         }
+        let defaults = self.network_defaults();
+        defaults.complete(&mut request);
         let mut valid = ValidSettings::new(&request)?;
         if let Some(overlay) = &valid.overlay {
             if !valid.mtu_is_given {
@@ -42,7 +47,7 @@ impl Controller {
             }
         }
         let is_lan = valid.settings.parent.is_some();
-        let wanted = self.wanted_subnets(&request, is_lan)?;
+        let wanted = self.wanted_subnets(&request, is_lan, defaults.pools())?;
         if wanted.iter().any(|wanted| wanted.family() == Family::V6) {
             valid.validate_for_v6()?;
         }
@@ -52,7 +57,7 @@ impl Controller {
             Vec::new()
         };
         let (id, created) = (self.new_id()?, rfc_3339(self.host.unix_time()));
-        let addresses = self.draft_network(&request.name, wanted, in_use)?;
+        let addresses = self.draft_network(&request.name, wanted, in_use, defaults.pools())?;
 
         let gateway = if is_lan {
             None
@@ -161,6 +166,7 @@ impl Controller {
         &self,
         request: &CreateNetwork,
         is_lan: bool,
+        pools: &DefaultPools,
     ) -> Result<Vec<Wanted>, ControlError> {
         if request.l2_only && (request.ipv6 || !request.subnets.is_empty()) {
             return Err(ControlError::L2WithAddresses);
@@ -176,7 +182,7 @@ impl Controller {
             wanted.push(Wanted::Open(Family::V4.into()));
         }
         if request.ipv6 && !wanted.iter().any(|wanted| wanted.family() == Family::V6) {
-            wanted.push(self.wanted_v6()?);
+            wanted.push(self.wanted_v6(pools)?);
         }
         // Overlaps among them are found before the packet path is asked.
         let fixed = wanted.iter().filter_map(Wanted::fixed).cloned();
@@ -185,8 +191,8 @@ impl Controller {
     }
 
     /// Wants an IPv6 subnet of the pools, if there are any, else one that is generated.
-    fn wanted_v6(&self) -> Result<Wanted, ControlError> {
-        if self.pools.has(Family::V6) {
+    fn wanted_v6(&self, pools: &DefaultPools) -> Result<Wanted, ControlError> {
+        if pools.has(Family::V6) {
             return Ok(Wanted::Open(Family::V6.into()));
         }
         let generated = Subnet::new(ula_prefix(self.random()?).into())?;
@@ -200,6 +206,7 @@ impl Controller {
         name: &Name,
         wanted: Vec<Wanted>,
         in_use: Vec<IpNet>,
+        pools: &DefaultPools,
     ) -> Result<NetworkAddresses, ControlError> {
         let mut model = self.model();
         let mut taken = in_use;
@@ -212,7 +219,7 @@ impl Controller {
             subnets.push(match wanted {
                 Wanted::Fixed(subnet) => *subnet,
                 Wanted::Open(size) => {
-                    let chosen = self.pools.choose(size, taken.iter().copied())?;
+                    let chosen = pools.choose(size, taken.iter().copied())?;
                     taken.push(chosen);
                     Subnet::new(chosen.into())?
                 }
