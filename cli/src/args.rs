@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::completions::CompletionsArgs;
+use crate::config::command::ConfigCommand;
 use crate::daemon::DaemonArgs;
 use crate::demo::DemoArgs;
 use crate::events::EventsArgs;
@@ -66,11 +67,14 @@ pub(crate) struct OfNetwork {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the daemon in the foreground
-    Daemon(DaemonArgs),
+    Daemon(Box<DaemonArgs>),
     /// Build networks and sandboxes, show real traffic between them, and leave nothing behind
     Demo(DemoArgs),
     #[command(flatten)]
     Request(Request),
+    /// The daemon's configuration: check a file, show what applies
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
 }

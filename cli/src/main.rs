@@ -8,6 +8,7 @@
 
 mod args;
 mod completions;
+mod config;
 mod context;
 mod daemon;
 mod demo;
@@ -24,6 +25,7 @@ mod port;
 mod removal;
 mod sandbox;
 mod stats;
+mod suggest;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -37,6 +39,7 @@ use clap::Parser;
 
 use crate::args::{Cli, Command, Request};
 use crate::context::Context;
+use crate::log::{Log, LogFilter};
 use crate::output::{Output, UsageError, is_broken_pipe};
 
 fn main() -> ExitCode {
@@ -58,7 +61,9 @@ fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(message.exit_code()).unwrap_or(2));
         }
     };
-    log::start(&cli.global, &cli.command);
+    if !log::starts_late(&cli.command) {
+        Log::start(&LogFilter::of_command(&cli.global));
+    }
     let outcome = execute(cli, &mut io::stdout().lock());
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -79,6 +84,7 @@ fn execute(cli: Cli, writer: &mut dyn Write) -> anyhow::Result<()> {
     match cli.command {
         Command::Daemon(args) => daemon::run(&args, &cli.global, &mut output),
         Command::Demo(args) => demo::run(&args, &mut output),
+        Command::Config(command) => config::command::run(command, &cli.global, &mut output),
         Command::Completions(args) => completions::run(&args, &mut output),
         Command::Request(request) => {
             let runtime = tokio::runtime::Builder::new_current_thread()

@@ -4,8 +4,9 @@
 //! here. Time counts from the start of the daemon on `CLOCK_MONOTONIC`, so it neither jumps nor goes
 //! back, and a suspended machine does not age its FDB.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use rustix::time::{ClockId, clock_gettime};
 use tapweave_net::Timestamp;
 
 /// A clock whose origin is the moment it was made. Copies agree with each other.
@@ -35,4 +36,10 @@ impl Clock {
         let nanos = self.origin.elapsed().as_nanos();
         Timestamp::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
+}
+
+/// Returns `CLOCK_MONOTONIC` in microseconds, which is what other processes compare theirs with.
+pub(crate) fn monotonic_usecs() -> u64 {
+    let now = Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap_or_default();
+    u64::try_from(now.as_micros()).unwrap_or(u64::MAX)
 }

@@ -20,21 +20,24 @@ mod event;
 mod forward;
 mod host;
 mod machine_id;
+mod manager;
 mod nat_options;
-mod notify;
 mod overlay;
+mod program;
 mod refusals;
 mod run;
 mod sandboxes;
 mod settings;
 mod too_big;
 mod uplink;
+mod watchdog;
 mod worker;
 mod workers;
 
 pub use clock::Clock;
 pub use nat_options::{NatOptions, NatTimeout, NatTimeoutError};
 pub use overlay::{UnderlayChoice, UnderlayChoiceError};
+pub use program::{Program, Reloaded};
 pub use run::{BackendChoice, Options, run};
 pub use tapweave_ipam::{DefaultPools, Pool};
 pub use uplink::{

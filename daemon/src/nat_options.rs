@@ -59,6 +59,28 @@ enum Kind {
 /// A week.
 const MOST_SECS: u64 = 7 * 24 * 3600;
 
+impl NatTimeout {
+    /// Returns the times that apply when nothing is said, one for each kind of flow.
+    pub fn defaults() -> Vec<Self> {
+        let mut timeouts = Timeouts::default();
+        let default = |kind: Kind| Self {
+            kind,
+            time: *kind.field(&mut timeouts),
+        };
+        Kind::ALL.into_iter().map(default).collect()
+    }
+
+    /// Returns the name of the kind of flow.
+    pub const fn name(self) -> &'static str {
+        self.kind.name()
+    }
+
+    /// Returns how long such a flow is kept.
+    pub const fn time(self) -> Duration {
+        self.time
+    }
+}
+
 impl NatOptions {
     /// Returns how a NAT is made.
     pub(crate) fn config(&self, seed: u64, worker_count: usize) -> NatConfig {
@@ -91,16 +113,8 @@ impl FromStr for NatTimeout {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (name, secs) = text.split_once('=').ok_or(NatTimeoutError::Form)?;
-        let kind = match name {
-            "tcp-established" => Kind::TcpEstablished,
-            "tcp-transitory" => Kind::TcpTransitory,
-            "tcp-syn" => Kind::TcpSyn,
-            "tcp-reset" => Kind::TcpReset,
-            "udp" => Kind::Udp,
-            "udp-brief" => Kind::UdpBrief,
-            "icmp" => Kind::Icmp,
-            _ => return Err(NatTimeoutError::Kind(name.to_owned())),
-        };
+        let kind = Kind::ALL.into_iter().find(|kind| kind.name() == name);
+        let kind = kind.ok_or_else(|| NatTimeoutError::Kind(name.to_owned()))?;
         let time = secs
             .parse()
             .ok()
@@ -112,6 +126,28 @@ impl FromStr for NatTimeout {
 }
 
 impl Kind {
+    const ALL: [Self; 7] = [
+        Self::TcpEstablished,
+        Self::TcpTransitory,
+        Self::TcpSyn,
+        Self::TcpReset,
+        Self::Udp,
+        Self::UdpBrief,
+        Self::Icmp,
+    ];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::TcpEstablished => "tcp-established",
+            Self::TcpTransitory => "tcp-transitory",
+            Self::TcpSyn => "tcp-syn",
+            Self::TcpReset => "tcp-reset",
+            Self::Udp => "udp",
+            Self::UdpBrief => "udp-brief",
+            Self::Icmp => "icmp",
+        }
+    }
+
     const fn field(self, timeouts: &mut Timeouts) -> &mut Duration {
         match self {
             Self::TcpEstablished => &mut timeouts.tcp_established,

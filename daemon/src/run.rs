@@ -1,6 +1,5 @@
 //! Starts everything, serves until told to stop, and takes everything down.
 
-use std::env;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,7 +9,7 @@ use anyhow::{Context as _, Result, anyhow};
 use rustix::process::{Resource, Rlimit, geteuid, getrlimit, setrlimit};
 use tapweave_control::datapath::Datapath;
 use tapweave_control::server::{ControlSocket, serve};
-use tapweave_control::{Controller, SocketPath};
+use tapweave_control::{Controller, NetworkDefaults, SocketPath};
 use tapweave_device::{
     Attacher, Backend, Capabilities, EpollBackend, FallbackBackend, UringBackend, advise_huge_pages,
 };
@@ -23,19 +22,21 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::chores::Chores;
 use crate::clock::Clock;
 use crate::datapath::{SwitchDatapath, Translation};
 use crate::event::Event;
 use crate::host::Machine;
+use crate::manager::Manager;
 use crate::nat_options::NatOptions;
-use crate::notify::notify;
 use crate::overlay::{Overlay, UnderlayChoice};
+use crate::program::{Program, Reloaded};
 use crate::refusals;
 use crate::sandboxes::Sandboxes;
 use crate::uplink::{Uplink, UplinkOptions};
+use crate::watchdog;
 use crate::workers::Workers;
 
 /// How long clients may take to finish their requests, and to read the answers, once the daemon stops.
@@ -67,8 +68,8 @@ pub struct Options {
     pub uplink: UplinkOptions,
     /// How addresses are translated on the way there.
     pub nat: NatOptions,
-    /// Where networks get their subnets from when none are asked for.
-    pub pools: DefaultPools,
+    /// What new networks have when they do not say otherwise. A reload may change it.
+    pub networks: NetworkDefaults,
 }
 
 /// How workers wait, read and write.
@@ -102,29 +103,44 @@ impl BackendChoice {
     }
 }
 
+impl Options {
+    /// Returns the options of a daemon that is told nothing but where its socket is.
+    pub fn new(socket: SocketPath) -> Self {
+        Self {
+            socket,
+            worker_count: 1,
+            backend: BackendChoice::default(),
+            underlay: Vec::new(),
+            vxlan_port: 4789,
+            busy_poll: Duration::ZERO,
+            uplink: UplinkOptions::default(),
+            nat: NatOptions::default(),
+            networks: NetworkDefaults::default(),
+        }
+    }
+}
+
 /// Runs the daemon until SIGTERM or SIGINT.
 ///
-/// Calls `on_ready` once when it serves. The program must call
-/// [`tapweave_device::run_helper_if_requested`] first of all in `main`.
+/// Tells `program` when it serves, and asks it to read the configuration again on SIGHUP. The program must
+/// call [`tapweave_device::run_helper_if_requested`] first of all in `main`.
 ///
 /// # Errors
 ///
 /// When it cannot start: the socket is taken, the kernel refuses threads or descriptors. What the
 /// kernel refuses of single features is only logged.
-pub fn run(options: &Options, on_ready: impl FnOnce() -> io::Result<()>) -> Result<()> {
+pub fn run(options: &Options, program: &mut dyn Program) -> Result<()> {
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)
         .thread_name("control")
         .build()
         .context("cannot start the control plane's runtime")?;
-    runtime.block_on(run_until_stopped(options, on_ready))
+    runtime.block_on(run_until_stopped(options, program))
 }
 
-async fn run_until_stopped(
-    options: &Options,
-    on_ready: impl FnOnce() -> io::Result<()>,
-) -> Result<()> {
+async fn run_until_stopped(options: &Options, program: &mut dyn Program) -> Result<()> {
+    let manager = Manager::from_env();
     let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
     let mut hangup = signal(SignalKind::hangup()).context("cannot handle SIGHUP")?;
@@ -162,7 +178,7 @@ async fn run_until_stopped(
         Arc::clone(&switch),
         Translation::new(Arc::clone(&switch), Arc::clone(&nat), options.nat.ports),
         clock,
-        workers,
+        Arc::clone(&workers),
         overlay,
         Arc::clone(&sandboxes),
         Attacher::new(PathBuf::from("/proc/self/exe")),
@@ -172,25 +188,30 @@ async fn run_until_stopped(
     let controller = Arc::new(Controller::new(
         Arc::clone(&datapath) as Arc<dyn Datapath>,
         Arc::new(Machine),
-        options.pools.clone(),
+        DefaultPools::default(),
     ));
+    controller.set_network_defaults(options.networks.clone());
 
     let watch = sandboxes
         .watch(event_sender)
         .context("cannot watch namespaces")?;
     let mut report = tokio::spawn(report_events(Arc::clone(&controller), events));
     let chores = Chores::start(&datapath, &controller, Arc::clone(&switch), nat, clock);
+    let watchdog = tokio::spawn(watchdog::watch(workers, manager.clone()));
     let refusals = tokio::spawn(refusals::watch(switch, Arc::clone(&controller), clock));
 
     let socket_path = socket.path().to_owned();
     let (stop, stopped) = oneshot::channel::<()>();
-    let mut server = tokio::spawn(serve(controller, socket, async {
+    let mut server = tokio::spawn(serve(Arc::clone(&controller), socket, async {
         // An error means that the sender is gone, which is a reason to stop too.
         let _ignored = stopped.await;
     }));
     info!(socket = %socket_path.display(), workers = options.worker_count, "serving");
-    on_ready().context("cannot say that the daemon is ready")?;
-    tell_manager("READY=1");
+    program
+        .ready()
+        .context("cannot say that the daemon is ready")?;
+    let status = format!("serving on {}", socket_path.display());
+    manager.ready(&status);
     let outcome = loop {
         tokio::select! {
             _ = terminate.recv() => {
@@ -201,13 +222,18 @@ async fn run_until_stopped(
                 info!("stopping on SIGINT");
                 break Ok(());
             }
-            _ = hangup.recv() => info!("nothing to reload on SIGHUP: there is no configuration"),
+            _ = hangup.recv() => {
+                manager.reloading();
+                let outcome = reload(program, &controller);
+                manager.ready(&format!("{status}{outcome}"));
+            }
             // Half a switch helps nobody: a service manager starts a whole one.
             _ = &mut report => break Err(anyhow!("a worker failed; the log above says how")),
         }
     };
 
-    tell_manager("STOPPING=1");
+    manager.stopping();
+    watchdog.abort();
     // The server is there until here, so there is somebody to tell.
     let _ignored = stop.send(());
     if let Ok(served) = timeout(GRACE, &mut server).await {
@@ -301,11 +327,32 @@ fn report(
     }
 }
 
-fn tell_manager(state: &str) {
-    let Some(manager) = env::var_os("NOTIFY_SOCKET").map(PathBuf::from) else {
-        return;
+/// Has the configuration read again and applies what can be applied. Returns what the service manager is
+/// told of it besides: nothing when all is well.
+fn reload(program: &mut dyn Program, controller: &Controller) -> &'static str {
+    let Reloaded {
+        networks,
+        applied,
+        need_restart,
+    } = match program.reload() {
+        Ok(reloaded) => reloaded,
+        Err(error) => {
+            error!("the configuration stays as it was: {error:#}");
+            return "; the last reload was refused, see the log";
+        }
     };
-    if let Err(error) = notify(&manager, state) {
-        warn!(%error, socket = %manager.display(), "cannot tell the service manager");
+    controller.set_network_defaults(networks);
+    let list = |keys: &[&str]| match keys {
+        [] => "nothing".to_owned(),
+        keys => keys.join(", "),
+    };
+    info!(changed = list(&applied), "configuration read again");
+    if need_restart.is_empty() {
+        return "";
     }
+    warn!(
+        keys = list(&need_restart),
+        "a restart is needed for what has changed"
+    );
+    "; what has changed needs a restart, see the log"
 }

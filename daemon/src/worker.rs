@@ -37,6 +37,7 @@ enum Command {
         number: SourceNo,
         answer: SyncSender<Option<Box<dyn FrameSource>>>,
     },
+    Answer(SyncSender<()>),
     Stop,
 }
 
@@ -51,6 +52,7 @@ pub(crate) struct Worker {
 }
 
 /// An answer that has been asked for and not yet waited for.
+#[derive(Debug)]
 pub(crate) struct Pending<T>(Receiver<T>);
 
 impl<T> Pending<T> {
@@ -63,6 +65,11 @@ impl<T> Pending<T> {
         self.0
             .recv()
             .map_err(|_stopped| io::Error::other("the worker has stopped"))
+    }
+
+    /// Tells whether the answer has come. It is lost by that.
+    pub(crate) fn is_there(&self) -> bool {
+        self.0.try_recv().is_ok()
     }
 }
 
@@ -141,6 +148,11 @@ impl Worker {
         self.ask(|answer| Command::RemoveSource { number, answer })
     }
 
+    /// Asks whether the worker still makes progress; the answer says that it does.
+    pub(crate) fn probe(&self) -> Pending<()> {
+        self.ask(Command::Answer)
+    }
+
     fn ask<T>(&self, command: impl FnOnce(SyncSender<T>) -> Command) -> Pending<T> {
         let (answer, pending) = sync_channel(1);
         // A worker that has stopped drops the command and with it `answer`, which `wait` reports.
@@ -216,6 +228,10 @@ fn work(
                 }
                 Command::RemoveSource { number, answer } => {
                     let _ignored = answer.send(backend.remove_source(number));
+                }
+                Command::Answer(answer) => {
+                    // Nobody may be waiting any more.
+                    let _ignored = answer.send(());
                 }
                 Command::Stop => return Ok(()),
             }

@@ -16,7 +16,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::clock::Clock;
 use crate::event::Event;
 use crate::forward::{Forwarder, WorkerCounters};
-use crate::worker::Worker;
+use crate::worker::{Pending, Worker};
 
 /// The workers of one daemon.
 #[derive(Debug)]
@@ -179,6 +179,14 @@ impl Workers {
             // A worker that has stopped uses nothing any more.
             let _ignored = answer.wait();
         }
+    }
+
+    /// Asks every worker whether it makes progress; returns the questions with the workers' numbers.
+    pub(crate) fn probe(&self) -> Vec<(usize, Pending<()>)> {
+        let slots = self.slots.iter().enumerate();
+        slots
+            .map(|(number, slot)| (number, slot.worker.probe()))
+            .collect()
     }
 
     /// Returns what every worker did so far.

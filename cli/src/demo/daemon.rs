@@ -11,14 +11,11 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::thread;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Signal, getpid, kill_process};
 use tapweave_control::SocketPath;
-use tapweave_daemon::{
-    BackendChoice, DefaultPools, NatOptions, Options, UnderlayChoice, UplinkOptions,
-};
+use tapweave_daemon::{Options, Program, Reloaded, UnderlayChoice, UplinkOptions};
 
 use super::host::HostName;
 
@@ -119,28 +116,35 @@ fn run(host: Option<HostName>) -> Result<()> {
     let socket = folder.path().join("tapweave.sock");
     let options = Options {
         underlay: vec![UnderlayChoice::Address(host.underlay().into())],
-        vxlan_port: 4789,
-        socket: SocketPath::Given(socket.clone()),
-        worker_count: 1,
-        backend: BackendChoice::Auto,
-        busy_poll: Duration::ZERO,
         uplink: UplinkOptions {
             choice: host.uplink(),
             ..UplinkOptions::default()
         },
-        nat: NatOptions::default(),
-        pools: DefaultPools::default(),
+        ..Options::new(SocketPath::Given(socket.clone()))
     };
-    tapweave_daemon::run(&options, || {
+    tapweave_daemon::run(&options, &mut InDemo { socket })?;
+    folder.close().context("cannot remove the demo's folder")
+}
+
+/// The program around the daemon, for which there is nothing to configure.
+struct InDemo {
+    socket: PathBuf,
+}
+
+impl Program for InDemo {
+    fn ready(&mut self) -> io::Result<()> {
         // From here on the daemon handles the signal.
         thread::Builder::new()
             .name("stdin".to_owned())
             .spawn(stop_with_stdin)?;
         let mut stdout = io::stdout().lock();
-        writeln!(stdout, "{}", socket.display())?;
+        writeln!(stdout, "{}", self.socket.display())?;
         stdout.flush()
-    })?;
-    folder.close().context("cannot remove the demo's folder")
+    }
+
+    fn reload(&mut self) -> Result<Reloaded> {
+        bail!("the demo's daemon has no configuration")
+    }
 }
 
 /// Returns `dir`, or `/tmp` if the path of a socket in it would be too long for the kernel.
