@@ -9,24 +9,31 @@
 //! Addresses and names: [`tapweave_integration::world`], [`tapweave_integration::site`]; blue has
 //! `10.212.0.0/24` and `fd77:2::/64`.
 
+use std::net::IpAddr;
+
+use anyhow::Result;
+use tapweave_integration::Sandbox;
+
+const BLUE: &str = "--subnet 10.212.0.0/24 --subnet fd77:2::/64 --ipv6";
+const BLUE_GATEWAYS: [&str; 2] = ["10.212.0.1", "fd77:2::1"];
+
+/// Lets a sandbox send what is for `target` to its gateway, whatever its subnet says.
+fn force_by_gateway(sandbox: &Sandbox, target: IpAddr, gateway: IpAddr) -> Result<()> {
+    sandbox.ip(&format!("route replace {target} via {gateway}"))?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod named {
-    use std::net::{IpAddr, SocketAddr};
+    use std::net::SocketAddr;
 
     use anyhow::{Result, ensure};
     use tapweave_integration::site::{DUAL, TUN, Translator};
     use tapweave_integration::whoami::{self, Transport, Whoami};
     use tapweave_integration::world::{self, V4, V6};
-    use tapweave_integration::{Lab, Sandbox, Site, traffic};
+    use tapweave_integration::{Lab, Site, traffic};
 
-    const BLUE: &str = "--subnet 10.212.0.0/24 --subnet fd77:2::/64 --ipv6";
-    const BLUE_GATEWAYS: [&str; 2] = ["10.212.0.1", "fd77:2::1"];
-
-    /// Lets a sandbox send what is for `target` to its gateway, whatever its subnet says.
-    fn force_by_gateway(sandbox: &Sandbox, target: IpAddr, gateway: IpAddr) -> Result<()> {
-        sandbox.ip(&format!("route replace {target} via {gateway}"))?;
-        Ok(())
-    }
+    use super::{BLUE, BLUE_GATEWAYS, force_by_gateway};
 
     #[test]
     fn networks_reach_each_other_only_by_what_is_published() -> Result<()> {
@@ -128,6 +135,51 @@ mod named {
                     ensure!(seen.ip() == view.a, "seen as {seen}");
                 }
                 traffic::ping(server, view.a, 3)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[cfg(test)]
+mod once {
+    use std::net::SocketAddr;
+
+    use anyhow::Result;
+    use tapweave_integration::site::{DUAL, TUN};
+    use tapweave_integration::whoami::{self, Transport, Whoami};
+    use tapweave_integration::{Lab, Site, traffic, world};
+
+    use super::{BLUE, BLUE_GATEWAYS, force_by_gateway};
+
+    /// Neither by the other's gateway nor by what it publishes, and not from there either.
+    #[test]
+    fn an_internal_network_and_an_open_one_do_not_reach_each_other() -> Result<()> {
+        Lab::run(|lab| {
+            let site = Site::tapweave(lab, TUN, &format!("{DUAL} --internal"), &[""])?;
+            let cli = site.cli()?;
+            cli.ok(&format!("network create blue {BLUE}"))?;
+            let c = world::station(lab, "c")?;
+            let endpoint = cli.connect("blue", &c, "-p 7100:7100")?;
+            let a = &site.sandboxes[0];
+            let of_c = [endpoint.ipv4()?, endpoint.ipv6()?];
+            let _whoami = Whoami::start(lab, &c, &of_c, "7100")?;
+            for (place, view) in site.views()?.into_iter().enumerate() {
+                let blue_gateway = BLUE_GATEWAYS[place].parse()?;
+                // Both have a way to their own gateway, and the open one to the outside.
+                traffic::ping_soon(a, view.gateway)?;
+                traffic::ping_soon(&c, view.world.server)?;
+                for target in [of_c[place], blue_gateway, view.outside] {
+                    force_by_gateway(a, target, view.gateway)?;
+                    traffic::no_ping(a, target)?;
+                }
+                let published = SocketAddr::new(view.outside, 7100);
+                whoami::ask(&site.world.client, Transport::Tcp, published, 0)?;
+                whoami::no_answer(a, Transport::Tcp, published)?;
+                for target in [view.a, view.gateway] {
+                    force_by_gateway(&c, target, blue_gateway)?;
+                    traffic::no_ping(&c, target)?;
+                }
             }
             Ok(())
         })

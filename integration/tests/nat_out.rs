@@ -139,9 +139,44 @@ mod named {
 
 #[cfg(test)]
 mod once {
-    use tapweave_integration::site::Translator;
+    use std::collections::BTreeSet;
+
+    use tapweave_integration::site::{DUAL, Translator};
 
     use super::*;
+
+    /// Of each prefix the host has the first address, and tapweave the others: here 13 in each family.
+    const MANY: &str = "--uplink tun:203.0.113.0/28,2001:db8:113::/124";
+
+    #[test]
+    fn sandboxes_share_several_outside_addresses_and_each_keeps_to_its_own() -> Result<()> {
+        Lab::run(|lab| {
+            // That all draw one of 13 addresses happens once in 13^4 times, in both families once in 10^8.
+            let site = Site::tapweave(lab, MANY, DUAL, &[""; 5])?;
+            site.settle()?;
+            let views = site.views()?;
+            let servers = views.map(|view| view.world.server);
+            let _whoami = Whoami::start(lab, &site.world.server, &servers, "7000")?;
+            let mut all = BTreeSet::new();
+            for sandbox in &site.sandboxes {
+                for view in views {
+                    let mut own = BTreeSet::new();
+                    for transport in Transport::ALL {
+                        let to = SocketAddr::new(view.world.server, 7000);
+                        own.insert(whoami::ask(sandbox, transport, to, 0)?.ip());
+                    }
+                    ensure!(own.len() == 1, "{} is seen as {own:?}", sandbox.name());
+                    all.append(&mut own);
+                }
+            }
+            for view in views {
+                let outside = view.world.translated;
+                ensure!(all.iter().any(|it| outside.contains(it)), "{all:?}");
+            }
+            ensure!(all.len() > 2, "all are seen as {all:?}");
+            Ok(())
+        })
+    }
 
     /// What may differ from a TUN: next hops are asked for, and frames have to fit the link.
     #[test]

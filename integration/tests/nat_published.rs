@@ -194,9 +194,44 @@ mod named {
 
 #[cfg(test)]
 mod once {
-    use tapweave_integration::site::Translator;
+    use std::net::IpAddr;
+
+    use tapweave_integration::site::{DUAL, Translator};
 
     use super::*;
+
+    /// Of each prefix the host has the first address, and tapweave the others: here 13 in each family.
+    const MANY: &str = "--uplink tun:203.0.113.0/28,2001:db8:113::/124";
+
+    #[test]
+    fn of_several_outside_addresses_each_is_published_on_as_asked() -> Result<()> {
+        Lab::run(|lab| {
+            let options = "-p 7100:7100 -p 203.0.113.5:7200:7101 -p [2001:db8:113::5]:7200:7101";
+            let site = Site::tapweave(lab, MANY, DUAL, &[options])?;
+            site.settle()?;
+            let _whoami = whoami_in_a(lab, &site)?;
+            let client = &site.world.client;
+            for (view, prefix) in site
+                .views()?
+                .into_iter()
+                .zip(["203.0.113.", "2001:db8:113::"])
+            {
+                let at = |last: &str, l4_port| -> Result<SocketAddr> {
+                    let ip: IpAddr = format!("{prefix}{last}").parse()?;
+                    Ok(SocketAddr::new(ip, l4_port))
+                };
+                for last in ["2", "5", "9"] {
+                    let seen = whoami::ask(client, Transport::Tcp, at(last, 7100)?, 0)?;
+                    ensure!(seen.ip() == view.world.client, "seen as {seen}");
+                }
+                whoami::ask(client, Transport::Tcp, at("5", 7200)?, 0)?;
+                for last in ["2", "9"] {
+                    whoami::no_answer(client, Transport::Tcp, at(last, 7200)?)?;
+                }
+            }
+            Ok(())
+        })
+    }
 
     #[test]
     fn ports_are_published_from_a_place_on_the_lan() -> Result<()> {

@@ -159,3 +159,6 @@ impl Device for Wire {
         capabilities
     }
 }
+
+#[cfg(test)]
+mod tests;
