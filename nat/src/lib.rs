@@ -18,6 +18,7 @@
 //! use tapweave_nat::{
 //!     Masquerade, Nat, NatConfig, NatRules, NetworkRules, Out, Pass, RulesConfig,
 //! };
+//! use tapweave_nat::table::Hint;
 //! use tapweave_net::{Frame, NetworkNo, Offload, ParsedFrame, Timestamp};
 //!
 //! let network = NetworkNo(1);
@@ -36,7 +37,7 @@
 //! ];
 //! let parsed = ParsedFrame::parse(&bytes)?;
 //! let mut frame = Frame::new(&mut bytes, 0, Offload::NONE);
-//! let pass = Pass { now: Timestamp::from_secs(1), worker: 0, rules: &rules };
+//! let pass = Pass { now: Timestamp::from_secs(1), worker: 0, rules: &rules, hint: Hint::NONE };
 //! let out = nat.translate_out(&pass, network, &mut frame, &parsed, &mut |_, _| {});
 //! assert_eq!(out, Ok(Out::ToUplink));
 //! assert_eq!(bytes[26..30], [192, 0, 2, 1]);

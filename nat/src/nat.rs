@@ -9,11 +9,11 @@ use crate::counters::Counters;
 use crate::fragments::{FragmentStats, Fragments};
 use crate::identification::Identifications;
 use crate::mapping::Pressure;
-use crate::table::{Entry, Insert, PairTable, Realm};
+use crate::table::{Entry, Hint, Insert, PairTable, Realm};
 use crate::translate::{Way, tuple_seen};
 use crate::{In, NatConfig, NatDrop, NatRules, NatStats, Out};
 
-/// What every packet of a batch has in common.
+/// What is known before a packet is looked at; all of it but the hint is the same for a batch.
 #[derive(Clone, Copy, Debug)]
 pub struct Pass<'a> {
     /// The time.
@@ -23,6 +23,8 @@ pub struct Pass<'a> {
     pub worker: usize,
     /// The rules that new flows are made by.
     pub rules: &'a NatRules,
+    /// What [`Nat::read_ahead`] has found for the packet.
+    pub hint: Hint,
 }
 
 /// The flows and mappings of one switch, and the translation by them.
@@ -74,11 +76,17 @@ impl Nat {
     }
 
     /// Brings what is known of the flows of packets of TCP and UDP that come from `realm` into the
-    /// processor's cache: for a batch, before its first packet is translated. Changes nothing.
+    /// processor's cache: for a batch, before its first packet is translated. Adds to `hints` what is found for
+    /// each of them, in their order. Changes nothing else.
     #[inline]
-    pub fn read_ahead<'p>(&self, realm: Realm, packets: impl Iterator<Item = &'p ParsedFrame>) {
-        self.table
-            .read_ahead(packets.filter_map(|parsed| tuple_seen(realm, parsed)));
+    pub fn read_ahead<'p>(
+        &self,
+        realm: Realm,
+        packets: impl Iterator<Item = Option<&'p ParsedFrame>>,
+        hints: &mut Vec<Hint>,
+    ) {
+        let keys = packets.map(|parsed| tuple_seen(realm, parsed?));
+        self.table.read_ahead(keys, hints);
     }
 
     /// Translates a packet that a sandbox of `network` sent and that leaves the network, in place.

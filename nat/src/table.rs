@@ -19,7 +19,8 @@
 //!
 //! **Finding** takes a few loads and never waits or writes. `slot.rs` says why it never takes one
 //! record's key with another's contents. A record that has expired is a miss from that moment on; the
-//! sweep and insertions only free its slot.
+//! sweep and insertions only free its slot. For a batch it is done in advance (`ahead.rs`), and what was found
+//! is looked at first (`hint.rs`).
 //!
 //! **Inserting** never waits either: of several threads that insert one key at once, one wins and the
 //! others get its record (`insertion.rs`, with the reason why there are never two).
@@ -38,12 +39,14 @@ mod ahead;
 mod entry;
 mod eviction;
 mod hash;
+mod hint;
 mod index;
 mod insertion;
 mod life;
 #[cfg(test)]
 #[cfg(loom)]
 mod loom_tests;
+mod prefetch;
 mod record;
 mod slot;
 mod snapshot;
@@ -66,6 +69,7 @@ use tapweave_net::Timestamp;
 use zerocopy::FromZeros;
 
 pub use entry::{Direction, Entry};
+pub use hint::Hint;
 pub use insertion::Insert;
 pub use record::{NotUpdated, Record, RecordRef};
 pub use snapshot::Snapshot;

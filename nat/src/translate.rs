@@ -57,7 +57,7 @@ impl Nat {
         if tuple.src.is_any() || tuple.dst.is_any() {
             return Err(NatDrop::Malformed);
         }
-        match self.table.find(tuple, pass.now) {
+        match self.table.find_by(pass.hint, tuple, pass.now) {
             Some((record, direction)) => self.follow(pass, record, direction, packet, len),
             None => Ok(None),
         }

@@ -4,7 +4,7 @@ use core::fmt;
 use core::hint::black_box;
 use std::sync::Arc;
 
-use tapweave_nat::table::Realm;
+use tapweave_nat::table::{Hint, Realm};
 use tapweave_net::{Frame, ParsedFrame, PortNo, Timestamp};
 
 use crate::counters::Shard;
@@ -34,8 +34,17 @@ pub struct Pipeline {
     worker: usize,
     /// The listeners of the groups of the last batch.
     groups: Vec<PortSet>,
-    /// The frames of the last batch, as far as they are for the gateway and well-formed.
+    /// The last batch, as far as it is for the gateway.
+    ahead: Ahead,
+}
+
+/// What is found out about the frames of a batch that are for the gateway, by their place in it.
+#[derive(Default)]
+struct Ahead {
+    /// Those that are well-formed.
     parsed: Vec<Option<ParsedFrame>>,
+    /// Where NAT knows their flows; empty without NAT.
+    hints: Vec<Hint>,
 }
 
 impl Pipeline {
@@ -44,7 +53,7 @@ impl Pipeline {
             snapshot: switch.snapshot(),
             worker: worker % switch.worker_count(),
             groups: Vec::new(),
-            parsed: Vec::new(),
+            ahead: Ahead::default(),
             switch,
         }
     }
@@ -74,7 +83,7 @@ impl Pipeline {
     ) {
         self.refresh();
         self.groups.clear();
-        self.parsed.clear();
+        self.ahead.clear();
         verdicts.clear();
         let Some(port) = self.snapshot.port(ingress) else {
             let verdict = match self.snapshot.routed_ingress(ingress) {
@@ -84,7 +93,7 @@ impl Pipeline {
                     shard.rx_frames.add(frames.len() as u64);
                     shard.rx_bytes.add(bytes.sum());
                     let frames = frames.iter().map(Some);
-                    read_ahead(&self.snapshot, &mut self.parsed, Realm::OUTSIDE, frames);
+                    self.ahead.read(&self.snapshot, Realm::OUTSIDE, frames);
                     Verdict::Gateway
                 }
                 None => Verdict::Drop(DropReason::PortGone),
@@ -139,13 +148,18 @@ impl Pipeline {
                 | Verdict::Drop(_) => None,
             });
             let realm = Realm::of(port.network.no);
-            read_ahead(&self.snapshot, &mut self.parsed, realm, frames);
+            self.ahead.read(&self.snapshot, realm, frames);
         }
     }
 
     /// Returns what the frame at `place` of the last batch was parsed as, if it is for the gateway.
     pub(crate) fn parsed(&self, place: usize) -> Option<&ParsedFrame> {
-        self.parsed.get(place)?.as_ref()
+        self.ahead.parsed.get(place)?.as_ref()
+    }
+
+    /// Returns what NAT has found out about it.
+    pub(crate) fn hint(&self, place: usize) -> Hint {
+        self.ahead.hints.get(place).copied().unwrap_or_default()
     }
 
     /// Returns the ports that a flooded frame from `ingress` in `vlan` goes to: the others of its network
@@ -221,17 +235,26 @@ impl fmt::Debug for Pipeline {
     }
 }
 
-/// Parses the frames of a batch that are for the gateway, and has what NAT knows of their flows read from
-/// memory meanwhile.
-fn read_ahead<'f, 'b: 'f>(
-    snapshot: &Snapshot,
-    parsed: &mut Vec<Option<ParsedFrame>>,
-    realm: Realm,
-    frames: impl Iterator<Item = Option<&'f Frame<'b>>>,
-) {
-    parsed.extend(frames.map(|frame| ParsedFrame::parse(frame?.data()).ok()));
-    if let Some(translator) = &snapshot.translator {
-        translator.nat.read_ahead(realm, parsed.iter().flatten());
+impl Ahead {
+    fn clear(&mut self) {
+        self.parsed.clear();
+        self.hints.clear();
+    }
+
+    /// Parses the frames of a batch that are for the gateway, and has what NAT knows of their flows read from
+    /// memory meanwhile.
+    fn read<'f, 'b: 'f>(
+        &mut self,
+        snapshot: &Snapshot,
+        realm: Realm,
+        frames: impl Iterator<Item = Option<&'f Frame<'b>>>,
+    ) {
+        let parsed = frames.map(|frame| ParsedFrame::parse(frame?.data()).ok());
+        self.parsed.extend(parsed);
+        if let Some(translator) = &snapshot.translator {
+            let parsed = self.parsed.iter().map(Option::as_ref);
+            translator.nat.read_ahead(realm, parsed, &mut self.hints);
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use core::num::NonZeroU32;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tapweave_nat::table::Hint;
 use tapweave_nat::{Nat, NatRules, Pass};
 use tapweave_net::{MacAddr, NetworkNo, PortNo, Timestamp};
 
@@ -76,11 +77,12 @@ pub(crate) struct Translator {
 
 impl Translator {
     /// Returns what one worker's packets have in common.
-    pub(crate) fn pass(&self, now: Timestamp, worker: usize) -> Pass<'_> {
+    pub(crate) fn pass(&self, now: Timestamp, worker: usize, hint: Hint) -> Pass<'_> {
         Pass {
             now,
             worker,
             rules: &self.rules,
+            hint,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use tapweave_nat::fragments::FragmentLimits;
-use tapweave_nat::table::Realm;
+use tapweave_nat::table::{Hint, Realm};
 use tapweave_nat::{
     Limits, Masquerade, Nat, NatConfig, NatRules, NetworkRules, Out, Pass, RulesConfig, Timeouts,
 };
@@ -119,11 +119,12 @@ impl Rig {
         [SocketAddr::new(src, local), SocketAddr::new(dst, remote)]
     }
 
-    fn pass(&self) -> Pass<'_> {
+    fn pass(&self, hint: Hint) -> Pass<'_> {
         Pass {
             now: NOW,
             worker: 0,
             rules: &self.rules,
+            hint,
         }
     }
 
@@ -159,12 +160,13 @@ impl Rig {
     fn send(&self, bytes: &mut [u8], way: Way) -> Option<()> {
         let parsed = ParsedFrame::parse(bytes).ok()?;
         let mut frame = Frame::new(bytes, 0, self.class.offload());
-        self.translate(&mut frame, &parsed, way).then_some(())
+        self.translate(&mut frame, &parsed, Hint::NONE, way)
+            .then_some(())
     }
 
     #[inline]
-    fn translate(&self, frame: &mut Frame<'_>, parsed: &ParsedFrame, way: Way) -> bool {
-        let pass = self.pass();
+    fn translate(&self, frame: &mut Frame<'_>, parsed: &ParsedFrame, hint: Hint, way: Way) -> bool {
+        let pass = self.pass(hint);
         match way {
             Way::Out => {
                 let out = self
@@ -209,10 +211,11 @@ impl Rig {
             Way::Out => Realm::of(NETWORK),
             Way::In => Realm::OUTSIDE,
         };
-        let mut times = Vec::new();
+        let (mut times, mut hints) = (Vec::new(), Vec::with_capacity(BATCH_LEN));
         let mut buffers = [[0; MAX_LEN]; BATCH_LEN];
         let len = self.template.len();
         for _ in 0..batch_count {
+            hints.clear();
             let mut batch = Vec::with_capacity(BATCH_LEN);
             let mut flow = 0;
             for (place, buffer) in buffers.iter_mut().enumerate() {
@@ -226,11 +229,13 @@ impl Rig {
             }
             let start = Instant::now();
             if traffic.reading == Reading::Ahead {
-                let packets = batch.iter().map(|(_, parsed)| parsed);
-                self.nat.read_ahead(realm, packets);
+                let packets = batch.iter().map(|(_, parsed)| Some(parsed));
+                self.nat.read_ahead(realm, packets, &mut hints);
             }
-            for (frame, parsed) in &mut batch {
-                assert!(self.translate(frame, parsed, way), "a packet was dropped");
+            for (place, (frame, parsed)) in batch.iter_mut().enumerate() {
+                let hint = hints.get(place).copied().unwrap_or_default();
+                let is_sent = self.translate(frame, parsed, hint, way);
+                assert!(is_sent, "a packet was dropped");
             }
             times.push(start.elapsed());
         }

@@ -13,6 +13,7 @@ use core::time::Duration;
 use tapweave_net::{FlowKey, Frame, NetworkNo, Offload, ParsedFrame, Timestamp};
 
 use crate::fragments::FragmentLimits;
+use crate::table::Hint;
 use crate::{
     FlowFilter, In, Limits, Masquerade, Nat, NatConfig, NatDrop, NatRules, NetworkRules, Out, Pass,
     PortProtocol, Published, RulesConfig, Timeouts,
@@ -64,6 +65,7 @@ pub fn nat_flows(input: &[u8]) {
             now,
             worker: 0,
             rules: &rules,
+            hint: Hint::NONE,
         };
         match step[0] % 8 {
             0..=2 => out(&nat, &pass, NetworkNo(u32::from(step[1] % 3) + 1), step),

@@ -24,14 +24,6 @@ pub(super) struct Place {
     pub(super) tag: u32,
 }
 
-impl Place {
-    /// A place that is no tuple's, to fill arrays with.
-    pub(super) const NONE: Self = Self {
-        buckets: [0, 1],
-        tag: 0,
-    };
-}
-
 /// A tuple in the form that records keep it in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Key {

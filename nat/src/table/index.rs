@@ -12,6 +12,7 @@ use zerocopy::FromZeros;
 
 use super::entry::Direction;
 use super::hash::Place;
+use super::prefetch::prefetch;
 use crate::sync::{AtomicU64, Ordering};
 
 /// Words of a bucket; fewer under loom, which tries every order of their accesses.
@@ -125,12 +126,13 @@ impl Index {
         None
     }
 
-    /// Reads the first bucket of a key, for the sake of having read it; the value means nothing. Most links are
-    /// there, and to read the second too takes longer than it saves.
+    /// Has the first bucket of a key brought into the cache. Most links are there, and to read the second too
+    /// takes longer than it saves.
     #[inline]
-    pub(super) fn touch(&self, place: Place) -> u64 {
+    pub(super) fn prefetch(&self, place: Place) {
         let [first, _] = place.buckets;
-        self.bucket(first).touch()
+        let [first, ..] = self.bucket(first).0;
+        prefetch(first);
     }
 
     /// Returns all links of the two buckets of a key.
@@ -202,12 +204,6 @@ impl Bucket<'_> {
             matches |= u32::from(same) << index;
         }
         matches
-    }
-
-    #[inline]
-    fn touch(&self) -> u64 {
-        let [first, ..] = self.0;
-        first.load(Ordering::Relaxed)
     }
 
     fn len(&self) -> usize {

@@ -29,6 +29,7 @@ use tapweave_net::{IpProtocol, Timestamp};
 use super::entry::{Direction, Entry};
 use super::hash::Key;
 use super::life::{Life, Phase};
+use super::prefetch::prefetch;
 use super::tuple::{Endpoint, Realm, Tuple};
 use crate::sync::{AtomicU64, Ordering, fence};
 
@@ -71,13 +72,15 @@ impl Slot {
         }
     }
 
-    /// Reads a word of each cache line, for the sake of having read them; the value means nothing.
+    /// Has the record brought into the cache.
     #[inline]
-    pub(super) fn touch(&self) -> u64 {
-        let load = |word: &AtomicU64| word.load(Ordering::Relaxed);
+    pub(super) fn prefetch(&self) {
         let [[_, _, _, early], [_, _, _, _late]] = &self.addresses;
         let ([middle, ..], [_, last]) = (&self.words, &self.bytes);
-        load(&self.life) ^ load(early) ^ load(middle) ^ load(last)
+        prefetch(&self.life);
+        prefetch(early);
+        prefetch(middle);
+        prefetch(last);
     }
 
     #[inline]

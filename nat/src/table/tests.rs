@@ -1,10 +1,13 @@
 //! The table by itself: what is found, what expires, what gives way, and how full it gets.
 
+use core::ops::Range;
 use core::time::Duration;
 
 use tapweave_net::{IpProtocol, NetworkNo, Timestamp};
 
-use super::{Direction, Endpoint, Entry, Insert, NotUpdated, PairTable, Realm, RecordRef, Tuple};
+use super::{
+    Direction, Endpoint, Entry, Hint, Insert, NotUpdated, PairTable, Realm, RecordRef, Tuple,
+};
 
 pub(super) const NOW: Timestamp = Timestamp::from_secs(1000);
 const TIMEOUT: Duration = Duration::from_mins(5);
@@ -42,22 +45,71 @@ fn add(table: &PairTable, entry: &Entry) -> RecordRef {
     record.reference()
 }
 
+/// Reads ahead for both keys of each flow and one that has no key.
+fn read_ahead(table: &PairTable, numbers: Range<u32>) -> Vec<Hint> {
+    let mut hints = Vec::new();
+    let keys = numbers.flat_map(|number| {
+        let Entry {
+            original, reply, ..
+        } = flow(number);
+        [Some(original), None, Some(reply)]
+    });
+    table.read_ahead(keys, &mut hints);
+    hints
+}
+
 #[test]
-fn reading_ahead_finds_and_changes_nothing() {
-    let table = PairTable::new(3000, 1);
-    let read = |count| {
-        let keys = (0..count).flat_map(|number| [flow(number).original, flow(number + 1).reply]);
-        table.read_ahead(keys);
-    };
-    read(1);
-    for number in 0..2500 {
+fn reading_ahead_says_where_records_are_and_changes_nothing() {
+    let table = PairTable::new(300, 1);
+    assert_eq!(read_ahead(&table, 0..1), [Hint::NONE; 3]);
+    for number in 0..250 {
         add(&table, &flow(number));
     }
-    for count in [0, 1, 16, 17, 3000] {
-        read(count);
+    for end in [0, 1, 10, 11, 21, 22, 250] {
+        let hints = read_ahead(&table, 0..end);
+        assert_eq!(hints.len(), 3 * end as usize);
+        for (number, hints) in (0..end).zip(hints.chunks(3)) {
+            assert!(hints[0] != Hint::NONE && hints[1] == Hint::NONE && hints[2] != Hint::NONE);
+            for (hint, direction) in [
+                (hints[0], Direction::Original),
+                (hints[2], Direction::Reply),
+            ] {
+                let key = flow(number).tuple(direction);
+                let (record, found) = table.find_by(hint, &key, NOW).unwrap();
+                assert_eq!((record.entry(), found), (Some(flow(number)), direction));
+                assert!(table.find_by(hint, &key, NOW + TIMEOUT).is_none());
+            }
+        }
     }
     let entries = || table.entries(NOW).map(|(_, entry)| entry);
-    assert!(entries().eq((0..2500).map(flow)));
+    assert!(entries().eq((0..250).map(flow)));
+}
+
+#[test]
+fn a_hint_that_is_wrong_or_out_of_date_does_not_mislead() {
+    let table = PairTable::new(1, 1);
+    let first = add(&table, &flow(1));
+    let hints = read_ahead(&table, 1..2);
+    let find = |hint, number, direction| {
+        let found = table.find_by(hint, &flow(number).tuple(direction), NOW);
+        found.and_then(|(record, direction)| Some((record.entry()?, direction)))
+    };
+    for direction in Direction::ALL {
+        for hint in [hints[0], hints[1], hints[2]] {
+            assert_eq!(find(hint, 1, direction), Some((flow(1), direction)));
+            assert_eq!(find(hint, 2, direction), None);
+        }
+    }
+    // Another record takes its place.
+    table.at(first).unwrap().remove().unwrap();
+    assert_eq!(find(hints[0], 1, Direction::Original), None);
+    add(&table, &flow(2));
+    for direction in Direction::ALL {
+        for hint in [hints[0], hints[1], hints[2]] {
+            assert_eq!(find(hint, 1, direction), None);
+            assert_eq!(find(hint, 2, direction), Some((flow(2), direction)));
+        }
+    }
 }
 
 #[test]

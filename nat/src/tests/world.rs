@@ -9,7 +9,7 @@ use tapweave_net::{Frame, Ipv4View, NetworkNo, Offload, ParsedFrame, TcpFlags, T
 use crate::fragments::FragmentLimits;
 use crate::packet::tests::build::{Kind, Spec, ip_packet, link, sum};
 use crate::packet::{Ends, Packet, QueryKind};
-use crate::table::Endpoint;
+use crate::table::{Endpoint, Hint};
 use crate::*;
 
 pub(super) const RED: NetworkNo = NetworkNo(1);
@@ -242,6 +242,7 @@ impl World {
             now: self.now,
             worker: 0,
             rules: &self.rules,
+            hint: Hint::NONE,
         }
     }
 

@@ -3,6 +3,7 @@
 use core::net::IpAddr;
 
 use tapweave_nat::packet::{Hop, take_hop};
+use tapweave_nat::table::Hint;
 use tapweave_net::{
     EthernetMut, Frame, IcmpErrorKind, MacAddr, NetworkNo, ParsedFrame, PortNo, Timestamp,
     Transport,
@@ -32,6 +33,8 @@ pub(super) struct Call<'a, T> {
     pub(super) snapshot: &'a Snapshot,
     pub(super) now: Timestamp,
     pub(super) worker: usize,
+    /// What NAT has read ahead of the frame.
+    pub(super) hint: Hint,
     pub(super) use_: Use,
     pub(super) trace: &'a mut T,
     pub(super) emit: &'a mut Emit<'a>,
@@ -87,6 +90,7 @@ impl Pipeline {
             snapshot,
             now,
             worker: self.worker(),
+            hint: self.hint(place),
             use_: Use::Packet,
             trace: &mut NoTrace,
             emit,
@@ -111,6 +115,7 @@ pub(crate) fn explain(
         snapshot,
         now,
         worker: 0,
+        hint: Hint::NONE,
         use_: Use::Question,
         trace,
         emit: &mut |_, _| {},

@@ -203,7 +203,7 @@ impl Inside<'_> {
         };
         // Its source is no longer the sender's.
         let unheard = |refusal: Refusal| Refusal::from(refusal.reason);
-        let pass = translator.pass(call.now, call.worker);
+        let pass = translator.pass(call.now, call.worker, call.hint);
         let nat = &translator.nat;
         if call.use_ == Use::Question {
             let forecast = nat

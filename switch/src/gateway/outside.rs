@@ -1,6 +1,7 @@
 //! A frame from an uplink: for an address that the switch has there, or to be forwarded into a network.
 
 use tapweave_nat::In;
+use tapweave_nat::table::Hint;
 use tapweave_net::{Frame, NetworkNo, ParsedFrame};
 
 use super::answer::{echo, is_echo, tell};
@@ -72,7 +73,7 @@ impl Uplink {
         let Some(translator) = &call.snapshot.translator else {
             return self.settle(call, frame, parsed, In::Untranslated);
         };
-        let pass = translator.pass(call.now, call.worker);
+        let pass = translator.pass(call.now, call.worker, call.hint);
         let nat = &translator.nat;
         if call.use_ == Use::Question {
             let forecast = nat
@@ -159,7 +160,7 @@ impl Uplink {
             tell(frame, parsed, kind, mac, src)
         })?;
         let parsed = ParsedFrame::parse(frame.data()).ok()?;
-        let pass = translator.pass(call.now, call.worker);
+        let pass = translator.pass(call.now, call.worker, Hint::NONE);
         // Nothing waits for an error.
         let mut release = |_: &mut Frame<'_>, _| {};
         let nat = &translator.nat;
