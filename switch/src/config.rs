@@ -74,6 +74,8 @@ pub struct StaticNeighbor {
 pub struct PortConfig {
     /// Whether the port is kept from other ports that are not open.
     pub isolation: Isolation,
+    /// Whether the port gets what is flooded.
+    pub flooding: Flooding,
     /// How the port takes part in VLANs.
     pub vlans: PortVlans,
     /// What the endpoint may send; none for anything.
@@ -91,6 +93,7 @@ impl PortConfig {
     /// A port that may do anything.
     pub const OPEN: Self = Self {
         isolation: Isolation::Open,
+        flooding: Flooding::On,
         vlans: PortVlans::Transparent,
         guard: None,
         stations: Stations::Free,
@@ -110,6 +113,17 @@ pub enum Isolation {
     /// one host has been sent to the others by it (split horizon), and whether a station over there is
     /// isolated is not known here.
     Tunnel,
+}
+
+/// Whether a port gets frames to everybody, to groups that are not snooped and to unknown stations (`flood`,
+/// `bcast_flood` and `mcast_flood` of a bridge's port).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Flooding {
+    /// It does.
+    #[default]
+    On,
+    /// It gets what is for its stations, and nothing else: another port reaches what is behind it with the rest.
+    Off,
 }
 
 /// Which stations may send from a port, and what becomes of what they teach.

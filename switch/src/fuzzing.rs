@@ -19,9 +19,9 @@ use tapweave_net::{
 pub use self::gateway::gateway;
 use crate::reference::{Outcome, Reference};
 use crate::{
-    DropReason, EgressPort, FdbAddError, Guard, Isolation, NetworkConfig, Pipeline, PortConfig,
-    PortVlans, RemoveNetworkError, SnoopingConfig, Stations, StormLimits, Suppression, Switch,
-    SwitchConfig, UnknownPort, Verdict,
+    DropReason, EgressPort, FdbAddError, Flooding, Guard, Isolation, NetworkConfig, Pipeline,
+    PortConfig, PortVlans, RemoveNetworkError, SnoopingConfig, Stations, StormLimits, Suppression,
+    Switch, SwitchConfig, UnknownPort, Verdict,
 };
 
 const WORKERS: usize = 2;
@@ -313,13 +313,19 @@ impl Harness {
         let Some(network) = program.pick(&self.networks) else {
             return;
         };
-        let isolation = match program.byte() % 4 {
+        let kind = program.byte();
+        let isolation = match kind % 4 {
             0 => Isolation::Isolated,
             1 => Isolation::Tunnel,
             _ => Isolation::Open,
         };
         let config = PortConfig {
             isolation,
+            flooding: if kind & 0x80 == 0 {
+                Flooding::On
+            } else {
+                Flooding::Off
+            },
             vlans: program.vlans(),
             guard: program.guard(),
             stations: program.stations(),

@@ -85,8 +85,8 @@ mod reference;
 mod tests;
 
 pub use config::{
-    FDB_LIMIT_MAX, Isolation, NEIGHBORS_MAX, NetworkConfig, PortConfig, StaticNeighbor, Stations,
-    Suppression, SwitchConfig,
+    FDB_LIMIT_MAX, Flooding, Isolation, NEIGHBORS_MAX, NetworkConfig, PortConfig, StaticNeighbor,
+    Stations, Suppression, SwitchConfig,
 };
 pub use counters::PortStats;
 pub use drop_reason::DropReason;

@@ -13,8 +13,8 @@ use tapweave_net::{
 };
 
 use crate::{
-    DropReason, FdbEntry, FdbOrigin, Guard, Isolation, NetworkConfig, PortConfig, PortStats,
-    PortVlans, Stations,
+    DropReason, FdbEntry, FdbOrigin, Flooding, Guard, Isolation, NetworkConfig, PortConfig,
+    PortStats, PortVlans, Stations,
 };
 
 /// The plain switch.
@@ -40,6 +40,7 @@ struct Station {
 struct Port {
     network: NetworkNo,
     isolation: Isolation,
+    flooding: Flooding,
     vlans: PortVlans,
     guard: Option<Arc<Guard>>,
     stations: Stations,
@@ -80,6 +81,7 @@ impl Reference {
         let port = Port {
             network,
             isolation: config.isolation,
+            flooding: config.flooding,
             vlans: config.vlans,
             guard: config.guard,
             stations: config.stations,
@@ -259,7 +261,13 @@ impl Reference {
         }
         let reachable = self.reachable(ingress, vid, data);
         let Some(egress) = known else {
-            return Ok(Outcome::Flood(reachable));
+            let mut flooded = reachable;
+            flooded.retain(|(no, _)| {
+                self.ports
+                    .get(no)
+                    .is_some_and(|to| to.flooding == Flooding::On)
+            });
+            return Ok(Outcome::Flood(flooded));
         };
         let found = reachable.into_iter().find(|(no, _)| *no == egress);
         let (_, bytes) = found.ok_or_else(|| {

@@ -14,7 +14,7 @@ use crate::gateway::{Gateway, Hosts, Ingress, Router};
 use crate::multicast::{PortSet, Snooping};
 use crate::service::{Places, Services};
 use crate::storm::StormMeters;
-use crate::{EgressPort, FrameVlan, Guard, Isolation, PortVlans, Stations, Suppression};
+use crate::{EgressPort, Flooding, FrameVlan, Guard, Isolation, PortVlans, Stations, Suppression};
 
 /// All ports and networks at one moment.
 pub(crate) struct Snapshot {
@@ -127,6 +127,7 @@ pub(crate) struct Network {
 pub(crate) struct Member {
     pub(crate) port: PortNo,
     pub(crate) isolation: Isolation,
+    pub(crate) flooding: Flooding,
     pub(crate) vlans: PortVlans,
 }
 
@@ -135,7 +136,11 @@ impl Port {
     pub(crate) fn flood_set(&self, vlan: FrameVlan) -> impl Iterator<Item = EgressPort> {
         let members = self.network.members.iter();
         members
-            .filter(|member| member.port != self.no && self.isolation.permits(member.isolation))
+            .filter(|member| {
+                member.port != self.no
+                    && member.flooding == Flooding::On
+                    && self.isolation.permits(member.isolation)
+            })
             .filter_map(move |member| {
                 let tag = member.vlans.egress(vlan)?;
                 Some(EgressPort {

@@ -12,8 +12,8 @@ use std::time::Duration;
 use tapweave_net::{Frame, MacAddr, NetworkNo, Offload, PortNo, Timestamp};
 
 use crate::{
-    AddPortError, Destination, DropReason, EgressPort, FDB_LIMIT_MAX, FdbOrigin, FrameVlan,
-    Isolation, Learning, NetworkConfig, Pipeline, PortConfig, RemoveNetworkError, Stage,
+    AddPortError, Destination, DropReason, EgressPort, FDB_LIMIT_MAX, FdbOrigin, Flooding,
+    FrameVlan, Isolation, Learning, NetworkConfig, Pipeline, PortConfig, RemoveNetworkError, Stage,
     StormLimits, Suppression, Switch, SwitchConfig, Verdict,
 };
 
@@ -139,6 +139,30 @@ fn isolated_ports_reach_open_ports_only() {
     assert_eq!(to_gateway, Verdict::Forward(EgressPort::unchanged(gateway)));
     let from_gateway = send(&mut pipeline, NOW, gateway, mac(1), mac(9));
     assert_eq!(from_gateway, Verdict::Forward(EgressPort::unchanged(a)));
+}
+
+#[test]
+fn a_port_without_flooding_gets_what_is_for_its_stations_and_nothing_else() {
+    let switch = switch();
+    let network = switch.add_network(NETWORK);
+    let quiet = PortConfig {
+        flooding: Flooding::Off,
+        ..OPEN
+    };
+    let [a, b] = [(); 2].map(|()| switch.add_port(network, OPEN).unwrap());
+    let silent = switch.add_port(network, quiet).unwrap();
+    let mut pipeline = switch.pipeline(0);
+    let shown = send(&mut pipeline, NOW, silent, MacAddr::BROADCAST, mac(3));
+    assert_eq!(shown, Verdict::Flood(FrameVlan::NONE));
+    let from = |ingress| {
+        pipeline
+            .flood_set(ingress, FrameVlan::NONE)
+            .map(|to| to.port)
+    };
+    assert!(from(silent).eq([a, b]));
+    assert!(from(a).eq([b]));
+    let found = send(&mut pipeline, NOW, a, mac(3), mac(1));
+    assert_eq!(found, Verdict::Forward(EgressPort::unchanged(silent)));
 }
 
 #[test]

@@ -91,6 +91,7 @@ impl Control {
             members.entry(inner.network).or_default().push(Member {
                 port,
                 isolation: inner.config.isolation,
+                flooding: inner.config.flooding,
                 vlans: inner.config.vlans.clone(),
             });
         }
