@@ -304,6 +304,14 @@ pub enum ControlError {
         /// The host.
         address: IpAddr,
     },
+    /// The group of a network is chosen when it is made.
+    #[error("{address} is the multicast group of network {network} and goes with it")]
+    PeerIsGroup {
+        /// The network.
+        network: Name,
+        /// The group.
+        address: IpAddr,
+    },
     /// A station is in one place.
     #[error("an FDB entry needs either a port or a VTEP")]
     PortOrVtep,
@@ -394,6 +402,7 @@ impl ControlError {
             | Self::NetworkOverlap { .. }
             | Self::NetworkInUse { .. }
             | Self::BeingRemoved { .. }
+            | Self::PeerIsGroup { .. }
             | Self::SandboxBusy { .. }
             | Self::SandboxElsewhere { .. }
             | Self::NamespaceKnown { .. }

@@ -33,7 +33,7 @@ mod sandbox;
 
 pub(crate) use endpoint::{EndpointPlan, EndpointRecord, Place};
 pub(crate) use network::{Lifecycle, NetworkRecord};
-pub(crate) use peers::PeerRecord;
+pub(crate) use peers::{PeerOrigin, PeerRecord};
 use publishing::Holding;
 pub use publishing::PublishError;
 pub(crate) use publishing::{Outside, Publish};

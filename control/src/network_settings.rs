@@ -45,7 +45,7 @@ const FDB_LIMITS: RangeInclusive<u32> = 1..=1_048_576;
 const OPTION_AGEING: &str = "tapweave.ageing";
 const OPTION_FDB_LIMIT: &str = "tapweave.fdb_limit";
 /// Options in our own space.
-const KNOWN_OPTIONS: [&str; 12] = [
+const KNOWN_OPTIONS: [&str; 14] = [
     OPTION_AGEING,
     OPTION_FDB_LIMIT,
     OPTION_STORM,
@@ -53,6 +53,8 @@ const KNOWN_OPTIONS: [&str; 12] = [
     overlay::OPTION_SUPPRESSION,
     overlay::OPTION_OPEN,
     overlay::OPTION_DSCP,
+    overlay::OPTION_TTL,
+    overlay::OPTION_GROUP,
     snooping::OPTION_SNOOPING,
     snooping::OPTION_QUERIER,
     snooping::OPTION_FAST_LEAVE,

@@ -35,7 +35,7 @@ use self::outside::Outside;
 use self::parents::Parents;
 pub(crate) use self::translation::Translation;
 use crate::clock::Clock;
-use crate::overlay::{Overlay, PEER_PORT, Way};
+use crate::overlay::{Overlay, Way};
 use crate::sandboxes::{AddError, Sandboxes};
 use crate::settings::{interface_spec, network_config, port_config};
 use crate::workers::{Readers, Workers};
@@ -211,9 +211,10 @@ impl Datapath for SwitchDatapath {
             tunnel,
             peer,
             queue,
+            port,
         } = self.overlay.way(network, peer)?;
         let port = match tunnel.encap.kind().layer() {
-            Layer::Link => self.switch.add_port(network, PEER_PORT),
+            Layer::Link => self.switch.add_port(network, port),
             Layer::Network => {
                 let config = RemoteConfig {
                     subnets: subnets.clone(),

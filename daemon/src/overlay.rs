@@ -17,6 +17,10 @@
 //! switch): the gateway routes to it, what comes from it ([`RoutedSource`](routed_source::RoutedSource)) is known
 //! by the inner addresses, and nothing is flooded.
 //!
+//! A network may have a multicast group. The group is a port like that of a peer, from which nothing comes, and the
+//! only one to which is flooded: the underlay makes the copies. Who is in the group is not known here, so it
+//! gives nobody leave to send; its receivers ([`groups`]) ask who may as those of the addresses do.
+//!
 //! Networks that listen on the same UDP port share its sockets ([`sockets`]), which are there while such a
 //! network is. Workers see an immutable snapshot of who may send what ([`Segments`](segments::Segments),
 //! [`Prefixes`](prefixes::Prefixes)).
@@ -26,6 +30,7 @@
 //! us by. The path MTU of each peer is asked of the kernel, which hears the ICMP messages, at the same
 //! time, and as soon as a packet turns out to be too large.
 
+mod groups;
 mod ingress;
 mod prefixes;
 mod refusals;
@@ -43,6 +48,7 @@ mod vtep;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU8;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -55,10 +61,11 @@ use tapweave_control::datapath::{
 };
 use tapweave_device::{PortQueue, SocketBuffer, UnderlaySender, interface_mtu};
 use tapweave_encap::{
-    Admission, Encap, EncapKind, Marking, Peer, RouteError, TagPolicy, Tunnel, Underlay, Vni, Vtep,
+    Admission, Encap, EncapKind, HopLimit, Marking, Peer, RouteError, TagPolicy, Tunnel, Underlay,
+    Vni, Vtep,
 };
 use tapweave_net::{NetworkNo, PortNo};
-use tapweave_switch::{Isolation, PortConfig};
+use tapweave_switch::{Flooding, Isolation, PortConfig};
 use thiserror::Error;
 use tracing::{info, warn};
 
@@ -75,14 +82,14 @@ pub use self::underlay::{UnderlayChoice, UnderlayChoiceError};
 /// The port of hosts to which packets travel without UDP.
 const NO_PORT: u16 = 0;
 
+/// How far packets to a host go if nothing is said.
+const USUAL_HOPS: HopLimit = HopLimit::Fixed(HopLimit::DEFAULT);
+
+/// How far packets to a group go if nothing is said: not beyond the link, as the kernel's device has it.
+const GROUP_HOPS: HopLimit = HopLimit::Fixed(NonZeroU8::MIN);
+
 /// Path MTU of a peer to which there is no route yet.
 const USUAL_MTU: u16 = 1500;
-
-/// The way of the ports of peers.
-pub(crate) const PEER_PORT: PortConfig = PortConfig {
-    isolation: Isolation::Tunnel,
-    ..PortConfig::OPEN
-};
 
 /// The overlay networks of one daemon.
 #[derive(Debug)]
@@ -118,6 +125,10 @@ struct Network {
     mtu: u16,
     /// Who may send into the segment.
     admission: Admission,
+    /// To whom is flooded; none for every peer.
+    group: Option<IpAddr>,
+    /// Whether nobody has said how far packets go.
+    has_usual_hops: bool,
 }
 
 /// The way to a new peer, before its port is known.
@@ -126,6 +137,8 @@ pub(crate) struct Way {
     pub(crate) tunnel: Tunnel,
     pub(crate) peer: Arc<Peer>,
     pub(crate) queue: Arc<dyn PortQueue>,
+    /// Of the port, where frames travel.
+    pub(crate) port: PortConfig,
 }
 
 #[derive(Debug)]
@@ -151,6 +164,8 @@ enum OverlayError {
         "IP in IP needs raw sockets, and the daemon may open none: it has no CAP_NET_RAW in its network namespace"
     )]
     NoRawSockets(#[source] io::Error),
+    #[error("cannot hear the group {0}")]
+    Join(IpAddr, #[source] io::Error),
     #[error("cannot send from {0}")]
     Send(IpAddr, #[source] io::Error),
     #[error("VNI {vni} on UDP port {port} belongs to another network")]
@@ -220,6 +235,7 @@ impl Overlay {
             encap,
             marking: Marking {
                 dscp: settings.dscp,
+                hop_limit: settings.hop_limit.unwrap_or(USUAL_HOPS),
                 ..Marking::default()
             },
             tags: TagPolicy::Refuse,
@@ -239,6 +255,8 @@ impl Overlay {
             tunnel,
             mtu,
             admission: settings.admission,
+            group: settings.group,
+            has_usual_hops: settings.hop_limit.is_none(),
         };
         let endpoints = &mut state.endpoints;
         let endpoint = Endpoint::of_kind(endpoints, port, encap.kind())?;
@@ -270,7 +288,8 @@ impl Overlay {
         let port = entry.port.map(|usual| settings.port.unwrap_or(usual));
         let vtep = Vtep::new(settings.address, port.unwrap_or(NO_PORT));
         let addr = vtep.addr();
-        if !Vtep::is_possible(addr) {
+        let is_group = entry.group == Some(addr);
+        if !is_group && !Vtep::is_possible(addr) {
             return Err(OverlayError::NotAHost(addr).into());
         }
         if state.local.iter().any(|local| local == addr) {
@@ -295,8 +314,12 @@ impl Overlay {
         if let Some(sender) = senders.udp.load_full() {
             refresh_path_mtu(&sender, &peer);
         }
+        let mut tunnel = entry.tunnel;
+        if is_group && entry.has_usual_hops {
+            tunnel.marking.hop_limit = GROUP_HOPS;
+        }
         let queue = VtepQueue::new(
-            entry.tunnel,
+            tunnel,
             Arc::clone(&peer),
             entry.mtu,
             senders.clone(),
@@ -307,6 +330,15 @@ impl Overlay {
             tunnel: entry.tunnel,
             peer,
             queue: Arc::new(queue),
+            port: PortConfig {
+                isolation: Isolation::Tunnel,
+                flooding: if is_group || entry.group.is_none() {
+                    Flooding::On
+                } else {
+                    Flooding::Off
+                },
+                ..PortConfig::OPEN
+            },
         })
     }
 
@@ -323,7 +355,8 @@ impl Overlay {
             .networks
             .get(&network)
             .ok_or(OverlayError::NoOverlay)?;
-        if let Some(endpoint) = state.endpoints.get(&entry.port) {
+        let is_host = entry.group != Some(peer.vtep().addr());
+        if let Some(endpoint) = state.endpoints.get(&entry.port).filter(|_| is_host) {
             endpoint.add_peer(network, &entry, &peer, subnets, port)?;
         }
         state.peers.insert(port, PeerPort { network, peer });
@@ -340,6 +373,7 @@ impl Overlay {
             return;
         };
         if let Some(endpoint) = state.endpoints.get(&entry.port) {
+            // Of a group, which may not send, nothing is removed.
             let addr = gone.peer.vtep().addr();
             endpoint.remove_peer(gone.network, &entry, addr);
         }
@@ -364,7 +398,7 @@ impl Overlay {
         let state = self.state();
         let mut addresses = Vec::new();
         for (port, endpoint) in &state.endpoints {
-            for (addr, sockets) in endpoint.sockets() {
+            for (addr, sockets) in endpoint.all_sockets() {
                 let sender = self.sender(*addr).load_full();
                 let refusal = sender.as_ref().and_then(|it| it.segmentation_refusal());
                 addresses.push(UnderlayAddress {
@@ -473,6 +507,7 @@ impl From<OverlayError> for DatapathError {
             OverlayError::Listen(..)
             | OverlayError::Raw(..)
             | OverlayError::NoRawSockets(_)
+            | OverlayError::Join(..)
             | OverlayError::Send(..)
             | OverlayError::Addresses(_) => Kind::Denied,
             OverlayError::NoAddress

@@ -8,7 +8,7 @@ use tapweave_control::datapath::{
 };
 use tapweave_device::InterfaceSpec;
 use tapweave_switch::{
-    Advertising, GatewayConfig, Guard, NetworkConfig, Outside, PortAddresses, PortConfig,
+    Advertising, Flooding, GatewayConfig, Guard, NetworkConfig, Outside, PortAddresses, PortConfig,
 };
 
 /// Returns how the network is made in the switch.
@@ -32,6 +32,7 @@ pub(crate) fn port_config(interface: &InterfaceSettings) -> PortConfig {
             Isolation::Open => tapweave_switch::Isolation::Open,
             Isolation::Isolated => tapweave_switch::Isolation::Isolated,
         },
+        flooding: Flooding::On,
         vlans: interface.vlans.clone(),
         guard: interface
             .guarded_addresses

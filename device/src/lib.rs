@@ -72,8 +72,8 @@ pub use queue::{HEADROOM, MAX_FRAME_LEN, PortQueue, RECV_BUF_LEN, Received, Send
 pub use source::{FrameSink, FrameSource, Intake, SourceNo};
 pub use tun::{Tun, TunError, TunSpec};
 pub use underlay::{
-    Datagram, DatagramReceiver, Datagrams, PORT_COUNT, RawSender, SocketBuffer, TransmitError,
-    UnderlaySender, interface_addresses, interface_mtu,
+    Datagram, DatagramReceiver, Datagrams, IpFields, PORT_COUNT, RawSender, SocketBuffer,
+    TransmitError, UnderlaySender, interface_addresses, interface_mtu, interface_of,
 };
 pub use uring::{RingError, UringBackend};
 pub use watch::{NamespaceWatcher, WatchId};

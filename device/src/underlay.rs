@@ -23,12 +23,17 @@
 //! *IP in IP* has no UDP. A [`RawSender`] sends its packets one by one, and receivers of its protocols
 //! ([`DatagramReceiver::bind_raw`]) take them, where the kernel permits raw sockets.
 //!
+//! *Groups.* What is sent to a multicast group leaves by the interface that has the sender's address, and does not
+//! come back to this host. Who wants to hear a group has a receiver for it ([`DatagramReceiver::join`]): one
+//! that is bound to an address hears nothing else.
+//!
 //! *Receiving.* A [`DatagramReceiver`] takes up to 64 messages with one system call, each of up to
 //! 64 KiB: datagrams of one flow that followed each other, merged by the kernel (`UDP_GRO`). It asks for
 //! fewer where they are long, so that what it took is still in the cache when it is written. Several
 //! workers bind one socket each to the same port (`SO_REUSEPORT`); the kernel chooses by source and
 //! destination, hence a flow stays with one.
 
+mod ip_fields;
 mod local;
 mod raw;
 mod receiver;
@@ -36,7 +41,8 @@ mod segmentation;
 mod sender;
 mod socket;
 
-pub use local::{interface_addresses, interface_mtu};
+pub use ip_fields::IpFields;
+pub use local::{interface_addresses, interface_mtu, interface_of};
 pub use raw::RawSender;
 pub use receiver::{Datagram, DatagramReceiver, Datagrams};
 pub use sender::{PORT_COUNT, TransmitError, UnderlaySender};

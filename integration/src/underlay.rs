@@ -198,19 +198,35 @@ impl KernelHost {
         number: u8,
         peers: &[u8],
     ) -> Result<Self> {
-        let host = underlay.host(lab, number)?;
-        let Segment { vni, port, .. } = segment;
-        let local = segment.vtep(number);
-        host.ip(&format!(
-            "link add vx0 type vxlan id {vni} dstport {port} local {local} dev eth0"
-        ))?;
+        let kernel = Self::with_options(lab, underlay, segment, number, "")?;
         for peer in peers {
             let peer = segment.vtep(*peer);
-            host.run(
+            kernel.host.run(
                 "bridge",
                 &format!("fdb append 00:00:00:00:00:00 dev vx0 dst {peer}"),
             )?;
         }
+        Ok(kernel)
+    }
+
+    /// As [`KernelHost::new`] without peers, with more options of the vxlan device, such as a group.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses.
+    pub fn with_options(
+        lab: &Lab,
+        underlay: &Underlay,
+        segment: Segment,
+        number: u8,
+        options: &str,
+    ) -> Result<Self> {
+        let host = underlay.host(lab, number)?;
+        let Segment { vni, port, .. } = segment;
+        let local = segment.vtep(number);
+        host.ip(&format!(
+            "link add vx0 type vxlan id {vni} dstport {port} local {local} dev eth0 {options}"
+        ))?;
         host.ip("link add br0 type bridge mcast_snooping 0 stp_state 0")?;
         let kernel = Self {
             station: station(lab, &format!("{}station{number}", underlay.prefix))?,
@@ -286,7 +302,7 @@ impl TapweaveHost {
         peers: &[u8],
         options: &str,
     ) -> Result<Self> {
-        Self::made(lab, underlay, segment, number, peers, [options, ""])
+        Self::with_daemon_and_network(lab, underlay, segment, number, peers, [options, ""])
     }
 
     /// As [`TapweaveHost::new`] with options of the network.
@@ -303,10 +319,16 @@ impl TapweaveHost {
         options: &str,
     ) -> Result<Self> {
         let daemon = format!("--underlay {}", segment.vtep(number));
-        Self::made(lab, underlay, segment, number, peers, [&daemon, options])
+        let options = [&*daemon, options];
+        Self::with_daemon_and_network(lab, underlay, segment, number, peers, options)
     }
 
-    fn made(
+    /// As [`TapweaveHost::new`] with options of the daemon and options of the network.
+    ///
+    /// # Errors
+    ///
+    /// As [`TapweaveHost::new`].
+    pub fn with_daemon_and_network(
         lab: &Lab,
         underlay: &Underlay,
         segment: Segment,

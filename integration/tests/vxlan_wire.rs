@@ -157,6 +157,41 @@ sendp(frames, iface='eth0', verbose=False)
         })
     }
 
+    #[test]
+    fn the_outer_ttl_is_that_of_the_network_or_of_the_packet() -> Result<()> {
+        Lab::run(|lab| {
+            let v6 = Segment {
+                carrier: Carrier::V6,
+                ..Segment::USUAL
+            };
+            for (prefix, segment, ttl, outer) in [
+                ("own-", Segment::USUAL, "9", "9"),
+                ("same-", Segment::USUAL, "inherit", "33"),
+                ("v6-", v6, "9", "9"),
+            ] {
+                let underlay = Underlay::with_prefix(lab, prefix)?;
+                let options = format!("-o tapweave.ttl={ttl}");
+                let host = |number, peers: &[u8]| {
+                    TapweaveHost::with_network(lab, &underlay, segment, number, peers, &options)
+                };
+                let [ours, other] = [host(1, &[2])?, host(2, &[1])?];
+                let capture = lab.capture(&other.host, "eth0", Wanted::Everything)?;
+                traffic::ping_with(&ours.sandbox, other.addresses()[0], 1, "-t 33 -s 200")?;
+                capture.wait_for(|seen| {
+                    let len = 228 + 14 + usize::from(1500 - segment.mtu(1500));
+                    seen.that("echo", |bytes| bytes.len() == len).exactly(1)
+                })?;
+                let fields = ["ip.ttl", "ipv6.hlim"];
+                let rows = dissect(&capture.stop()?, "vxlan && icmp.type == 8", &fields)?;
+                let mut hops = rows.concat().concat();
+                hops.retain(|hops| !hops.is_empty());
+                hops.sort();
+                ensure!(hops == ["33", outer] || hops == [outer, "33"], "{hops:?}");
+            }
+            Ok(())
+        })
+    }
+
     /// Sends to each of its arguments every pair of ECN fields, in packets of both versions.
     const MARKED: &str = r"
 import socket, sys

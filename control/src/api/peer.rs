@@ -59,6 +59,8 @@ pub enum PeerOrigin {
     /// It has sent into the network, which is open to strangers. It is forgotten when it is silent for the network's
     /// ageing time.
     Learned,
+    /// It is the network's multicast group, to which goes what is flooded, and goes with the network.
+    Group,
 }
 
 impl PeerOrigin {
@@ -67,6 +69,7 @@ impl PeerOrigin {
         match self {
             Self::Static => "static",
             Self::Learned => "learned",
+            Self::Group => "group",
         }
     }
 }

@@ -13,7 +13,7 @@ use tracing::{debug, info};
 use super::Controller;
 use crate::api::EventAction;
 use crate::datapath::{OverlaySettings, PeerSettings};
-use crate::model::{NetworkRecord, PeerRecord};
+use crate::model::{NetworkRecord, PeerOrigin, PeerRecord};
 
 /// Most peers that one network learns.
 pub(super) const LEARNED_MAX: usize = 64;
@@ -31,7 +31,7 @@ impl Controller {
     fn learn_peer(&self, network: NetworkNo, address: IpAddr) {
         let can_learn = |record: &NetworkRecord| {
             let is_open = |overlay: OverlaySettings| overlay.admission == Admission::Open;
-            let learned = record.peers.values().filter(|it| it.learned_at.is_some());
+            let learned = record.peers.values().filter(|it| it.learned_at().is_some());
             record.overlay.is_some_and(is_open)
                 && record.check_open().is_ok()
                 && learned.count() < LEARNED_MAX
@@ -62,7 +62,9 @@ impl Controller {
         let record = PeerRecord {
             port,
             subnets: settings.subnets,
-            learned_at: Some(self.host.unix_time()),
+            origin: PeerOrigin::Learned {
+                at: self.host.unix_time(),
+            },
         };
         let seated = self.model().seat_peer(network, address, record);
         if seated.is_err() {
@@ -80,7 +82,7 @@ impl Controller {
         for record in self.model().networks() {
             let ageing = record.settings.ageing;
             learned.extend(record.peers.iter().filter_map(|(address, peer)| {
-                let unheard = now.saturating_sub(peer.learned_at?);
+                let unheard = now.saturating_sub(peer.learned_at()?);
                 let place = (record.number, record.name.clone());
                 Some((place, *address, peer.port, unheard, ageing))
             }));

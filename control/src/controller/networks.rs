@@ -1,6 +1,7 @@
 //! Networks: create, look at, remove.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 use tapweave_encap::Encap;
@@ -8,13 +9,14 @@ use tapweave_ipam::{
     DefaultPools, Family, NetworkAddresses, Subnet, SubnetSize, SubnetSpec, derived_mac,
     overlay_gateway_mac, ula_prefix,
 };
+use tapweave_net::NetworkNo;
 use tracing::{error, info, warn};
 
 use super::Controller;
 use crate::api::{CreateNetwork, EventAction, NetworkInspect, SubnetRequest};
-use crate::datapath::{GatewaySettings, OverlaySettings, WayOut};
+use crate::datapath::{DatapathError, GatewaySettings, OverlaySettings, PeerSettings, WayOut};
 use crate::host::rfc_3339;
-use crate::model::{Lifecycle, NetworkRecord};
+use crate::model::{Lifecycle, NetworkRecord, PeerOrigin, PeerRecord};
 use crate::network_settings::{DRIVER_BRIDGE, ValidSettings};
 use crate::{ControlError, Name};
 
@@ -68,21 +70,23 @@ impl Controller {
         valid.settings.gateway = gateway;
         let number = self.datapath.add_network(&valid.settings);
         let joined = match (&valid.overlay, &valid.settings.parent) {
-            (Some(overlay), _) => {
-                let subnets = addresses.subnets().iter().map(Subnet::prefix);
-                let subnets: Vec<_> = subnets.collect();
-                self.datapath.join_overlay(number, overlay, &subnets)
+            (Some(overlay), _) => self.join_overlay(number, overlay, &addresses),
+            (None, Some(parent)) => {
+                let added = self.datapath.add_parent(number, parent);
+                added.map(|()| BTreeMap::new())
             }
-            (None, Some(parent)) => self.datapath.add_parent(number, parent),
-            (None, None) => Ok(()),
+            (None, None) => Ok(BTreeMap::new()),
         };
-        if let Err(cause) = joined {
-            if let Err(cause) = self.datapath.remove_network(number) {
-                error!(%cause, ?number, "the packet path kept a network that was not made");
+        let peers = match joined {
+            Ok(peers) => peers,
+            Err(cause) => {
+                if let Err(cause) = self.datapath.remove_network(number) {
+                    error!(%cause, ?number, "the packet path kept a network that was not made");
+                }
+                self.model().discard_draft(&request.name);
+                return Err(cause.into());
             }
-            self.model().discard_draft(&request.name);
-            return Err(cause.into());
-        }
+        };
         let network = NetworkRecord {
             id,
             name: request.name,
@@ -95,7 +99,7 @@ impl Controller {
             labels: request.labels,
             options: valid.options,
             overlay: valid.overlay,
-            peers: BTreeMap::new(),
+            peers,
             endpoints: BTreeSet::new(),
             macs,
             lifecycle: Lifecycle::Open,
@@ -106,6 +110,32 @@ impl Controller {
         self.tell_network(EventAction::Created, &network);
         model.insert_network(network);
         Ok(view)
+    }
+
+    /// Makes a network an overlay; returns its multicast group, if it has one.
+    fn join_overlay(
+        &self,
+        number: NetworkNo,
+        overlay: &OverlaySettings,
+        addresses: &NetworkAddresses,
+    ) -> Result<BTreeMap<IpAddr, PeerRecord>, DatapathError> {
+        let subnets = addresses.subnets().iter().map(Subnet::prefix);
+        let subnets: Vec<_> = subnets.collect();
+        self.datapath.join_overlay(number, overlay, &subnets)?;
+        let Some(address) = overlay.group else {
+            return Ok(BTreeMap::new());
+        };
+        let settings = PeerSettings {
+            address,
+            port: None,
+            subnets: Vec::new(),
+        };
+        let record = PeerRecord {
+            port: self.datapath.add_peer(number, &settings)?,
+            subnets: settings.subnets,
+            origin: PeerOrigin::Group,
+        };
+        Ok(BTreeMap::from([(address, record)]))
     }
 
     /// Removes a network without endpoints. Its peers go with it.

@@ -10,7 +10,7 @@ use super::tables::chosen;
 use crate::ControlError;
 use crate::api::{EventAction, PeerAdd, PeerOrigin, PeerStateView, PeerView, PortCounters};
 use crate::datapath::PeerSettings;
-use crate::model::PeerRecord;
+use crate::model::{PeerOrigin as Origin, PeerRecord};
 
 /// A host of which nothing came for so long is called silent.
 const SILENCE: Duration = Duration::from_mins(1);
@@ -47,7 +47,7 @@ impl Controller {
         let record = PeerRecord {
             port,
             subnets,
-            learned_at: None,
+            origin: Origin::Static,
         };
         let seated = self.model().seat_peer(number, address, record);
         if seated.is_err() {
@@ -63,7 +63,7 @@ impl Controller {
     ///
     /// # Errors
     ///
-    /// `NoSuch` or `Ambiguous` for the network; `NoOverlay`, `NoPeer`.
+    /// `NoSuch` or `Ambiguous` for the network; `NoOverlay`, `NoPeer`, `PeerIsGroup`.
     pub fn remove_peer(&self, network: &str, address: IpAddr) -> Result<(), ControlError> {
         let port = {
             let mut model = self.model();
@@ -105,9 +105,10 @@ impl Controller {
                 address,
                 port: state.port,
                 subnets: peer.subnets,
-                origin: match peer.learned_at {
-                    Some(_) => PeerOrigin::Learned,
-                    None => PeerOrigin::Static,
+                origin: match peer.origin {
+                    Origin::Static => PeerOrigin::Static,
+                    Origin::Learned { .. } => PeerOrigin::Learned,
+                    Origin::Group => PeerOrigin::Group,
                 },
                 state: match state.silent_for {
                     None => PeerStateView::Unheard,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use tapweave_encap::{Admission, DscpModel, Encap, Layer};
+use tapweave_encap::{Admission, DscpModel, Encap, HopLimit, Layer};
 
 /// How a network spans hosts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,6 +20,11 @@ pub struct OverlaySettings {
     pub admission: Admission,
     /// What the DSCP of the outer packets is.
     pub dscp: DscpModel,
+    /// What the TTL or Hop Limit of the outer packets is; none for 64, and 1 to a group.
+    pub hop_limit: Option<HopLimit>,
+    /// The multicast group to which goes, once, what is flooded; none for a copy to each peer. It is a peer by
+    /// [`Datapath::add_peer`](super::Datapath::add_peer), from which nothing comes.
+    pub group: Option<IpAddr>,
 }
 
 impl OverlaySettings {

@@ -22,8 +22,32 @@ pub(crate) struct PeerRecord {
     pub(crate) port: PortNo,
     /// What is behind it; none where all hosts are on one link.
     pub(crate) subnets: Vec<IpNet>,
-    /// When it was learned (time of day); none for one that was asked for.
-    pub(crate) learned_at: Option<Duration>,
+    /// Why it takes part.
+    pub(crate) origin: PeerOrigin,
+}
+
+/// Why a host takes part in a network.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum PeerOrigin {
+    /// By request.
+    Static,
+    /// It has sent something.
+    Learned {
+        /// The time of day then.
+        at: Duration,
+    },
+    /// It is no host but the network's multicast group.
+    Group,
+}
+
+impl PeerRecord {
+    /// Returns when it was learned (time of day), if it was.
+    pub(crate) const fn learned_at(&self) -> Option<Duration> {
+        match self.origin {
+            PeerOrigin::Learned { at } => Some(at),
+            PeerOrigin::Static | PeerOrigin::Group => None,
+        }
+    }
 }
 
 impl Model {
@@ -45,7 +69,7 @@ impl Model {
         }
         self.check_peer_subnets(network, subnets)?;
         let known = network.peers.get(&address.to_canonical());
-        if known.is_some_and(|peer| peer.learned_at.is_none()) {
+        if known.is_some_and(|peer| peer.learned_at().is_none()) {
             return Err(ControlError::PeerExists {
                 network: network.name.clone(),
                 address,
@@ -102,7 +126,7 @@ impl Model {
     pub(crate) fn unlearn_peer(&mut self, network: NetworkNo, address: IpAddr) -> Option<PortNo> {
         let mut networks = self.networks.values_mut();
         let record = networks.find(|record| record.number == network)?;
-        record.peers.get(&address)?.learned_at?;
+        record.peers.get(&address)?.learned_at()?;
         record.peers.remove(&address).map(|peer| peer.port)
     }
 
@@ -115,7 +139,17 @@ impl Model {
         let id = self.network(network)?.id.clone();
         let record = self.network_mut(&id)?;
         record.check_overlay()?;
-        let peer = record.peers.remove(&address.to_canonical());
+        let address = address.to_canonical();
+        if record
+            .overlay
+            .is_some_and(|overlay| overlay.group == Some(address))
+        {
+            return Err(ControlError::PeerIsGroup {
+                network: record.name.clone(),
+                address,
+            });
+        }
+        let peer = record.peers.remove(&address);
         let peer = peer.ok_or_else(|| ControlError::NoPeer {
             network: record.name.clone(),
             address,

@@ -1,8 +1,9 @@
 //! What makes a network an overlay: driver, encapsulation, VNI, port.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
-use tapweave_encap::{Admission, Dscp, DscpModel, Encap, EncapKind, Vni};
+use tapweave_encap::{Admission, Dscp, DscpModel, Encap, EncapKind, HopLimit, Vni};
 
 use tapweave_switch::Suppression;
 
@@ -14,6 +15,8 @@ pub(super) const OPTION_PORT: &str = "tapweave.vxlan_port";
 pub(super) const OPTION_SUPPRESSION: &str = "tapweave.suppression";
 pub(super) const OPTION_OPEN: &str = "tapweave.open";
 pub(super) const OPTION_DSCP: &str = "tapweave.dscp";
+pub(super) const OPTION_TTL: &str = "tapweave.ttl";
+pub(super) const OPTION_GROUP: &str = "tapweave.group";
 /// Where Docker shows the VNIs of a network, one for each subnet.
 const OPTION_VNI: &str = "com.docker.network.driver.overlay.vxlanid_list";
 
@@ -34,6 +37,8 @@ pub(super) fn read(
             (OPTION_OPEN, options.contains_key(OPTION_OPEN)),
             (OPTION_SUPPRESSION, options.contains_key(OPTION_SUPPRESSION)),
             (OPTION_DSCP, options.contains_key(OPTION_DSCP)),
+            (OPTION_TTL, options.contains_key(OPTION_TTL)),
+            (OPTION_GROUP, options.contains_key(OPTION_GROUP)),
         ];
         let given = flags.into_iter().find(|(_, is_given)| *is_given);
         return match given {
@@ -94,6 +99,7 @@ pub(super) fn read(
             (OPTION_PORT, port.is_some()),
             (OPTION_OPEN, options.contains_key(OPTION_OPEN)),
             (OPTION_SUPPRESSION, options.contains_key(OPTION_SUPPRESSION)),
+            (OPTION_GROUP, options.contains_key(OPTION_GROUP)),
             (
                 "--encap-port",
                 kind == EncapKind::Ipip && request.encap_port.is_some(),
@@ -112,7 +118,23 @@ pub(super) fn read(
             Some(false) | None => Admission::Peers,
         },
         dscp: dscp(options)?,
+        hop_limit: hop_limit(options)?,
+        group: parsed(
+            options,
+            OPTION_GROUP,
+            "the address of a multicast group",
+            |text| text.parse::<IpAddr>().ok().filter(IpAddr::is_multicast),
+        )?,
     }))
+}
+
+/// Reads the TTL or Hop Limit of the outer packets, if one is said.
+fn hop_limit(options: &BTreeMap<String, String>) -> Result<Option<HopLimit>, OptionError> {
+    let expected = "inherit, or a number from 1 to 255";
+    parsed(options, OPTION_TTL, expected, |text| match text {
+        "inherit" => Some(HopLimit::Inherit),
+        number => number.parse().ok().map(HopLimit::Fixed),
+    })
 }
 
 /// Reads the DSCP of the outer packets: that of best effort when nothing is said.
@@ -155,29 +177,59 @@ pub(super) fn suppression(options: &BTreeMap<String, String>) -> Result<Suppress
 mod tests {
     use super::*;
 
+    fn chosen(options: &[(&str, &str)]) -> Result<OverlaySettings, OptionError> {
+        let mut request = CreateNetwork::new("far".parse().unwrap());
+        request.driver = "overlay".to_owned();
+        request.vni = Some(42);
+        request.l2_only = true;
+        let options = options.iter();
+        let mut options = options
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        read(&request, &mut options).map(|settings| settings.unwrap())
+    }
+
+    fn refuses(option: &str, wrong: &[&str], expected: &str) {
+        for wrong in wrong {
+            let error = chosen(&[(option, wrong)]).unwrap_err();
+            assert!(error.to_string().contains(expected), "{error}");
+        }
+    }
+
     #[test]
     fn the_outer_dscp_is_one_value_or_that_of_the_packet() {
-        let chosen = |options: &[(&str, &str)]| {
-            let mut request = CreateNetwork::new("far".parse().unwrap());
-            request.driver = "overlay".to_owned();
-            request.vni = Some(42);
-            request.l2_only = true;
-            let options = options.iter();
-            let mut options = options
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-                .collect();
-            read(&request, &mut options).map(|settings| settings.unwrap().dscp)
-        };
+        let chosen = |options| chosen(options).map(|settings| settings.dscp);
         assert_eq!(chosen(&[]), Ok(DscpModel::Pipe(Dscp::DEFAULT)));
         assert_eq!(
             chosen(&[(OPTION_DSCP, "46")]),
             Ok(DscpModel::Pipe(Dscp::new(46).unwrap()))
         );
         assert_eq!(chosen(&[(OPTION_DSCP, "inherit")]), Ok(DscpModel::Uniform));
-        for wrong in ["64", "-1", "", "EF"] {
-            let error = chosen(&[(OPTION_DSCP, wrong)]).unwrap_err();
-            let expected = "inherit, or a number from 0 to 63";
-            assert!(error.to_string().contains(expected), "{error}");
+        let expected = "inherit, or a number from 0 to 63";
+        refuses(OPTION_DSCP, &["64", "-1", "", "EF"], expected);
+    }
+
+    #[test]
+    fn the_outer_ttl_is_one_value_or_that_of_the_packet() {
+        let chosen = |options| chosen(options).map(|settings| settings.hop_limit);
+        assert_eq!(chosen(&[]), Ok(None));
+        let five = HopLimit::Fixed(5.try_into().unwrap());
+        assert_eq!(chosen(&[(OPTION_TTL, "5")]), Ok(Some(five)));
+        let inherit = Ok(Some(HopLimit::Inherit));
+        assert_eq!(chosen(&[(OPTION_TTL, "inherit")]), inherit);
+        let expected = "inherit, or a number from 1 to 255";
+        refuses(OPTION_TTL, &["0", "256", "", "auto"], expected);
+    }
+
+    #[test]
+    fn a_group_is_a_multicast_address_of_either_family() {
+        let chosen = |options: &[_]| chosen(options).map(|settings| settings.group);
+        assert_eq!(chosen(&[]), Ok(None));
+        for group in ["239.1.1.1", "ff05::1"] {
+            let options = [(OPTION_GROUP, group)];
+            assert_eq!(chosen(&options), Ok(Some(group.parse().unwrap())));
         }
+        let expected = "the address of a multicast group";
+        refuses(OPTION_GROUP, &["192.0.2.1", "2001:db8::1", "x"], expected);
     }
 }

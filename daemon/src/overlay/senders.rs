@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
-use tapweave_device::{RawSender, TransmitError, UnderlaySender};
+use tapweave_device::{IpFields, RawSender, TransmitError, UnderlaySender};
 use tapweave_encap::Outer;
 use tapweave_net::IpProtocol;
 
@@ -30,10 +30,10 @@ impl Transmitter<'_> {
     /// Sends one payload, which is `parts` one after the other.
     #[inline]
     pub(crate) fn send(self, outer: &Outer, parts: &[IoSlice<'_>]) -> Result<(), TransmitError> {
-        let class = outer.class.to_u8();
+        let fields = fields(outer);
         match self {
-            Self::Udp(sender) => sender.send(outer.src_port, to(outer), class, parts),
-            Self::Raw(sender, protocol) => sender.send(protocol, outer.to.addr(), class, parts),
+            Self::Udp(sender) => sender.send(outer.src_port, to(outer), fields, parts),
+            Self::Raw(sender, protocol) => sender.send(protocol, outer.to.addr(), fields, parts),
         }
     }
 
@@ -46,8 +46,8 @@ impl Transmitter<'_> {
     ) -> Result<(), TransmitError> {
         match self {
             Self::Udp(sender) => {
-                let class = outer.class.to_u8();
-                sender.send_run(outer.src_port, to(outer), class, segment_len, parts)
+                let (to, fields) = (to(outer), fields(outer));
+                sender.send_run(outer.src_port, to, fields, segment_len, parts)
             }
             Self::Raw(..) => {
                 let mut packets = parts.chunks(2);
@@ -59,6 +59,13 @@ impl Transmitter<'_> {
                 Ok(())
             }
         }
+    }
+}
+
+const fn fields(outer: &Outer) -> IpFields {
+    IpFields {
+        class: outer.class.to_u8(),
+        hop_limit: outer.hop_limit,
     }
 }
 

@@ -3,7 +3,6 @@
 //! The sockets of a port are there while a network needs them, on each of the underlay's addresses. When an
 //! address changes they are made anew ([`Overlay::sync`]); who may send stays.
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -18,6 +17,7 @@ use tapweave_encap::{Encap, EncapKind, HopLimit, Peer};
 use tapweave_net::{IpProtocol, NetworkNo, PortNo};
 use tracing::warn;
 
+use super::groups::Group;
 use super::prefixes::Prefixes;
 use super::routed_source::{OuterHeader, RoutedSource};
 use super::segments::Segments;
@@ -32,6 +32,7 @@ pub(super) struct Endpoint {
     directory: Directory,
     /// The sockets of each address.
     sockets: BTreeMap<IpAddr, Sockets>,
+    pub(super) groups: BTreeMap<IpAddr, Group>,
 }
 
 /// Who may send what.
@@ -76,6 +77,7 @@ impl Endpoint {
                 }
             },
             sockets: BTreeMap::new(),
+            groups: BTreeMap::new(),
         }
     }
 
@@ -83,8 +85,11 @@ impl Endpoint {
         self.kind
     }
 
-    pub(super) const fn sockets(&self) -> &BTreeMap<IpAddr, Sockets> {
-        &self.sockets
+    /// Returns the sockets of all addresses and then those of all groups.
+    pub(super) fn all_sockets(&self) -> impl Iterator<Item = (&IpAddr, &Sockets)> {
+        let groups = self.groups.iter();
+        let groups = groups.map(|(addr, group)| (addr, &group.sockets));
+        self.sockets.iter().chain(groups)
     }
 
     pub(super) fn add_network(
@@ -98,6 +103,7 @@ impl Endpoint {
             tunnel,
             mtu,
             admission,
+            ..
         } = *entry;
         match (&self.directory, tunnel.encap) {
             (Directory::Segments(segments), Encap::Vxlan(vni)) => {
@@ -243,13 +249,14 @@ impl Overlay {
                 stays
             });
             for addr in local.iter().filter(wanted) {
-                if let Entry::Vacant(place) = endpoint.sockets.entry(addr) {
-                    let addr = SocketAddr::new(addr, port.unwrap_or(NO_PORT));
-                    let sockets = self.listen(addr, endpoint.kind, &endpoint.directory)?;
-                    place.insert(sockets);
+                if !endpoint.sockets.contains_key(&addr) {
+                    let listener = SocketAddr::new(addr, port.unwrap_or(NO_PORT));
+                    let sockets = self.listen(listener, endpoint)?;
+                    endpoint.sockets.insert(addr, sockets);
                 }
             }
         }
+        self.sync_groups(state)?;
         state
             .endpoints
             .retain(|_, endpoint| !endpoint.sockets.is_empty() || !endpoint.directory.is_empty());
@@ -258,14 +265,8 @@ impl Overlay {
 
     /// Has every worker listen on `addr`; for IP in IP, one for each protocol, since each raw socket gets
     /// everything.
-    fn listen(
-        &self,
-        addr: SocketAddr,
-        kind: EncapKind,
-        directory: &Directory,
-    ) -> Result<Sockets, OverlayError> {
-        let failed = |error| OverlayError::Listen(addr, error);
-        let receivers = if kind == EncapKind::Ipip {
+    fn listen(&self, addr: SocketAddr, endpoint: &Endpoint) -> Result<Sockets, OverlayError> {
+        let receivers = if endpoint.kind == EncapKind::Ipip {
             let bind = |protocol| DatagramReceiver::bind_raw(addr.ip(), protocol);
             let receivers = [IpProtocol::IPV4, IpProtocol::IPV6].map(bind);
             let receivers = receivers.into_iter().collect::<io::Result<Vec<_>>>();
@@ -273,8 +274,20 @@ impl Overlay {
         } else {
             let bind = |_worker| DatagramReceiver::bind(addr);
             let receivers = (0..self.workers.count()).map(bind);
-            receivers.collect::<io::Result<Vec<_>>>().map_err(failed)?
+            let receivers = receivers.collect::<io::Result<Vec<_>>>();
+            receivers.map_err(|error| OverlayError::Listen(addr, error))?
         };
+        self.read_by_workers(receivers, 0, endpoint, addr)
+    }
+
+    /// Has workers, beginning with this one, read a receiver each.
+    pub(super) fn read_by_workers(
+        &self,
+        receivers: Vec<DatagramReceiver>,
+        first_worker: usize,
+        endpoint: &Endpoint,
+        addr: SocketAddr,
+    ) -> Result<Sockets, OverlayError> {
         let mut sockets = Sockets {
             sources: Vec::new(),
             receive_buffer: SocketBuffer {
@@ -285,15 +298,15 @@ impl Overlay {
         };
         // Where there are more sockets than workers, some workers have two.
         for (index, receiver) in receivers.into_iter().enumerate() {
-            let worker = index % self.workers.count().max(1);
+            let worker = (first_worker + index) % self.workers.count().max(1);
             sockets.receive_buffer = receiver.receive_buffer();
             sockets.has_gro = receiver.has_gro();
-            let source = self.source(receiver, kind, addr, directory);
+            let source = self.source(receiver, endpoint, addr);
             match self.workers.add_source(worker, source) {
                 Ok(number) => sockets.sources.push((worker, number)),
                 Err(error) => {
                     self.close(&sockets);
-                    return Err(failed(error));
+                    return Err(OverlayError::Listen(addr, error));
                 }
             }
         }
@@ -311,30 +324,29 @@ impl Overlay {
     fn source(
         &self,
         receiver: DatagramReceiver,
-        kind: EncapKind,
+        endpoint: &Endpoint,
         addr: SocketAddr,
-        directory: &Directory,
     ) -> Box<dyn FrameSource> {
         let refusals = Arc::clone(&self.refusals);
-        match directory {
+        match &endpoint.directory {
             Directory::Segments(segments) => {
                 let segments = Arc::clone(segments);
                 Box::new(VxlanSource::new(receiver, segments, refusals, self.clock))
             }
             Directory::Prefixes(prefixes) => {
                 let prefixes = Arc::clone(prefixes);
-                let header = match (kind, addr) {
+                let header = match (endpoint.kind, addr) {
                     (EncapKind::Ipip, SocketAddr::V4(_)) => OuterHeader::Present,
                     _ => OuterHeader::Absent,
                 };
-                let framing = (kind, header);
+                let framing = (endpoint.kind, header);
                 let source = RoutedSource::new(receiver, framing, prefixes, refusals, self.clock);
                 Box::new(source)
             }
         }
     }
 
-    fn close(&self, sockets: &Sockets) {
+    pub(super) fn close(&self, sockets: &Sockets) {
         for (worker, source) in &sockets.sources {
             self.workers.remove_source(*worker, *source);
         }

@@ -13,7 +13,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::{array, io};
 
-use tapweave_device::{PortQueue, Received, SendError, TransmitError, UnderlaySender};
+use tapweave_device::{
+    PortQueue, Received, SendError, TransmitError, UnderlaySender, interface_mtu,
+};
 use tapweave_encap::{
     DatagramRun, Encap, Inner, Layer, Outer, Peer, Refusal, Segments, SegmentsError, Tunnel,
     Underlay, VxlanHeader,
@@ -235,8 +237,15 @@ impl PortQueue for VtepQueue {
 /// Asks the kernel how large a packet may be on the way to a peer, and notes that.
 pub(crate) fn refresh_path_mtu(sender: &UnderlaySender, peer: &Peer) {
     let vtep = peer.vtep();
-    // The port means nothing to the path.
-    if let Ok(mtu) = sender.path_mtu(SocketAddr::new(vtep.addr(), vtep.port().max(1))) {
+    let known = if vtep.addr().is_multicast() {
+        // Nobody tells of routers on the way to a group.
+        interface_mtu(sender.local()).ok().flatten()
+    } else {
+        // The port means nothing to the path.
+        let to = SocketAddr::new(vtep.addr(), vtep.port().max(1));
+        sender.path_mtu(to).ok()
+    };
+    if let Some(mtu) = known {
         peer.set_path_mtu(mtu.max(Underlay::of(vtep.addr()).min_path_mtu()));
     }
 }

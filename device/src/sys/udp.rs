@@ -7,16 +7,17 @@
 use std::ffi::c_int;
 use std::io::{self, IoSlice};
 use std::mem;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::num::NonZeroU8;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 
 /// Most datagrams or runs of datagrams of one [`receive`].
 pub(crate) const RECEIVE_COUNT: usize = 64;
 
-/// Room for the control messages of one message: on receive one `int` for `UDP_GRO` and one for the
-/// traffic class, of which each takes 24 bytes.
-const CONTROL_LEN: usize = 64;
+/// Room for the control messages of one message: `UDP_SEGMENT` or `UDP_GRO`, traffic class, and TTL or hop
+/// limit, of which each takes 24 bytes.
+const CONTROL_LEN: usize = 72;
 
 /// A socket option of one `int`.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +49,16 @@ impl IntOption {
     pub(crate) const TTL: Self = Self::new(libc::IPPROTO_IP, libc::IP_TTL);
     /// Hop limit of what is sent.
     pub(crate) const HOP_LIMIT: Self = Self::new(libc::IPPROTO_IPV6, libc::IPV6_UNICAST_HOPS);
+    /// Whether what is sent to a group comes back to members on this host, over IPv4.
+    pub(crate) const GROUP_LOOP_V4: Self = Self::new(libc::IPPROTO_IP, libc::IP_MULTICAST_LOOP);
+    /// Whether what is sent to a group comes back to members on this host, over IPv6.
+    pub(crate) const GROUP_LOOP_V6: Self = Self::new(libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_LOOP);
+    /// Whether groups are heard that other sockets have joined, over IPv4.
+    pub(crate) const ALL_GROUPS_V4: Self = Self::new(libc::IPPROTO_IP, libc::IP_MULTICAST_ALL);
+    /// Whether groups are heard that other sockets have joined, over IPv6 (Linux 4.20).
+    pub(crate) const ALL_GROUPS_V6: Self = Self::new(libc::IPPROTO_IPV6, IPV6_MULTICAST_ALL);
+    /// Out of which interface groups are sent to, over IPv6, by its index.
+    const GROUP_INTERFACE_V6: Self = Self::new(libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_IF);
     /// Bytes that may wait to be received, twice over.
     pub(crate) const RECEIVE_BUFFER: Self = Self::new(libc::SOL_SOCKET, libc::SO_RCVBUF);
     /// The same beyond the system's limit.
@@ -67,11 +78,7 @@ impl IntOption {
 
     /// Sets the option.
     pub(crate) fn set(self, socket: BorrowedFd<'_>, value: c_int) -> io::Result<()> {
-        let value = ptr::from_ref(&value).cast();
-        // SAFETY: the kernel reads `INT_LEN` bytes from `value`, which is a live `int` of that size.
-        let outcome =
-            unsafe { libc::setsockopt(socket.as_raw_fd(), self.level, self.name, value, INT_LEN) };
-        check(outcome)
+        set_option(socket, self.level, self.name, &value)
     }
 
     /// Returns the option.
@@ -93,15 +100,99 @@ impl IntOption {
     }
 }
 
-/// Sends one message, which the kernel cuts into datagrams of `segment_len` bytes if that is given.
-/// `class` is the TOS or Traffic Class; zero leaves the socket's. Does not wait.
+/// Sends to groups out of the interface with this index.
+pub(crate) fn set_group_interface(
+    socket: BorrowedFd<'_>,
+    over: IpAddr,
+    index: u32,
+) -> io::Result<()> {
+    let index = index_of(index)?;
+    match over {
+        IpAddr::V4(_) => {
+            let request = group_request(Ipv4Addr::UNSPECIFIED, index);
+            set_option(socket, libc::IPPROTO_IP, libc::IP_MULTICAST_IF, &request)
+        }
+        IpAddr::V6(_) => IntOption::GROUP_INTERFACE_V6.set(socket, index),
+    }
+}
+
+/// Joins a group on the interface with this index; closing the socket leaves it.
+pub(crate) fn join_group(socket: BorrowedFd<'_>, group: IpAddr, index: u32) -> io::Result<()> {
+    match group {
+        IpAddr::V4(group) => {
+            let request = group_request(group, index_of(index)?);
+            set_option(socket, libc::IPPROTO_IP, libc::IP_ADD_MEMBERSHIP, &request)
+        }
+        IpAddr::V6(group) => {
+            let request = libc::ipv6_mreq {
+                ipv6mr_multiaddr: libc::in6_addr {
+                    s6_addr: group.octets(),
+                },
+                ipv6mr_interface: index,
+            };
+            set_option(
+                socket,
+                libc::IPPROTO_IPV6,
+                libc::IPV6_ADD_MEMBERSHIP,
+                &request,
+            )
+        }
+    }
+}
+
+/// `linux/in6.h`; not in `libc` 0.2.
+const IPV6_MULTICAST_ALL: c_int = 29;
+
+const fn group_request(group: Ipv4Addr, index: c_int) -> libc::ip_mreqn {
+    libc::ip_mreqn {
+        imr_multiaddr: libc::in_addr {
+            s_addr: u32::from_ne_bytes(group.octets()),
+        },
+        imr_address: libc::in_addr { s_addr: 0 },
+        imr_ifindex: index,
+    }
+}
+
+fn index_of(index: u32) -> io::Result<c_int> {
+    c_int::try_from(index).map_err(io::Error::other)
+}
+
+/// Sets an option whose value is plain data of C.
+fn set_option<T: Copy>(
+    socket: BorrowedFd<'_>,
+    level: c_int,
+    name: c_int,
+    value: &T,
+) -> io::Result<()> {
+    let (value, len) = (ptr::from_ref(value).cast(), socklen::<T>());
+    // SAFETY: the kernel reads at most `len` bytes from `value`, which lives and is of that size.
+    let outcome = unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, value, len) };
+    check(outcome)
+}
+
+/// What the outer header of a message is told; what is absent is as the socket has it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ancillary {
+    /// The bytes of each datagram into which the kernel cuts the message.
+    pub(crate) segment_len: Option<u16>,
+    /// TOS or Traffic Class; zero leaves the socket's.
+    pub(crate) class: u8,
+    /// TTL or Hop Limit.
+    pub(crate) hop_limit: Option<NonZeroU8>,
+}
+
+/// Sends one message. Does not wait.
 pub(crate) fn send(
     socket: BorrowedFd<'_>,
     to: SocketAddr,
-    class: u8,
-    segment_len: Option<u16>,
+    ancillary: Ancillary,
     parts: &[IoSlice<'_>],
 ) -> io::Result<()> {
+    let Ancillary {
+        segment_len,
+        class,
+        hop_limit,
+    } = ancillary;
     let mut name = Name::from(to);
     let mut control = Control::new();
     if let Some(len) = segment_len {
@@ -113,6 +204,13 @@ pub(crate) fn send(
             SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_TCLASS),
         };
         control.put(level, kind, &c_int::from(class).to_ne_bytes());
+    }
+    if let Some(hops) = hop_limit {
+        let (level, kind) = match to {
+            SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_TTL),
+            SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT),
+        };
+        control.put(level, kind, &c_int::from(hops.get()).to_ne_bytes());
     }
     let mut message = empty_message();
     message.msg_name = name.place();
@@ -318,7 +416,7 @@ struct Control {
 const HEADER_LEN: usize = size_of::<libc::cmsghdr>().next_multiple_of(WORD_LEN);
 const WORD_LEN: usize = size_of::<usize>();
 const INT_LEN: libc::socklen_t = socklen::<c_int>();
-const _: () = assert!(2 * (HEADER_LEN + WORD_LEN) <= CONTROL_LEN);
+const _: () = assert!(3 * (HEADER_LEN + WORD_LEN) <= CONTROL_LEN);
 
 impl Control {
     const fn new() -> Self {
@@ -328,7 +426,7 @@ impl Control {
         }
     }
 
-    /// Adds a message with at most a word of data; there is room for two.
+    /// Adds a message with at most a word of data; there is room for three.
     fn put(&mut self, level: c_int, kind: c_int, data: &[u8]) {
         // SAFETY: a `cmsghdr` is integers, for which zeroes are a value.
         let mut header: libc::cmsghdr = unsafe { mem::zeroed() };

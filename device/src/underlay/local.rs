@@ -32,18 +32,28 @@ pub fn interface_addresses(ifname: &str) -> io::Result<Vec<IpAddr>> {
     Ok(addresses.into_iter().map(|(_, address)| address).collect())
 }
 
-/// Returns the MTU of the interface that has `address`, `None` when there is none.
+/// Returns the index of the interface that has `address`, `None` when there is none.
 ///
 /// # Errors
 ///
 /// What the kernel said.
-pub fn interface_mtu(address: IpAddr) -> io::Result<Option<u16>> {
+pub fn interface_of(address: IpAddr) -> io::Result<Option<u32>> {
     let mut index = None;
     for_each_address(|message, other| {
         if other == address {
             index = Some(message.header.index);
         }
     })?;
+    Ok(index)
+}
+
+/// Returns the MTU of the interface that has `address`, `None` when there is none.
+///
+/// # Errors
+///
+/// What the kernel said.
+pub fn interface_mtu(address: IpAddr) -> io::Result<Option<u16>> {
+    let index = interface_of(address)?;
     let mut mtu = None;
     let request = RouteNetlinkMessage::GetLink(LinkMessage::default());
     dump(request, |answer| {

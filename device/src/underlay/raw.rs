@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use tapweave_net::IpProtocol;
 
+use super::ip_fields::IpFields;
 use super::sender::{SEND_BUFFER_LEN, TransmitError, transmit_error};
 use super::socket;
 use crate::sys::udp;
@@ -17,6 +18,7 @@ use crate::sys::udp;
 #[derive(Debug)]
 pub struct RawSender {
     local: IpAddr,
+    hop_limit: u8,
     /// For inner packets of IPv4.
     v4: OwnedFd,
     /// For inner packets of IPv6.
@@ -24,7 +26,7 @@ pub struct RawSender {
 }
 
 impl RawSender {
-    /// Makes the sockets. `hop_limit` is the TTL or Hop Limit of all packets.
+    /// Makes the sockets. `hop_limit` is the usual TTL or Hop Limit, which costs nothing to say.
     ///
     /// # Errors
     ///
@@ -33,6 +35,7 @@ impl RawSender {
     pub fn new(local: IpAddr, hop_limit: u8) -> io::Result<Self> {
         Ok(Self {
             local,
+            hop_limit,
             v4: open(local, IpProtocol::IPV4, hop_limit)?,
             v6: open(local, IpProtocol::IPV6, hop_limit)?,
         })
@@ -44,7 +47,7 @@ impl RawSender {
     }
 
     /// Sends one packet of `protocol`, which is IPv4 or IPv6 and else not sent; it is `parts` one after the
-    /// other. `class` is the TOS or Traffic Class of the outer header.
+    /// other.
     ///
     /// # Errors
     ///
@@ -53,7 +56,7 @@ impl RawSender {
         &self,
         protocol: IpProtocol,
         to: IpAddr,
-        class: u8,
+        fields: IpFields,
         parts: &[IoSlice<'_>],
     ) -> Result<(), TransmitError> {
         let socket = match protocol {
@@ -61,9 +64,10 @@ impl RawSender {
             IpProtocol::IPV6 => &self.v6,
             _ => return Err(TransmitError::Failed(io::ErrorKind::Unsupported.into())),
         };
+        let ancillary = fields.ancillary(self.hop_limit, to, None);
         // A raw socket of IPv6 takes no other port.
         let to = SocketAddr::new(to, 0);
-        udp::send(socket.as_fd(), to, class, None, parts).map_err(transmit_error)
+        udp::send(socket.as_fd(), to, ancillary, parts).map_err(transmit_error)
     }
 }
 

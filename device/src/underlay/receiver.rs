@@ -67,6 +67,27 @@ impl DatagramReceiver {
         Self::new(socket, addr.ip(), has_gro)
     }
 
+    /// Receives what is sent to a group on the interface with this index, and to this port. There is one receiver
+    /// a group and port: each would get everything.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel said: most often that there is no such interface, or that the host takes part in as many
+    /// groups as it may (`net.ipv4.igmp_max_memberships`).
+    pub fn join(group: SocketAddr, index: u32) -> io::Result<Self> {
+        let receiver = Self::bind(group)?;
+        let socket = receiver.socket.as_fd();
+        // Every interface is heard otherwise on which anybody has joined.
+        match group {
+            SocketAddr::V4(_) => IntOption::ALL_GROUPS_V4.set(socket, 0)?,
+            SocketAddr::V6(_) => {
+                let _before_linux_4_20 = IntOption::ALL_GROUPS_V6.set(socket, 0);
+            }
+        }
+        udp::join_group(socket, group.ip(), index)?;
+        Ok(receiver)
+    }
+
     /// Receives packets of this protocol that are sent to `addr`: over IPv4 each with its IP header in
     /// front, over IPv6 without. There is one receiver a protocol and address: others would get copies.
     ///
@@ -205,7 +226,7 @@ mod tests {
     use std::net::{Ipv4Addr, Ipv6Addr};
 
     use super::*;
-    use crate::underlay::UnderlaySender;
+    use crate::underlay::{IpFields, UnderlaySender};
 
     /// Receives for a while until something came.
     fn receive(receiver: &mut DatagramReceiver) -> Vec<(Vec<u8>, usize, u8, SocketAddr)> {
@@ -239,7 +260,11 @@ mod tests {
             let mut receiver = DatagramReceiver::bind(to).unwrap();
             let sender = UnderlaySender::new(local, 64).unwrap();
             let parts = [&b"abc"[..], b"def", b"ghi", b"jkl", b"m", b"n"].map(IoSlice::new);
-            sender.send_run(1, to, 2, 6, &parts).unwrap();
+            let fields = IpFields {
+                class: 2,
+                hop_limit: 64,
+            };
+            sender.send_run(1, to, fields, 6, &parts).unwrap();
             let mut bytes = Vec::new();
             while bytes.len() < 14 {
                 for (payload, segment_len, class, source) in receive(&mut receiver) {

@@ -8,9 +8,10 @@ use rustix::io::Errno;
 use thiserror::Error;
 use tracing::warn;
 
+use super::ip_fields::IpFields;
 use super::segmentation::Segmentation;
 use super::socket::{self, Sharing, SocketBuffer};
-use crate::sys::udp;
+use crate::sys::udp::{self, Ancillary};
 
 /// Source ports that flows are spread over, a power of two. Each is a socket; what 16 of them give
 /// (the way with the fewest flows of 16 gets 60 % of its share at 100 flows) is enough for the few paths
@@ -45,13 +46,15 @@ pub enum TransmitError {
 #[derive(Debug)]
 pub struct UnderlaySender {
     local: IpAddr,
+    hop_limit: u8,
     sockets: Vec<OwnedFd>,
     send_buffer: SocketBuffer,
     segmentation: Segmentation,
 }
 
 impl UnderlaySender {
-    /// Makes the sockets. `hop_limit` is the TTL or Hop Limit of all datagrams.
+    /// Makes the sockets. `hop_limit` is the usual TTL or Hop Limit, which costs nothing to say. What is sent to
+    /// a group does not come back to members on this host.
     ///
     /// # Errors
     ///
@@ -76,10 +79,21 @@ impl UnderlaySender {
         let segmentation = Segmentation::of_kernel(&sockets);
         Ok(Self {
             local,
+            hop_limit,
             sockets,
             send_buffer,
             segmentation,
         })
+    }
+
+    /// Sends to groups out of the interface with this index.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel said, such as that there is no such interface.
+    pub fn set_group_interface(&self, index: u32) -> io::Result<()> {
+        let mut sockets = self.sockets.iter();
+        sockets.try_for_each(|socket| udp::set_group_interface(socket.as_fd(), self.local, index))
     }
 
     /// Returns the address that datagrams come from.
@@ -103,7 +117,7 @@ impl UnderlaySender {
     }
 
     /// Returns the largest IP packet that the path to `peer` takes, as far as the kernel knows. Takes
-    /// some system calls.
+    /// some system calls. `peer` is no group: what is sent to one has the path of an interface.
     ///
     /// # Errors
     ///
@@ -112,8 +126,7 @@ impl UnderlaySender {
         socket::path_mtu(self.local, peer)
     }
 
-    /// Sends one datagram, which is `parts` one after the other. `flow` chooses the source port, `class` is
-    /// the TOS or Traffic Class.
+    /// Sends one datagram, which is `parts` one after the other. `flow` chooses the source port.
     ///
     /// # Errors
     ///
@@ -122,10 +135,11 @@ impl UnderlaySender {
         &self,
         flow: u16,
         to: SocketAddr,
-        class: u8,
+        fields: IpFields,
         parts: &[IoSlice<'_>],
     ) -> Result<(), TransmitError> {
-        let sent = udp::send(self.socket(flow)?, to, class, None, parts);
+        let ancillary = fields.ancillary(self.hop_limit, to.ip(), None);
+        let sent = udp::send(self.socket(flow)?, to, ancillary, parts);
         sent.map_err(transmit_error)
     }
 
@@ -139,13 +153,18 @@ impl UnderlaySender {
         &self,
         flow: u16,
         to: SocketAddr,
-        class: u8,
+        fields: IpFields,
         segment_len: u16,
         parts: &[IoSlice<'_>],
     ) -> Result<(), TransmitError> {
         let socket = self.socket(flow)?;
+        let one = fields.ancillary(self.hop_limit, to.ip(), None);
         if self.has_segmentation() {
-            match udp::send(socket, to, class, Some(segment_len), parts) {
+            let run = Ancillary {
+                segment_len: Some(segment_len),
+                ..one
+            };
+            match udp::send(socket, to, run, parts) {
                 Err(error) if is_refusal_to_cut(&error) => {
                     if self.is_beyond_path(to, segment_len) {
                         return Err(TransmitError::TooBig);
@@ -159,10 +178,10 @@ impl UnderlaySender {
         }
         let mut datagrams = parts.chunks(2);
         let first = datagrams.next().unwrap_or_default();
-        udp::send(socket, to, class, None, first).map_err(transmit_error)?;
+        udp::send(socket, to, one, first).map_err(transmit_error)?;
         for datagram in datagrams {
             // Lost as on a wire: who needs it asks again.
-            let _lost = udp::send(socket, to, class, None, datagram);
+            let _lost = udp::send(socket, to, one, datagram);
         }
         Ok(())
     }
@@ -230,6 +249,11 @@ mod tests {
 
     const LOCAL: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
+    const FIELDS: IpFields = IpFields {
+        class: 0,
+        hop_limit: 64,
+    };
+
     fn receiver() -> (UdpSocket, SocketAddr) {
         let socket = UdpSocket::bind((LOCAL, 0)).unwrap();
         let addr = socket.local_addr().unwrap();
@@ -248,7 +272,7 @@ mod tests {
                 .into_iter()
                 .map(IoSlice::new)
                 .collect();
-            sender.send_run(5, addr, 0, 9, &parts).unwrap();
+            sender.send_run(5, addr, FIELDS, 9, &parts).unwrap();
             let mut buf = [0; 100];
             for want in [&b"head1one."[..], b"head2two.", b"head33"] {
                 let (len, from) = socket.recv_from(&mut buf).unwrap();
@@ -273,7 +297,7 @@ mod tests {
         let warnings = Warnings::default();
         tracing::subscriber::with_default(warnings.clone(), || {
             for _ in 0..3 {
-                sender.send_run(5, addr, 0, 4, &parts).unwrap();
+                sender.send_run(5, addr, FIELDS, 4, &parts).unwrap();
             }
         });
         let mut buf = [0; 100];
@@ -321,7 +345,9 @@ mod tests {
         for flow in 0..64_u16 {
             let mut seen = std::collections::BTreeSet::new();
             for _ in 0..2 {
-                sender.send(flow, addr, 0, &[IoSlice::new(b"x")]).unwrap();
+                sender
+                    .send(flow, addr, FIELDS, &[IoSlice::new(b"x")])
+                    .unwrap();
                 seen.insert(socket.recv_from(&mut buf).unwrap().1.port());
             }
             assert_eq!(seen.len(), 1);
@@ -336,7 +362,7 @@ mod tests {
         let (_socket, addr) = receiver();
         assert_eq!(sender.path_mtu(addr).unwrap(), u16::MAX);
         let big = vec![0; 65_508];
-        let refused = sender.send(0, addr, 0, &[IoSlice::new(&big)]);
+        let refused = sender.send(0, addr, FIELDS, &[IoSlice::new(&big)]);
         assert!(matches!(refused, Err(TransmitError::TooBig)));
         assert!(sender.has_segmentation());
     }

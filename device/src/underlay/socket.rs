@@ -111,6 +111,11 @@ pub(super) fn prepare_sender(
         IpAddr::V6(_) => IntOption::HOP_LIMIT,
     };
     hops.set(socket.as_fd(), hop_limit.into())?;
+    let comes_back = match local {
+        IpAddr::V4(_) => IntOption::GROUP_LOOP_V4,
+        IpAddr::V6(_) => IntOption::GROUP_LOOP_V6,
+    };
+    comes_back.set(socket.as_fd(), 0)?;
     // Nobody reads from it. The kernel makes it as small as it can be.
     IntOption::RECEIVE_BUFFER.set(socket.as_fd(), 0)?;
     let (force, plain) = (IntOption::SEND_BUFFER_FORCE, IntOption::SEND_BUFFER);

@@ -221,3 +221,41 @@ fn routed_peers_have_subnets_that_overlap_nothing() {
     controller.remove_peer("far", gone).unwrap();
     controller.add_peer(&second).unwrap();
 }
+
+#[test]
+fn a_network_with_a_group_shows_it_as_a_peer_that_goes_with_it() {
+    let rig = rig();
+    let controller = &rig.controller;
+    let mut request = overlay("far", 42);
+    let group = ("tapweave.group".to_owned(), "239.1.1.1".to_owned());
+    request.options.extend([group]);
+    controller.create_network(request).unwrap();
+    controller.add_peer(&peer("far", "192.0.2.2")).unwrap();
+    let peers = controller.peers(None).unwrap();
+    let shown: Vec<_> = peers
+        .iter()
+        .map(|peer| (peer.address.to_string(), peer.origin.as_str()))
+        .collect();
+    let want = [("192.0.2.2", "static"), ("239.1.1.1", "group")];
+    assert_eq!(shown, want.map(|(addr, origin)| (addr.to_owned(), origin)));
+    let kept = controller.remove_peer("far", "239.1.1.1".parse().unwrap());
+    assert!(kept.unwrap_err().to_string().contains("goes with it"));
+    controller.remove_network("far").unwrap();
+    assert_eq!(rig.datapath.population().networks, 0);
+}
+
+#[test]
+fn a_group_is_for_segments_only() {
+    let rig = rig();
+    for (driver, encap) in [("bridge", None), ("overlay", Some("gue".to_owned()))] {
+        let mut request = CreateNetwork {
+            driver: driver.to_owned(),
+            encap,
+            ..with_subnets("far", &["10.9.0.0/24"])
+        };
+        let group = ("tapweave.group".to_owned(), "239.1.1.1".to_owned());
+        request.options.extend([group]);
+        let refused = rig.controller.create_network(request).unwrap_err();
+        assert!(refused.to_string().contains("tapweave.group"), "{refused}");
+    }
+}
