@@ -10,6 +10,7 @@ use crate::daemon::DaemonArgs;
 use crate::demo::DemoArgs;
 use crate::events::EventsArgs;
 use crate::fdb::FdbCommand;
+use crate::man::ManArgs;
 use crate::mdb::MdbCommand;
 use crate::nat::NatCommand;
 use crate::neigh::NeighCommand;
@@ -77,6 +78,9 @@ pub(crate) enum Command {
     Config(ConfigCommand),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
+    /// Write the manual pages of all commands to a folder
+    #[command(hide = true)]
+    Man(ManArgs),
 }
 
 /// Commands that a daemon answers.

@@ -15,6 +15,7 @@ mod demo;
 mod events;
 mod fdb;
 mod log;
+mod man;
 mod mdb;
 mod nat;
 mod neigh;
@@ -86,6 +87,7 @@ fn execute(cli: Cli, writer: &mut dyn Write) -> anyhow::Result<()> {
         Command::Demo(args) => demo::run(&args, &mut output),
         Command::Config(command) => config::command::run(command, &cli.global, &mut output),
         Command::Completions(args) => completions::run(&args, &mut output),
+        Command::Man(args) => man::run(&args, &mut output),
         Command::Request(request) => {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()

@@ -82,10 +82,10 @@ impl<'w> Output<'w> {
         }
     }
 
-    /// Says what was removed: a name a line, or `{"removed": [NAME, …]}`.
-    pub(crate) fn removed(&mut self, names: &[&str]) -> io::Result<()> {
+    /// Says to which things something was done: a name a line, or `{"VERB": [NAME, …]}`.
+    pub(crate) fn names(&mut self, verb: &str, names: &[&str]) -> io::Result<()> {
         match self.form {
-            Form::Json => self.json(&serde_json::json!({ "removed": names })),
+            Form::Json => self.json(&serde_json::json!({ verb: names })),
             Form::Quiet | Form::Text => names.iter().try_for_each(|name| self.line(name)),
         }
     }

@@ -28,7 +28,7 @@ impl<'n> Removal<'n> {
     ///
     /// All failures, in one line, or the one of printing.
     pub(crate) fn finish(self, output: &mut Output<'_>) -> anyhow::Result<()> {
-        output.removed(&self.removed)?;
+        output.names("removed", &self.removed)?;
         if self.failures.is_empty() {
             return Ok(());
         }

@@ -20,7 +20,9 @@ use crate::args::Cli;
 use crate::execute;
 use crate::output::{UsageError, is_broken_pipe};
 
+mod man;
 mod outside;
+mod units;
 
 fn parse(line: &str) -> Result<Cli, ErrorKind> {
     let words = std::iter::once("tapweave").chain(line.split_whitespace());
