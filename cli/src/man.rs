@@ -32,7 +32,9 @@ pub(crate) fn run(args: &ManArgs, output: &mut Output<'_>) -> Result<()> {
 /// Writes the page of `command` and those of the commands below it.
 fn write(command: &Command, folder: &Path, written: &mut Vec<String>) -> Result<()> {
     // `build` has joined the names of the commands above by `-`.
-    let name = command.get_display_name().unwrap_or(command.get_name());
+    let name = command
+        .get_display_name()
+        .unwrap_or_else(|| command.get_name());
     let man = Man::new(command.clone())
         .title(name.to_uppercase())
         .source(concat!("tapweave ", env!("CARGO_PKG_VERSION")))

@@ -11,7 +11,9 @@ use crate::execute;
 
 /// Returns the names of the pages that there have to be.
 fn pages(command: &Command) -> Vec<String> {
-    let name = command.get_display_name().unwrap_or(command.get_name());
+    let name = command
+        .get_display_name()
+        .unwrap_or_else(|| command.get_name());
     let below = command
         .get_subcommands()
         .filter(|below| !below.is_hide_set());

@@ -79,14 +79,11 @@ fn systemd_finds_nothing_wrong_with_the_units() {
         let copy = folder.path().join("tapweave.service");
         // What is not installed here would be found missing.
         let text = text.replace("/usr/bin/tapweave daemon", "/bin/true");
-        let lines = text
-            .lines()
-            .filter(|line| !line.starts_with("Documentation="));
-        fs::write(
-            &copy,
-            lines.map(|line| format!("{line}\n")).collect::<String>(),
-        )
-        .unwrap();
+        let lines = text.lines();
+        let checked: Vec<_> = lines
+            .filter(|line| !line.starts_with("Documentation="))
+            .collect();
+        fs::write(&copy, checked.join("\n") + "\n").unwrap();
         let verify = Process::new("systemd-analyze")
             .args(["verify", manager])
             .arg(&copy)
