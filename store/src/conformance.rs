@@ -2,7 +2,7 @@
 //!
 //! A store calls [`conformance!`](crate::conformance!) in its tests, with an expression that makes a
 //! [`Subject`]: an empty store and the way in which time passes for it. Each check is a test of its own,
-//! and gets a store of its own. The checks demand what [`Store`](crate::Store) promises and nothing more:
+//! and gets a store of its own. The checks demand what [`Store`] promises and nothing more:
 //! a watch may leave out values that were replaced, forget, and a lease may end late.
 
 mod leases;
