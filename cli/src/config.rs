@@ -17,7 +17,9 @@ use anyhow::{Context as _, Result, anyhow};
 use rustix::fs::{Access, access};
 use rustix::process::geteuid;
 use tapweave_control::{NetworkDefaults, SocketEnv, SocketPath, socket_path};
-use tapweave_daemon::{BackendChoice, DefaultPools, NatOptions, Options, UplinkOptions};
+use tapweave_daemon::{
+    BackendChoice, DefaultPools, NatOptions, Options, State, StoreChoice, UplinkOptions,
+};
 use toml::Table;
 
 pub(crate) mod command;
@@ -28,6 +30,7 @@ pub(crate) mod layers;
 mod network_option;
 mod reference;
 pub(crate) mod settings;
+mod state;
 mod value;
 
 use crate::args::Global;
@@ -79,13 +82,22 @@ impl Config {
             .log
             .clone()
             .unwrap_or_else(|| LogFilter::of_command(&sources.global));
+        let is_state_dir_given = settings.state_dir.is_some();
         let options = options(settings, file.as_ref())?;
-        let mut socket = Table::new();
-        let path = options.socket.path().display().to_string();
-        socket.insert("socket".to_owned(), path.into());
-        if matches!(options.socket, SocketPath::Default(_)) {
-            layers.put(Source::Default, socket);
+        // What is a rule is shown as what it comes to.
+        let mut paths = Table::new();
+        let mut show = |key: &str, path: &Path| {
+            paths.insert(key.to_owned(), path.display().to_string().into());
+        };
+        if let SocketPath::Default(path) = &options.socket {
+            show("socket", path);
         }
+        if let State::Directory(path) = &options.state
+            && !is_state_dir_given
+        {
+            show("state-dir", path);
+        }
+        layers.put(Source::Default, paths);
         Ok(Self {
             layers,
             file,
@@ -197,6 +209,13 @@ fn options(settings: Settings, file: Option<&ConfigFile>) -> Result<Options> {
             timeouts: settings.nat_timeout,
         },
         networks,
+        state: state::state(
+            settings
+                .store
+                .map_or_else(StoreChoice::default, value::Written::into_inner),
+            settings.state_dir,
+            settings.node,
+        )?,
         socket: default.socket,
     })
 }

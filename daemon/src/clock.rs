@@ -38,6 +38,12 @@ impl Clock {
     }
 }
 
+impl tapweave_store::Clock for Clock {
+    fn now(&self) -> Timestamp {
+        (*self).now()
+    }
+}
+
 /// Returns `CLOCK_MONOTONIC` in microseconds, which is what other processes compare theirs with.
 pub(crate) fn monotonic_usecs() -> u64 {
     let now = Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap_or_default();

@@ -28,6 +28,7 @@ mod refusals;
 mod run;
 mod sandboxes;
 mod settings;
+mod state;
 mod too_big;
 mod uplink;
 mod watchdog;
@@ -39,6 +40,9 @@ pub use nat_options::{NatOptions, NatTimeout, NatTimeoutError};
 pub use overlay::{UnderlayChoice, UnderlayChoiceError};
 pub use program::{Program, Reloaded};
 pub use run::{BackendChoice, Options, run};
+pub use state::{
+    NoStateDirectory, State, StateEnv, StoreChoice, StoreChoiceError, state_directory,
+};
 pub use tapweave_ipam::{DefaultPools, Pool};
 pub use uplink::{
     NicAddress, NicChoice, TunChoice, UplinkChoice, UplinkChoiceError, UplinkOptions,

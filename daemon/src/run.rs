@@ -35,6 +35,7 @@ use crate::overlay::{Overlay, UnderlayChoice};
 use crate::program::{Program, Reloaded};
 use crate::refusals;
 use crate::sandboxes::Sandboxes;
+use crate::state::State;
 use crate::uplink::{Uplink, UplinkOptions};
 use crate::watchdog;
 use crate::workers::Workers;
@@ -70,6 +71,8 @@ pub struct Options {
     pub nat: NatOptions,
     /// What new networks have when they do not say otherwise. A reload may change it.
     pub networks: NetworkDefaults,
+    /// What is remembered, and where.
+    pub state: State,
 }
 
 /// How workers wait, read and write.
@@ -104,7 +107,7 @@ impl BackendChoice {
 }
 
 impl Options {
-    /// Returns the options of a daemon that is told nothing but where its socket is.
+    /// Returns the options of a daemon that is told nothing but where its socket is. It remembers nothing.
     pub fn new(socket: SocketPath) -> Self {
         Self {
             socket,
@@ -116,6 +119,7 @@ impl Options {
             uplink: UplinkOptions::default(),
             nat: NatOptions::default(),
             networks: NetworkDefaults::default(),
+            state: State::Memory,
         }
     }
 }
@@ -145,13 +149,15 @@ async fn run_until_stopped(options: &Options, program: &mut dyn Program) -> Resu
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
     let mut hangup = signal(SignalKind::hangup()).context("cannot handle SIGHUP")?;
     let socket = ControlSocket::bind(&options.socket, geteuid().as_raw())?;
+    let clock = Clock::new();
+    // Before anything is made: what is stored decides what there is to be.
+    let _store = options.state.open(clock)?;
     raise_descriptor_limit();
     let capabilities = Capabilities::detect();
     for limit in capabilities.limits() {
         warn!("{limit}");
     }
 
-    let clock = Clock::new();
     let switch = Arc::new(new_switch(options.worker_count)?);
     let (event_sender, events) = unbounded_channel();
     let open_backend = || options.backend.open(options.busy_poll);

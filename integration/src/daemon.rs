@@ -148,6 +148,12 @@ impl Daemon {
         {
             command.arg("--backend").arg(backend);
         }
+        if !["--store", "--state-dir"]
+            .iter()
+            .any(|it| options.contains(it))
+        {
+            command.args(["--store", "memory:"]);
+        }
         command.args(options.split_whitespace());
         let mut process = Background::start(&mut command, log)?;
         let line = process.line("ready")?;

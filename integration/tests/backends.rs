@@ -79,7 +79,8 @@ mod everywhere {
         Lab::run(|lab| {
             let mut command = without_io_uring()?;
             command.arg("--socket").arg(lab.file("daemon.sock"));
-            let output = command.args(["daemon", "--backend", "io_uring"]).output()?;
+            command.args(["daemon", "--store", "memory:", "--backend", "io_uring"]);
+            let output = command.output()?;
             let text = String::from_utf8_lossy(&output.stderr);
             assert!(!output.status.success());
             assert!(text.contains("io_uring is forbidden here"), "{text}");

@@ -196,7 +196,7 @@ mod everywhere {
     fn a_second_daemon_on_the_same_socket_is_refused_and_the_first_goes_on() -> Result<()> {
         Lab::run(|lab| {
             let segment = Segment::new(lab, SUBNET, 2)?;
-            let message = segment.cli().refused("daemon")?;
+            let message = segment.cli().refused("daemon --store memory:")?;
             let socket = segment.daemon.socket();
             assert!(message.contains(&*socket.to_string_lossy()), "{message}");
             traffic::ping(&segment.sandboxes[0], segment.ipv4(1)?, 3)?;

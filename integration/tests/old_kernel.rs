@@ -46,7 +46,8 @@ mod guest {
         Lab::run(|lab| {
             let mut command = Command::new(cli::binary()?);
             command.arg("--socket").arg(lab.file("daemon.sock"));
-            let output = command.args(["daemon", "--backend", "io_uring"]).output()?;
+            command.args(["daemon", "--store", "memory:", "--backend", "io_uring"]);
+            let output = command.output()?;
             let said = String::from_utf8_lossy(&output.stderr);
             assert_eq!(output.status.code(), Some(1), "{said}");
             assert!(said.contains("no multishot read (Linux 6.7)"), "{said}");

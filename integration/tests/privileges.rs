@@ -29,8 +29,9 @@ mod everywhere {
                 command.env("TAPWEAVE_SOCKET", &socket);
                 Ok(command)
             };
-            let mut daemon =
-                Background::start(with_socket()?.arg("daemon"), &lab.file("daemon.log"))?;
+            let mut command = with_socket()?;
+            command.args(["daemon", "--store", "memory:"]);
+            let mut daemon = Background::start(&mut command, &lab.file("daemon.log"))?;
             daemon.line("ready")?;
             assert!(socket.exists());
             process::expect_success(with_socket()?.args(["network", "ls"]), "")?;
@@ -142,12 +143,15 @@ mod outside {
     }
 
     #[test]
-    fn the_default_socket_is_in_a_folder_for_its_owner_only() -> Result<()> {
+    fn the_default_socket_and_state_are_in_folders_for_their_owner_only() -> Result<()> {
         Lab::run(|lab| {
             let runtime = lab.file("runtime");
             fs::create_dir(&runtime)?;
             let mut command = Command::new(cli::binary()?);
-            command.arg("daemon").env("XDG_RUNTIME_DIR", &runtime);
+            command
+                .args(["daemon", "--node", "here"])
+                .env("XDG_RUNTIME_DIR", &runtime)
+                .env("XDG_STATE_HOME", lab.file("state"));
             let mut daemon = Background::start(&mut command, &lab.file("daemon.log"))?;
             daemon.line("ready")?;
             let folder = fs::metadata(runtime.join("tapweave"))?;
@@ -155,6 +159,9 @@ mod outside {
             assert_eq!(folder.uid(), fs::metadata("/proc/self")?.uid());
             let socket = fs::metadata(runtime.join("tapweave/tapweave.sock"))?;
             assert_eq!(socket.permissions().mode() & 0o777, 0o600);
+            let state = lab.file("state/tapweave/here");
+            assert_eq!(fs::metadata(&state)?.permissions().mode() & 0o777, 0o700);
+            assert!(state.join("store.redb").exists());
             Ok(())
         })
     }

@@ -65,7 +65,7 @@ mod site {
             command
                 .arg("--socket")
                 .arg(lab.file("refused.sock"))
-                .arg("daemon");
+                .args(["daemon", "--store", "memory:"]);
             let output = command.args(options.split_whitespace()).output()?;
             anyhow::ensure!(!output.status.success(), "{options}: it started");
             Ok(String::from_utf8_lossy(&output.stderr).into_owned())
@@ -372,7 +372,9 @@ mod outside {
             daemon.stop()?;
             let mut command = std::process::Command::new(cli::binary()?);
             command.arg("--socket").arg(lab.file("refused.sock"));
-            let output = command.args(["daemon", "--uplink", "tun"]).output()?;
+            let output = command
+                .args(["daemon", "--store", "memory:", "--uplink", "tun"])
+                .output()?;
             let message = String::from_utf8_lossy(&output.stderr).into_owned();
             ensure!(!output.status.success() && message.contains("cannot open the uplink"));
             Ok(())

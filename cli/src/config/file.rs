@@ -196,7 +196,10 @@ mod tests {
         assert!(refusal("log = 'ü'\nworkers =\n").starts_with("t.toml:2:"));
         assert!(refusal("workers = 1\nworkers = 2\n").contains("duplicate key"));
         let other = refusal("colour = 1");
-        assert!(other.contains("there are socket, log, workers"), "{other}");
+        assert!(
+            other.contains("there are socket, state-dir, node, store, log, workers"),
+            "{other}"
+        );
     }
 
     #[test]

@@ -50,7 +50,7 @@ impl Applies {
 }
 
 /// The keys in the order of the reference. Those that are tables come last, as in a file.
-pub(crate) const KEYS: [Key; 14] = [
+pub(crate) const KEYS: [Key; 17] = [
     Key {
         name: "socket",
         value: "path of the control socket, at most 107 bytes",
@@ -60,6 +60,34 @@ pub(crate) const KEYS: [Key; 14] = [
                     `--socket` or `$TAPWEAVE_SOCKET`",
         variable: Some("TAPWEAVE_SOCKET"),
         cost: "none",
+        applies: Applies::AfterRestart,
+    },
+    Key {
+        name: "state-dir",
+        value: "path of a directory for this daemon alone; it is made with mode 0700",
+        default: "",
+        otherwise: "`/var/lib/tapweave/NODE` for root, else `$XDG_STATE_HOME/tapweave/NODE`, else \
+                    `~/.local/state/tapweave/NODE`, where `NODE` is the key `node`",
+        variable: None,
+        cost: "some hundred bytes of disk for each network and endpoint",
+        applies: Applies::AfterRestart,
+    },
+    Key {
+        name: "node",
+        value: "name of this daemon among others: letters, digits, `_`, `.` and `-`",
+        default: "",
+        otherwise: "the name of the host",
+        variable: None,
+        cost: "none",
+        applies: Applies::AfterRestart,
+    },
+    Key {
+        name: "store",
+        value: "`\"file:\"` (in the state directory) or `\"memory:\"` (nothing is kept)",
+        default: "\"file:\"",
+        otherwise: "",
+        variable: None,
+        cost: "`file:` waits for the disk once for each change, or once for several that come together",
         applies: Applies::AfterRestart,
     },
     Key {

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
-use tapweave_control::PortRange;
-use tapweave_daemon::{NatTimeout, Pool, UnderlayChoice, UplinkChoice};
+use tapweave_control::{Name, PortRange};
+use tapweave_daemon::{NatTimeout, Pool, StoreChoice, UnderlayChoice, UplinkChoice};
 
 use super::forms::{lists, nat_timeouts, network_options};
 use super::network_option::NetworkOption;
@@ -17,6 +17,8 @@ use super::value::{Number, Written};
 use crate::log::LogFilter;
 
 const LOG_HELP: &str = "What is logged: error, warn, info, debug or trace, also by module as in info,tapweave_control=debug; -v and -q come before it [env: TAPWEAVE_LOG] [default: info]";
+
+const STATE_DIR_HELP: &str = "Directory for the state of this daemon alone [default: /var/lib/tapweave/NODE for root, else $XDG_STATE_HOME/tapweave/NODE, else ~/.local/state/tapweave/NODE]";
 
 /// What one source (command line, environment, file, defaults) says of the daemon.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Args, Serialize, Deserialize)]
@@ -26,6 +28,18 @@ pub(crate) struct Settings {
     #[arg(skip)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) socket: Option<PathBuf>,
+    #[arg(help = STATE_DIR_HELP, long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// Name of this daemon among others [default: the name of the host]
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) node: Option<Name>,
+    /// What keeps networks, endpoints and rules over a restart: `file:` in the state directory, or
+    /// `memory:`, which keeps nothing [default: file:]
+    #[arg(long, value_name = "URL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) store: Option<Written<StoreChoice>>,
     #[arg(help = LOG_HELP, long, value_name = "FILTER")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) log: Option<LogFilter>,

@@ -51,6 +51,9 @@ fn the_defaults_of_the_table_are_those_of_the_daemon() {
     let mut from_table = options(from_table, None).unwrap();
     let mut default = Options::new(socket(None));
     assert_eq!(from_table.nat.timeouts.len(), 7);
+    // Who is told nothing keeps nothing; the program says where.
+    assert!(matches!(from_table.state, State::Directory(_)));
+    default.state = from_table.state.clone();
     default.nat.timeouts = NatTimeout::defaults();
     from_table
         .nat
