@@ -10,6 +10,7 @@ use crate::daemon::DaemonArgs;
 use crate::demo::DemoArgs;
 use crate::events::EventsArgs;
 use crate::fdb::FdbCommand;
+use crate::filter::FilterArgs;
 use crate::man::ManArgs;
 use crate::mdb::MdbCommand;
 use crate::nat::NatCommand;
@@ -63,6 +64,15 @@ pub(crate) struct Global {
 pub(crate) struct OfNetwork {
     /// The network, by name or beginning of its id
     pub(crate) network: Option<String>,
+}
+
+/// Of which network a list is, and what of it.
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    pub(crate) of: OfNetwork,
+    #[command(flatten)]
+    pub(crate) filter: FilterArgs,
 }
 
 #[derive(Debug, Subcommand)]

@@ -6,15 +6,16 @@ use clap::{Args, Subcommand};
 use tapweave_control::api::{FdbAdd, FdbEntryView, FdbFlush, FdbKind};
 use tapweave_net::{MacAddr, Vid};
 
-use crate::args::OfNetwork;
+use crate::args::{ListArgs, OfNetwork};
 use crate::context::Context;
+use crate::filter::Field;
 use crate::output::Form;
 use crate::table::{Table, optional, place};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum FdbCommand {
     /// Show the table of one network, or those of all
-    Show(OfNetwork),
+    Show(ListArgs),
     /// Make a static entry: it does not age and does not move
     Add(AddArgs),
     /// Remove an entry, learned or static
@@ -54,7 +55,7 @@ pub(crate) struct DelArgs {
 pub(crate) async fn run(command: FdbCommand, context: &mut Context<'_>) -> anyhow::Result<()> {
     let client = &context.client;
     match command {
-        FdbCommand::Show(of) => show(&of, context).await?,
+        FdbCommand::Show(args) => show(&args, context).await?,
         FdbCommand::Add(args) => {
             let request = FdbAdd {
                 network: args.network,
@@ -84,18 +85,29 @@ pub(crate) async fn run(command: FdbCommand, context: &mut Context<'_>) -> anyho
     Ok(())
 }
 
-async fn show(of: &OfNetwork, context: &mut Context<'_>) -> anyhow::Result<()> {
-    let entries = context.client.fdb(of.network.as_deref()).await?;
+/// The keys of `fdb show --filter`.
+const FIELDS: [Field<FdbEntryView>; 6] = [
+    Field::text("mac", |entry, mac| mac.parse() == Ok(entry.mac)),
+    Field::text("network", |entry, name| entry.network.as_str() == name),
+    Field::text("port", |entry, port| entry.port.as_deref() == Some(port)),
+    Field::addresses("vtep", |entry| entry.vtep.into_iter().collect()),
+    Field::text("vlan", |entry, vid| optional(entry.vlan) == vid),
+    Field::text("type", |entry, kind| word(entry.kind) == kind),
+];
+
+async fn show(args: &ListArgs, context: &mut Context<'_>) -> anyhow::Result<()> {
+    let filter = args.filter.on(&FIELDS)?;
+    let mut entries = context.client.fdb(args.of.network.as_deref()).await?;
+    filter.apply(&mut entries);
     Ok(context.output.list(&entries, |entry| entry.mac, table)?)
 }
 
 fn table(entries: &[FdbEntryView]) -> Table {
     let mut table = Table::new(&["MAC", "VID", "NETWORK", "PORT", "AGE", "TYPE"]);
     for entry in entries {
-        let (age, kind) = match entry.kind {
-            FdbKind::Learned => (format!("{}s", entry.age_ms / 1000), "learned"),
-            FdbKind::Sticky => (format!("{}s", entry.age_ms / 1000), "sticky"),
-            FdbKind::Static => (String::new(), "static"),
+        let age = match entry.kind {
+            FdbKind::Learned | FdbKind::Sticky => format!("{}s", entry.age_ms / 1000),
+            FdbKind::Static => String::new(),
         };
         table.row([
             entry.mac.to_string(),
@@ -103,8 +115,16 @@ fn table(entries: &[FdbEntryView]) -> Table {
             entry.network.to_string(),
             place(entry.port.as_deref(), entry.vtep),
             age,
-            kind.to_owned(),
+            word(entry.kind).to_owned(),
         ]);
     }
     table
+}
+
+const fn word(kind: FdbKind) -> &'static str {
+    match kind {
+        FdbKind::Learned => "learned",
+        FdbKind::Sticky => "sticky",
+        FdbKind::Static => "static",
+    }
 }

@@ -14,6 +14,8 @@ mod daemon;
 mod demo;
 mod events;
 mod fdb;
+mod filter;
+mod inspection;
 mod log;
 mod man;
 mod mdb;

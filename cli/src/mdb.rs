@@ -3,20 +3,32 @@
 use clap::Subcommand;
 use tapweave_control::api::MdbEntryView;
 
-use crate::args::OfNetwork;
+use crate::args::ListArgs;
 use crate::context::Context;
+use crate::filter::Field;
 use crate::output::Form;
-use crate::table::Table;
+use crate::table::{Table, optional};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum MdbCommand {
     /// Show the database of one network, or those of all
-    Show(OfNetwork),
+    Show(ListArgs),
 }
 
+/// The keys of `mdb show --filter`.
+const FIELDS: [Field<MdbEntryView>; 5] = [
+    Field::addresses("group", |entry| entry.group.into_iter().collect()),
+    Field::text("network", |entry, name| entry.network.as_str() == name),
+    Field::text("port", |entry, port| entry.port.as_deref() == Some(port)),
+    Field::text("vlan", |entry, vid| optional(entry.vid) == vid),
+    Field::text("type", |entry, kind| entry.kind.as_str() == kind),
+];
+
 pub(crate) async fn run(command: MdbCommand, context: &mut Context<'_>) -> anyhow::Result<()> {
-    let MdbCommand::Show(of) = command;
-    let entries = context.client.mdb(of.network.as_deref()).await?;
+    let MdbCommand::Show(args) = command;
+    let filter = args.filter.on(&FIELDS)?;
+    let mut entries = context.client.mdb(args.of.network.as_deref()).await?;
+    filter.apply(&mut entries);
     match context.output.form() {
         Form::Json => context.output.json(&entries)?,
         Form::Quiet => {

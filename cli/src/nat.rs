@@ -3,7 +3,9 @@
 use clap::{Args, Subcommand};
 use tapweave_control::api::{NatFlowView, NatFlush};
 
+use crate::args::ListArgs;
 use crate::context::Context;
+use crate::filter::Field;
 use crate::output::Form;
 use crate::table::{Table, optional};
 
@@ -18,9 +20,9 @@ pub(crate) enum NatCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct LsArgs {
-    /// The network, by name or beginning of its id
-    network: Option<String>,
-    /// Most flows that are shown
+    #[command(flatten)]
+    list: ListArgs,
+    /// Most flows that are looked at
     #[arg(long, value_name = "N", default_value_t = 100_000)]
     limit: usize,
 }
@@ -31,6 +33,21 @@ pub(crate) struct FlushArgs {
     network: Option<String>,
 }
 
+/// The keys of `nat ls --filter`.
+const FIELDS: [Field<NatFlowView>; 6] = [
+    Field::text("proto", |flow, protocol| flow.protocol == protocol),
+    Field::text("kind", |flow, kind| flow.kind == kind),
+    Field::text("network", |flow, name| flow.network.as_str() == name),
+    Field::text("port", |flow, port| flow.port.as_deref() == Some(port)),
+    Field::text("state", |flow, state| flow.state == state),
+    Field::addresses("address", |flow| {
+        let tuples = [&flow.original, &flow.reply].into_iter();
+        tuples
+            .flat_map(|tuple| [tuple.source, tuple.destination])
+            .collect()
+    }),
+];
+
 pub(crate) async fn run(command: NatCommand, context: &mut Context<'_>) -> anyhow::Result<()> {
     match command {
         NatCommand::Ls(args) => ls(&args, context).await,
@@ -39,8 +56,10 @@ pub(crate) async fn run(command: NatCommand, context: &mut Context<'_>) -> anyho
 }
 
 async fn ls(args: &LsArgs, context: &mut Context<'_>) -> anyhow::Result<()> {
-    let network = args.network.as_deref();
-    let flows = context.client.nat(network, Some(args.limit)).await?;
+    let filter = args.list.filter.on(&FIELDS)?;
+    let network = args.list.of.network.as_deref();
+    let mut flows = context.client.nat(network, Some(args.limit)).await?;
+    filter.apply(&mut flows);
     Ok(context.output.list(&flows, |flow| flow.original, table)?)
 }
 

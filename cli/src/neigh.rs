@@ -6,14 +6,15 @@ use clap::{Args, Subcommand};
 use tapweave_control::api::{NeighborAdd, NeighborView};
 use tapweave_net::MacAddr;
 
-use crate::args::OfNetwork;
+use crate::args::ListArgs;
 use crate::context::Context;
+use crate::filter::Field;
 use crate::table::{Table, place};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum NeighCommand {
     /// Show whom questions (ARP, Neighbor Discovery) are answered for, in one overlay network or in all
-    Show(OfNetwork),
+    Show(ListArgs),
     /// State the MAC address of a neighbour: sandboxes of this host are answered, and the question does not travel
     Add(AddArgs),
     /// Take back what was stated of a neighbour
@@ -44,7 +45,7 @@ pub(crate) struct RmArgs {
 pub(crate) async fn run(command: NeighCommand, context: &mut Context<'_>) -> anyhow::Result<()> {
     let client = &context.client;
     match command {
-        NeighCommand::Show(of) => show(&of, context).await?,
+        NeighCommand::Show(args) => show(&args, context).await?,
         NeighCommand::Add(args) => {
             let request = NeighborAdd {
                 network: args.network,
@@ -63,8 +64,25 @@ pub(crate) async fn run(command: NeighCommand, context: &mut Context<'_>) -> any
     Ok(())
 }
 
-async fn show(of: &OfNetwork, context: &mut Context<'_>) -> anyhow::Result<()> {
-    let neighbors = context.client.neighbors(of.network.as_deref()).await?;
+/// The keys of `neigh show --filter`.
+const FIELDS: [Field<NeighborView>; 6] = [
+    Field::addresses("address", |neighbor| vec![neighbor.address]),
+    Field::text("mac", |neighbor, mac| mac.parse() == Ok(neighbor.mac)),
+    Field::text("network", |neighbor, name| {
+        neighbor.network.as_str() == name
+    }),
+    Field::text("port", |neighbor, port| {
+        neighbor.port.as_deref() == Some(port)
+    }),
+    Field::addresses("vtep", |neighbor| neighbor.vtep.into_iter().collect()),
+    Field::text("type", |neighbor, kind| neighbor.kind.as_str() == kind),
+];
+
+async fn show(args: &ListArgs, context: &mut Context<'_>) -> anyhow::Result<()> {
+    let filter = args.filter.on(&FIELDS)?;
+    let network = args.of.network.as_deref();
+    let mut neighbors = context.client.neighbors(network).await?;
+    filter.apply(&mut neighbors);
     let output = &mut context.output;
     Ok(output.list(&neighbors, |neighbor| neighbor.address, table)?)
 }

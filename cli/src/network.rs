@@ -4,16 +4,18 @@ use clap::{Args, Subcommand};
 use tapweave_control::api::{Disconnect, NetworkInspect};
 
 use crate::context::Context;
+use crate::filter::{Field, FilterArgs};
+use crate::inspection::Inspection;
 use crate::removal::Removal;
 use crate::table::Table;
 
 mod connect;
 mod create;
-mod filter;
+mod prune;
 
 use connect::ConnectArgs;
 use create::CreateArgs;
-use filter::Filter;
+use prune::PruneArgs;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum NetworkCommand {
@@ -27,17 +29,32 @@ pub(crate) enum NetworkCommand {
     /// Remove networks that nothing is connected to
     #[command(visible_alias = "remove")]
     Rm(NetworkNames),
+    /// Remove all networks without endpoints
+    // As of Docker, `-f` is here the short form of --force.
+    #[command(mut_arg("filters", |filters| filters.short(None)))]
+    Prune(PruneArgs),
     /// Connect a sandbox to a network and print the endpoint
     Connect(Box<ConnectArgs>),
     /// Disconnect a sandbox from a network; it stays known
     Disconnect(DisconnectArgs),
 }
 
+/// The keys of `network ls --filter` and `network prune --filter`: Docker's, and some.
+const FIELDS: [Field<NetworkInspect>; 8] = [
+    Field::text("name", |network, part| network.name.as_str().contains(part)),
+    Field::text("id", |network, id| network.id.as_str().starts_with(id)),
+    Field::text("driver", |network, driver| network.driver == driver),
+    Field::text("scope", |network, scope| network.scope == scope),
+    Field::labels(|network| &network.labels),
+    Field::flag("dangling", |network| network.containers.is_empty()),
+    Field::flag("internal", |network| network.internal),
+    Field::flag("ipv6", |network| network.enable_ipv6),
+];
+
 #[derive(Debug, Args)]
 pub(crate) struct LsArgs {
-    /// Only those with: name=PART, id=BEGINNING, driver=NAME, internal=BOOL, label=KEY[=VALUE]
-    #[arg(short, long, value_name = "KEY=VALUE")]
-    filter: Vec<Filter>,
+    #[command(flatten)]
+    filter: FilterArgs,
 }
 
 #[derive(Debug, Args)]
@@ -65,24 +82,26 @@ pub(crate) async fn run(command: NetworkCommand, context: &mut Context<'_>) -> a
         NetworkCommand::Ls(args) => ls(&args, context).await,
         NetworkCommand::Inspect(names) => inspect(&names, context).await,
         NetworkCommand::Rm(names) => rm(&names, context).await,
+        NetworkCommand::Prune(args) => prune::run(&args, context).await,
         NetworkCommand::Connect(args) => Box::pin(connect::run(*args, context)).await,
         NetworkCommand::Disconnect(args) => disconnect(args, context).await,
     }
 }
 
 async fn ls(args: &LsArgs, context: &mut Context<'_>) -> anyhow::Result<()> {
+    let filter = args.filter.on(&FIELDS)?;
     let mut networks = context.client.networks().await?;
-    networks.retain(|network| args.filter.iter().all(|filter| filter.matches(network)));
+    filter.apply(&mut networks);
     let output = &mut context.output;
     Ok(output.list(&networks, |network| network.id.as_str(), table)?)
 }
 
 async fn inspect(names: &NetworkNames, context: &mut Context<'_>) -> anyhow::Result<()> {
-    let mut networks = Vec::new();
+    let mut shown = Inspection::default();
     for name in &names.networks {
-        networks.push(context.client.network(name).await?);
+        shown.note(context.client.network(name).await);
     }
-    Ok(context.output.json(&networks)?)
+    shown.finish(&mut context.output)
 }
 
 async fn rm(names: &NetworkNames, context: &mut Context<'_>) -> anyhow::Result<()> {
@@ -104,7 +123,14 @@ async fn disconnect(args: DisconnectArgs, context: &mut Context<'_>) -> anyhow::
 }
 
 fn table(networks: &[NetworkInspect]) -> Table {
-    let mut table = Table::new(&["NETWORK ID", "NAME", "DRIVER", "SCOPE", "SUBNETS"]);
+    let mut table = Table::new(&[
+        "NETWORK ID",
+        "NAME",
+        "DRIVER",
+        "SCOPE",
+        "SUBNETS",
+        "ENDPOINTS",
+    ]);
     for network in networks {
         let subnets = network.ipam.config.iter();
         let subnets: Vec<_> = subnets.map(|config| config.subnet.to_string()).collect();
@@ -114,6 +140,7 @@ fn table(networks: &[NetworkInspect]) -> Table {
             network.driver.clone(),
             network.scope.clone(),
             subnets.join(","),
+            network.containers.len().to_string(),
         ]);
     }
     table

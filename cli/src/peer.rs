@@ -6,8 +6,9 @@ use clap::{Args, Subcommand};
 use ipnet::IpNet;
 use tapweave_control::api::{PeerAdd, PeerView};
 
-use crate::args::OfNetwork;
+use crate::args::ListArgs;
 use crate::context::Context;
+use crate::filter::Field;
 use crate::table::{Table, optional};
 
 #[derive(Debug, Subcommand)]
@@ -18,7 +19,7 @@ pub(crate) enum PeerCommand {
     Rm(RmArgs),
     /// List the peers of one network, or of all
     #[command(visible_alias = "list")]
-    Ls(OfNetwork),
+    Ls(ListArgs),
 }
 
 #[derive(Debug, Args)]
@@ -43,6 +44,14 @@ pub(crate) struct RmArgs {
     address: IpAddr,
 }
 
+/// The keys of `peer ls --filter`.
+const FIELDS: [Field<PeerView>; 4] = [
+    Field::addresses("address", |peer| vec![peer.address]),
+    Field::text("network", |peer, name| peer.network.as_str() == name),
+    Field::text("type", |peer, origin| peer.origin.as_str() == origin),
+    Field::text("state", |peer, state| peer.state.as_str() == state),
+];
+
 pub(crate) async fn run(command: PeerCommand, context: &mut Context<'_>) -> anyhow::Result<()> {
     match command {
         PeerCommand::Add(args) => {
@@ -63,7 +72,9 @@ pub(crate) async fn run(command: PeerCommand, context: &mut Context<'_>) -> anyh
             context.output.done("removed", &address)?;
         }
         PeerCommand::Ls(args) => {
-            let peers = context.client.peers(args.network.as_deref()).await?;
+            let filter = args.filter.on(&FIELDS)?;
+            let mut peers = context.client.peers(args.of.network.as_deref()).await?;
+            filter.apply(&mut peers);
             context.output.list(&peers, |peer| peer.address, table)?;
         }
     }

@@ -3,11 +3,13 @@
 use std::io;
 
 use clap::{Args, Subcommand};
+use ipnet::IpNet;
 use tapweave_control::GatewayPriority;
 use tapweave_control::api::{Endpoint, Port, PortCounters, PortKind, PortState};
 
-use crate::args::OfNetwork;
+use crate::args::ListArgs;
 use crate::context::Context;
+use crate::filter::Field;
 use crate::output::{Form, Output};
 use crate::table::{Table, optional};
 use crate::underlay;
@@ -16,7 +18,7 @@ use crate::underlay;
 pub(crate) enum PortCommand {
     /// List the ports of one network, or of all
     #[command(visible_alias = "list")]
-    Ls(OfNetwork),
+    Ls(ListArgs),
     /// Show all counters of a port
     Show(ShowArgs),
 }
@@ -27,10 +29,32 @@ pub(crate) struct ShowArgs {
     port: String,
 }
 
+/// The keys of `port ls --filter`.
+const FIELDS: [Field<Port>; 10] = [
+    Field::text("name", |port, part| port.endpoint.port.contains(part)),
+    Field::text("id", |port, id| port.endpoint.id.as_str().starts_with(id)),
+    Field::text("network", |port, name| {
+        port.endpoint.network.as_str() == name
+    }),
+    Field::text("sandbox", |port, name| {
+        port.endpoint.sandbox.as_str() == name
+    }),
+    Field::text("ifname", |port, ifname| port.endpoint.ifname == ifname),
+    Field::text("mac", |port, mac| mac.parse() == Ok(port.endpoint.mac)),
+    Field::addresses("address", |port| {
+        port.endpoint.addresses.iter().map(IpNet::addr).collect()
+    }),
+    Field::text("vlan", |port, vid| optional(port.endpoint.vlan) == vid),
+    Field::text("kind", |port, word| kind(port) == word),
+    Field::text("state", |port, word| state(port) == word),
+];
+
 pub(crate) async fn run(command: PortCommand, context: &mut Context<'_>) -> anyhow::Result<()> {
     match command {
         PortCommand::Ls(args) => {
-            let ports = context.client.ports(args.network.as_deref()).await?;
+            let filter = args.filter.on(&FIELDS)?;
+            let mut ports = context.client.ports(args.of.network.as_deref()).await?;
+            filter.apply(&mut ports);
             let output = &mut context.output;
             output.list(&ports, |port| port.endpoint.port.as_str(), table)?;
         }

@@ -1,10 +1,13 @@
 //! `tapweave sandbox …`
 
 use clap::{Args, Subcommand};
+use ipnet::IpNet;
 use tapweave_control::api::Sandbox;
 use tapweave_control::datapath::NamespaceRef;
 
 use crate::context::Context;
+use crate::filter::{Field, FilterArgs};
+use crate::inspection::Inspection;
 use crate::removal::Removal;
 use crate::table::Table;
 
@@ -12,7 +15,7 @@ use crate::table::Table;
 pub(crate) enum SandboxCommand {
     /// List the sandboxes that are known
     #[command(visible_alias = "list")]
-    Ls,
+    Ls(FilterArgs),
     /// Show sandboxes as JSON
     Inspect(SandboxNames),
     /// Disconnect sandboxes from everything and forget them; their processes are left alone
@@ -27,10 +30,26 @@ pub(crate) struct SandboxNames {
     sandboxes: Vec<String>,
 }
 
+/// The keys of `sandbox ls --filter`.
+const FIELDS: [Field<Sandbox>; 4] = [
+    Field::text("name", |sandbox, part| sandbox.name.as_str().contains(part)),
+    Field::text("id", |sandbox, id| sandbox.id.as_str().starts_with(id)),
+    Field::text("network", |sandbox, name| {
+        let mut endpoints = sandbox.endpoints.iter();
+        endpoints.any(|endpoint| endpoint.network.as_str() == name)
+    }),
+    Field::addresses("address", |sandbox| {
+        let addresses = sandbox.endpoints.iter().flat_map(|at| &at.addresses);
+        addresses.map(IpNet::addr).collect()
+    }),
+];
+
 pub(crate) async fn run(command: SandboxCommand, context: &mut Context<'_>) -> anyhow::Result<()> {
     match command {
-        SandboxCommand::Ls => {
-            let sandboxes = context.client.sandboxes().await?;
+        SandboxCommand::Ls(args) => {
+            let filter = args.on(&FIELDS)?;
+            let mut sandboxes = context.client.sandboxes().await?;
+            filter.apply(&mut sandboxes);
             let output = &mut context.output;
             Ok(output.list(&sandboxes, |sandbox| sandbox.name.as_str(), table)?)
         }
@@ -40,11 +59,11 @@ pub(crate) async fn run(command: SandboxCommand, context: &mut Context<'_>) -> a
 }
 
 async fn inspect(names: &SandboxNames, context: &mut Context<'_>) -> anyhow::Result<()> {
-    let mut sandboxes = Vec::new();
+    let mut shown = Inspection::default();
     for name in &names.sandboxes {
-        sandboxes.push(context.client.sandbox(name).await?);
+        shown.note(context.client.sandbox(name).await);
     }
-    Ok(context.output.json(&sandboxes)?)
+    shown.finish(&mut context.output)
 }
 
 async fn rm(names: &SandboxNames, context: &mut Context<'_>) -> anyhow::Result<()> {

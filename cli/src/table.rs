@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use unicode_width::UnicodeWidthStr as _;
+
 /// A table. Cells that are missing are empty.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Table {
@@ -33,7 +35,7 @@ impl Table {
         let mut widths = Vec::new();
         for row in &self.rows {
             for (column, cell) in row.iter().enumerate() {
-                let width = cell.chars().count();
+                let width = cell.width();
                 match widths.get_mut(column) {
                     Some(widest) => *widest = width.max(*widest),
                     None => widths.push(width),
@@ -67,7 +69,8 @@ impl fmt::Display for Table {
                 if column == last {
                     writeln!(f, "{cell}")?;
                 } else {
-                    write!(f, "{cell:width$}  ")?;
+                    let padding = width.saturating_sub(cell.width()) + 2;
+                    write!(f, "{cell}{:padding$}", "")?;
                 }
             }
         }
@@ -78,6 +81,14 @@ impl fmt::Display for Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn wide_characters_take_two_columns_and_marks_none() {
+        let mut table = Table::new(&["NAME", "N"]);
+        table.row(["網路".to_owned(), "1".to_owned()]);
+        table.row(["cafe\u{301}".to_owned(), "2".to_owned()]);
+        assert_eq!(table.to_string(), "NAME  N\n網路  1\ncafe\u{301}  2\n");
+    }
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {

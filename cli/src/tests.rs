@@ -20,6 +20,8 @@ use crate::args::Cli;
 use crate::execute;
 use crate::output::{UsageError, is_broken_pipe};
 
+mod docker;
+mod lists;
 mod man;
 mod outside;
 mod units;
@@ -51,7 +53,6 @@ fn absurd_values_are_wrong_usage() {
         "network create n --subnet 10.0.0.0/24 --aux-address =10.0.0.9",
         "network create n --label =x",
         "network create n --icc=maybe",
-        "network ls --filter colour=red",
         "network ls --filter name",
         "network connect n s --pid 0",
         "network connect n s --pid 4294967296",
@@ -220,9 +221,9 @@ fn networks_are_made_listed_filtered_shown_and_removed() {
     assert_eq!(
         rig.ok("network ls"),
         format!(
-            "NETWORK ID    NAME  DRIVER  SCOPE  SUBNETS\n\
-             {}  one   bridge  local  10.192.0.0/24\n\
-             {}  two   bridge  local  10.1.0.0/24,fd00:1::/64\n",
+            "NETWORK ID    NAME  DRIVER  SCOPE  SUBNETS                  ENDPOINTS\n\
+             {}  one   bridge  local  10.192.0.0/24            0\n\
+             {}  two   bridge  local  10.1.0.0/24,fd00:1::/64  0\n",
             &id[..12],
             &rig.ok("network ls -q --filter name=two")[..12],
         )
