@@ -36,6 +36,8 @@
 
 mod database;
 mod directory;
+#[cfg(test)]
+mod disk;
 mod error;
 mod group;
 mod look;
@@ -184,5 +186,7 @@ impl Store for FileStore {
     }
 }
 
+#[cfg(test)]
+mod disk_tests;
 #[cfg(test)]
 mod tests;
