@@ -15,19 +15,20 @@ mod port;
 mod port_mapping;
 mod problem;
 mod sandbox;
+pub(crate) mod schema;
 mod stats;
 
 pub use endpoint::{Connect, Disconnect, Endpoint};
 pub use event::{Event, EventAction, EventActor, EventId, EventIdError, EventType, Lagged};
-pub use fdb::{FdbAdd, FdbEntryView, FdbFlush, FdbFlushed, FdbKind};
+pub use fdb::{FdbAdd, FdbEntryView, FdbFlush, FdbFlushed, FdbKind, FdbPut};
 pub use mdb::{MdbEntryView, MdbKindView};
 pub use nat::{NatFlowView, NatFlush, NatFlushed};
-pub use neighbor::{NeighborAdd, NeighborKind, NeighborView};
+pub use neighbor::{NeighborAdd, NeighborKind, NeighborPut, NeighborView};
 pub use network::{
     ConfigFrom, ContainerInspect, CreateNetwork, IpamConfig, IpamInspect, NetworkInspect,
     SubnetRequest,
 };
-pub use peer::{PeerAdd, PeerOrigin, PeerStateView, PeerView};
+pub use peer::{PeerAdd, PeerOrigin, PeerPut, PeerStateView, PeerView};
 pub use port::{Port, PortCounters, PortKind, PortState, PortUnderlay};
 pub use port_mapping::{HostBinding, PortMapping, docker_ports};
 pub use problem::Problem;

@@ -22,8 +22,9 @@ use tokio::net::UnixStream;
 
 use crate::api::{
     Connect, CreateNetwork, Disconnect, Endpoint, FdbAdd, FdbEntryView, FdbFlush, FdbFlushed,
-    MdbEntryView, NatFlowView, NatFlush, NatFlushed, NeighborAdd, NeighborView, NetworkInspect,
-    PeerAdd, PeerView, Port, Problem, Sandbox, Stats, Version,
+    FdbPut, MdbEntryView, NatFlowView, NatFlush, NatFlushed, NeighborAdd, NeighborPut,
+    NeighborView, NetworkInspect, PeerAdd, PeerPut, PeerView, Port, Problem, Sandbox, Stats,
+    Version,
 };
 
 mod events;
@@ -72,7 +73,7 @@ pub enum ClientError {
     },
     /// The daemon refused.
     #[error("{}", .0.detail)]
-    Refused(Problem),
+    Refused(Box<Problem>),
     /// The connection broke.
     #[error("the daemon on {} did not answer to the end", path.display())]
     Broken {
@@ -140,7 +141,16 @@ impl Client {
     ///
     /// See [`ClientError`].
     pub async fn neighbor_add(&self, request: &NeighborAdd) -> Result<(), ClientError> {
-        self.post("/v1/neighbors", request).await
+        let path = format!(
+            "/v1/neighbors/{}/{}",
+            escaped(&request.network),
+            request.address
+        );
+        let body = NeighborPut {
+            mac: request.mac,
+            router: request.router,
+        };
+        self.request_with(builder(&Method::PUT, &path), &body).await
     }
 
     /// Takes back what was stated of a neighbour.
@@ -168,7 +178,17 @@ impl Client {
     ///
     /// See [`ClientError`].
     pub async fn add_peer(&self, request: &PeerAdd) -> Result<(), ClientError> {
-        self.post("/v1/peers", request).await
+        let path = format!(
+            "/v1/peers/{}/{}",
+            escaped(&request.network),
+            request.address
+        );
+        let body = PeerPut {
+            port: request.port,
+            subnets: request.subnets.clone(),
+        };
+        let request = builder(&Method::PUT, &path).header(header::IF_NONE_MATCH, "*");
+        self.request_with(request, &body).await
     }
 
     /// Lets a host take part in a network no more.
@@ -295,7 +315,16 @@ impl Client {
     ///
     /// See [`ClientError`].
     pub async fn fdb_add(&self, request: &FdbAdd) -> Result<(), ClientError> {
-        self.post("/v1/fdb", request).await
+        let query = request
+            .vlan
+            .map_or_else(String::new, |vid| format!("?vlan={vid}"));
+        let network = escaped(&request.network);
+        let path = format!("/v1/fdb/{network}/{}{query}", request.mac);
+        let body = FdbPut {
+            port: request.port.clone(),
+            vtep: request.vtep,
+        };
+        self.request_with(builder(&Method::PUT, &path), &body).await
     }
 
     /// Removes an entry of a VLAN or of none.
@@ -360,6 +389,38 @@ impl Client {
         self.fetch(&of_network("/v1/mdb", network)).await
     }
 
+    /// Returns the figures of the daemon as Prometheus reads them.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn metrics(&self) -> Result<String, ClientError> {
+        let body = self
+            .answer(builder(&Method::GET, "/v1/metrics"), Bytes::new())
+            .await?;
+        Ok(String::from_utf8_lossy(&body).into_owned())
+    }
+
+    /// Shows an endpoint.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn endpoint(&self, reference: &str) -> Result<Endpoint, ClientError> {
+        self.fetch(&format!("/v1/endpoints/{}", escaped(reference)))
+            .await
+    }
+
+    /// Disconnects the sandbox of an endpoint from its network.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn remove_endpoint(&self, reference: &str) -> Result<(), ClientError> {
+        self.delete(&format!("/v1/endpoints/{}", escaped(reference)))
+            .await
+    }
+
     /// Returns figures of the whole daemon.
     ///
     /// # Errors
@@ -379,11 +440,13 @@ impl Client {
     }
 
     async fn fetch<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
-        self.request(Method::GET, path, Bytes::new()).await
+        self.request(builder(&Method::GET, path), Bytes::new())
+            .await
     }
 
     async fn delete(&self, path: &str) -> Result<(), ClientError> {
-        self.request(Method::DELETE, path, Bytes::new()).await
+        self.request(builder(&Method::DELETE, path), Bytes::new())
+            .await
     }
 
     async fn post<T: DeserializeOwned>(
@@ -391,36 +454,44 @@ impl Client {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, ClientError> {
+        self.request_with(builder(&Method::POST, path), body).await
+    }
+
+    async fn request_with<T: DeserializeOwned>(
+        &self,
+        request: Builder,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
         let body = serde_json::to_vec(body).map_err(|source| ClientError::BadAnswer {
-            request: format!("POST {path}"),
+            request: name(&request),
             source,
         })?;
-        self.request(Method::POST, path, body.into()).await
+        let request = request.header(header::CONTENT_TYPE, "application/json");
+        self.request(request, body.into()).await
     }
 
     async fn request<T: DeserializeOwned>(
         &self,
-        method: Method,
-        path: &str,
+        request: Builder,
         body: Bytes,
     ) -> Result<T, ClientError> {
+        let name = name(&request);
         // On the heap, because every command has some of these.
-        let body = Box::pin(self.answer(&method, path, body)).await?;
+        let body = Box::pin(self.answer(request, body)).await?;
         // An empty body is the answer of type `()`.
         let text: &[u8] = if body.is_empty() { b"null" } else { &body };
         serde_json::from_slice(text).map_err(|source| ClientError::BadAnswer {
-            request: format!("{method} {path}"),
+            request: name,
             source,
         })
     }
 
     /// Returns the body of a success.
-    async fn answer(&self, method: &Method, path: &str, body: Bytes) -> Result<Bytes, ClientError> {
-        let mut request = builder(method, path);
-        request = request.header(header::CONTENT_TYPE, "application/json");
+    async fn answer(&self, request: Builder, body: Bytes) -> Result<Bytes, ClientError> {
+        let name = name(&request);
         let response = self.send(request, body).await?;
         if !response.status().is_success() {
-            return Err(self.refusal(&format!("{method} {path}"), response).await);
+            return Err(self.refusal(&name, response).await);
         }
         self.collect(response).await
     }
@@ -446,7 +517,7 @@ impl Client {
             Err(error) => return error,
         };
         match serde_json::from_slice(&body) {
-            Ok(problem) => ClientError::Refused(problem),
+            Ok(problem) => ClientError::Refused(Box::new(problem)),
             Err(source) => ClientError::BadAnswer {
                 request: request.to_owned(),
                 source,
@@ -501,6 +572,13 @@ impl Client {
 fn builder(method: &Method, path: &str) -> Builder {
     let request = Request::builder().method(method).uri(path);
     request.header(header::HOST, "tapweave")
+}
+
+/// Returns method and path of a request, for messages.
+fn name(request: &Builder) -> String {
+    let method = request.method_ref().map_or("", Method::as_str);
+    let path = request.uri_ref().map_or("", |uri| uri.path());
+    format!("{method} {path}")
 }
 
 fn of_network(path: &str, network: Option<&str>) -> String {

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tapweave_encap::EncapKind;
 use tapweave_net::{MacAddr, NetworkNo, OffloadSet, PortNo, Vid};
@@ -34,7 +35,7 @@ pub use overlay::{
 };
 
 /// Where a sandbox's network namespace is found.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NamespaceRef {
     /// A file of nsfs, such as `/run/netns/NAME`.
@@ -80,7 +81,7 @@ pub struct NetworkSettings {
 }
 
 /// Whether a port may exchange frames with other isolated ports.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Isolation {
     /// With every port of the network.
@@ -123,7 +124,7 @@ pub struct InterfaceSettings {
 }
 
 /// Whether a port is opened with `virtio_net_hdr` and offloads.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Offloading {
     /// Super-frames and partial checksums cross the port.
@@ -144,7 +145,7 @@ pub struct AttachedPort {
 }
 
 /// One worker thread, as `stats` shows it.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct WorkerStats {
     /// Its number, from 0.
     pub worker: usize,

@@ -24,6 +24,7 @@ mod host;
 mod id;
 #[cfg(any(test, feature = "memory"))]
 pub mod memory;
+mod metrics;
 mod model;
 mod name;
 mod network_defaults;

@@ -9,23 +9,26 @@ use std::io;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post};
+use axum::extract::FromRef;
+use axum::middleware::from_fn;
 
 use crate::Controller;
+use meter::Meter;
+use openapi::Document;
 
+mod connections;
 mod extract;
+mod meter;
+mod openapi;
+mod operation;
 mod reply;
 mod routes;
+mod shares;
 mod socket;
 #[cfg(test)]
 mod tests;
 
 pub use socket::{BindError, ControlSocket};
-
-/// Largest body of a request, in bytes. The largest sensible one, a network with hundreds of subnets
-/// and labels, has a tenth of it.
-const MAX_BODY_LEN: usize = 256 * 1024;
 
 /// Serves requests until `shutdown` completes, then finishes those that have begun.
 ///
@@ -43,60 +46,51 @@ pub async fn serve(
         // Streams of events end only when they are told to.
         events.close();
     };
-    axum::serve(socket, router(controller))
-        .with_graceful_shutdown(shutdown)
-        .await
+    connections::serve_socket(socket, router(controller), shutdown).await;
+    Ok(())
+}
+
+/// What handlers can ask for.
+#[derive(Clone, Debug)]
+struct Shared {
+    controller: Arc<Controller>,
+    meter: Arc<Meter>,
+    document: Document,
+}
+
+impl FromRef<Shared> for Arc<Controller> {
+    fn from_ref(shared: &Shared) -> Self {
+        Self::clone(&shared.controller)
+    }
+}
+
+impl FromRef<Shared> for Arc<Meter> {
+    fn from_ref(shared: &Shared) -> Self {
+        Self::clone(&shared.meter)
+    }
+}
+
+impl FromRef<Shared> for Document {
+    fn from_ref(shared: &Shared) -> Self {
+        shared.document.clone()
+    }
 }
 
 fn router(controller: Arc<Controller>) -> Router {
-    use routes::{endpoints, events, nat, neighbors, networks, peers, sandboxes, tables};
-    Router::new()
-        .route("/v1/networks", get(networks::list).post(networks::create))
-        .route(
-            "/v1/networks/{network}",
-            get(networks::show).delete(networks::remove),
-        )
-        .route("/v1/networks/{network}/connect", post(endpoints::connect))
-        .route(
-            "/v1/networks/{network}/disconnect",
-            post(endpoints::disconnect),
-        )
-        .route("/v1/endpoints", get(endpoints::list))
-        .route(
-            "/v1/endpoints/{endpoint}",
-            get(endpoints::show).delete(endpoints::remove),
-        )
-        .route("/v1/sandboxes", get(sandboxes::list))
-        .route(
-            "/v1/sandboxes/{sandbox}",
-            get(sandboxes::show).delete(sandboxes::remove),
-        )
-        .route("/v1/peers", get(peers::list).post(peers::add))
-        .route(
-            "/v1/peers/{network}/{address}",
-            axum::routing::delete(peers::remove),
-        )
-        .route("/v1/ports", get(tables::ports))
-        .route("/v1/ports/{port}", get(tables::port))
-        .route("/v1/fdb", get(tables::fdb).post(tables::fdb_add))
-        .route("/v1/mdb", get(tables::mdb))
-        .route("/v1/fdb/flush", post(tables::fdb_flush))
-        .route(
-            "/v1/fdb/{network}/{mac}",
-            axum::routing::delete(tables::fdb_del),
-        )
-        .route("/v1/neighbors", get(neighbors::list).post(neighbors::add))
-        .route(
-            "/v1/neighbors/{network}/{address}",
-            axum::routing::delete(neighbors::remove),
-        )
-        .route("/v1/nat", get(nat::list))
-        .route("/v1/nat/flush", post(nat::flush))
-        .route("/v1/events", get(events::stream))
-        .route("/v1/stats", get(tables::stats))
-        .route("/v1/version", get(routes::version))
+    let operations = routes::operations();
+    let shared = Shared {
+        controller,
+        meter: Arc::default(),
+        document: Document::new(&operations),
+    };
+    let mut router = Router::new();
+    for operation in operations {
+        let (path, route) = operation.into_route(&shared.meter);
+        router = router.route(path, route);
+    }
+    router
         .fallback(routes::unknown_path)
         .method_not_allowed_fallback(routes::unknown_method)
-        .layer(DefaultBodyLimit::max(MAX_BODY_LEN))
-        .with_state(controller)
+        .layer(from_fn(reply::write_problems))
+        .with_state(shared)
 }

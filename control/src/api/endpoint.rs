@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tapweave_net::{MacAddr, Vid, VidSet};
 
@@ -10,9 +11,10 @@ use crate::datapath::NamespaceRef;
 use crate::{GatewayPriority, Id, IfName, Name, PublishSpec};
 
 use super::PortMapping;
+use super::schema;
 
 /// A sandbox to be connected to a network.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Connect {
     /// Its name, or the beginning of the id of one that is known.
@@ -31,6 +33,7 @@ pub struct Connect {
     pub ip6: Option<Ipv6Addr>,
     /// MAC address; derived from the first address if none, random without addresses.
     #[serde(default)]
+    #[schemars(with = "Option<schema::Mac>")]
     pub mac: Option<MacAddr>,
     /// Further names in the network.
     #[serde(default)]
@@ -46,10 +49,12 @@ pub struct Connect {
     pub isolated: bool,
     /// The VLAN of untagged frames. Alone it makes the port an access port: untagged frames only.
     #[serde(default)]
+    #[schemars(with = "Option<schema::Vlan>")]
     pub vlan: Option<Vid>,
     /// The VLANs of tagged frames, as `10,20-29`: a trunk port. Without `vlan` it takes no untagged
     /// frames; without both, the port carries every frame as it is.
     #[serde(default)]
+    #[schemars(with = "Option<schema::Vlans>")]
     pub trunk: Option<VidSet>,
     /// Whether the sandbox is kept to its own addresses and from playing router or DHCP server; if none,
     /// it is where its addresses are known.
@@ -57,6 +62,7 @@ pub struct Connect {
     pub guard: Option<bool>,
     /// Further addresses that a guarded sandbox may use, without host bits.
     #[serde(default)]
+    #[schemars(with = "Vec<schema::Prefix>")]
     pub allow_addresses: Vec<IpNet>,
     /// Most stations that the port learns, 1 or more; frames of others are dropped.
     #[serde(default)]
@@ -112,7 +118,7 @@ impl Connect {
 }
 
 /// A sandbox to be disconnected from a network.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Disconnect {
     /// Its name, or the beginning of its id.
@@ -123,7 +129,7 @@ pub struct Disconnect {
 }
 
 /// A sandbox in a network.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Endpoint {
     /// Its id.
     pub id: Id,
@@ -138,8 +144,10 @@ pub struct Endpoint {
     /// Name of the interface in the sandbox.
     pub ifname: String,
     /// Its MAC address.
+    #[schemars(with = "schema::Mac")]
     pub mac: MacAddr,
     /// Its addresses, each with the prefix length of its subnet.
+    #[schemars(with = "Vec<schema::Prefix>")]
     pub addresses: Vec<IpNet>,
     /// Further names in the network.
     pub aliases: Vec<Name>,
@@ -152,12 +160,15 @@ pub struct Endpoint {
     /// Whether the port is kept from the other isolated ports.
     pub isolated: bool,
     /// The VLAN of untagged frames; none when they are in no VLAN or, at a trunk, dropped.
+    #[schemars(with = "Option<schema::Vlan>")]
     pub vlan: Option<Vid>,
     /// The VLANs of tagged frames, as `10,20-29`; none for a port that is no trunk.
+    #[schemars(with = "Option<schema::Vlans>")]
     pub trunk: Option<VidSet>,
     /// Whether the sandbox is kept to its own addresses and from playing router or DHCP server.
     pub guard: bool,
     /// Further addresses that it may use, if it is guarded.
+    #[schemars(with = "Vec<schema::Prefix>")]
     pub allowed_addresses: Vec<IpNet>,
     /// Most stations that the port learns, if that is limited.
     pub mac_limit: Option<u32>,

@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// Something that happened.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
     /// Its id. A stream that begins after it is had by the header `Last-Event-ID`.
     pub id: EventId,
@@ -27,7 +28,7 @@ pub struct Event {
 }
 
 /// Whom an event happened to.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct EventActor {
     /// The id of a network, sandbox or endpoint; the address of a peer; the kind of an uplink.
     pub id: String,
@@ -54,7 +55,7 @@ impl EventActor {
 
 /// Events that a reader has missed, because more have happened than the daemon keeps, or because the
 /// daemon was started anew.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Lagged {
     /// How many; none when that is not known.
     pub missed: Option<u64>,
@@ -118,7 +119,9 @@ impl fmt::Display for EventId {
 }
 
 /// What kind of thing something happened to.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum EventType {
     /// A network.
@@ -164,7 +167,9 @@ impl EventType {
 }
 
 /// What happened.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum EventAction {
     /// A network was made.

@@ -2,32 +2,42 @@
 
 use std::net::IpAddr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tapweave_net::{MacAddr, Vid};
 
+use super::schema;
 use crate::Name;
 
 /// A static entry to be made.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FdbAdd {
     /// The network, by name or beginning of its id.
     pub network: String,
     /// The station.
     pub mac: MacAddr,
     /// Where it is: `NETWORK/SANDBOX[:IFNAME]`; none when it is on another host.
-    #[serde(default)]
     pub port: Option<String>,
     /// The host that it is on, a peer of the network; none when it is on a port.
-    #[serde(default)]
     pub vtep: Option<IpAddr>,
     /// The VLAN in which it is there; none for frames that are in no VLAN.
-    #[serde(default)]
     pub vlan: Option<Vid>,
 }
 
+/// Where the station of a static entry is: at a port of this host, or on another host.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FdbPut {
+    /// The port, as `NETWORK/SANDBOX[:IFNAME]`; none when it is on another host.
+    #[serde(default)]
+    pub port: Option<String>,
+    /// The host, a peer of the network; none when it is at a port.
+    #[serde(default)]
+    pub vtep: Option<IpAddr>,
+}
+
 /// Learned entries to be forgotten.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FdbFlush {
     /// The network; none for all of them.
@@ -36,18 +46,20 @@ pub struct FdbFlush {
 }
 
 /// What was forgotten.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct FdbFlushed {
     /// Entries.
     pub flushed: usize,
 }
 
 /// An entry of a table.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct FdbEntryView {
     /// The station.
+    #[schemars(with = "schema::Mac")]
     pub mac: MacAddr,
     /// Its VLAN, if any. A station of several VLANs has an entry in each.
+    #[schemars(with = "Option<schema::Vlan>")]
     pub vlan: Option<Vid>,
     /// The network.
     pub network: Name,
@@ -63,7 +75,7 @@ pub struct FdbEntryView {
 }
 
 /// How an entry came into the table.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FdbKind {
     /// From a frame; it ages.

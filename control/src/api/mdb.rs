@@ -2,13 +2,14 @@
 
 use std::net::IpAddr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tapweave_switch::{Family, MdbEntry, MdbKind};
 
 use crate::Name;
 
 /// A line of a multicast database.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct MdbEntryView {
     /// The network.
     pub network: Name,
@@ -29,7 +30,7 @@ pub struct MdbEntryView {
 }
 
 /// Why a port gets frames for groups.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MdbKindView {
     /// Somebody there listens to the group. Ends by itself, as `temp` of `bridge mdb`.

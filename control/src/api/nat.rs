@@ -1,12 +1,13 @@
 //! What the gateways translate.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Name;
 use crate::datapath::{FlowCounters, FlowTuple};
 
 /// A translated flow.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct NatFlowView {
     /// The protocol: `tcp`, `udp`, `icmp`, `icmpv6`.
     pub protocol: String,
@@ -31,7 +32,7 @@ pub struct NatFlowView {
 }
 
 /// Flows to be forgotten.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NatFlush {
     /// The network; none for all of them.
@@ -40,7 +41,7 @@ pub struct NatFlush {
 }
 
 /// What was forgotten.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct NatFlushed {
     /// Flows.
     pub flushed: usize,

@@ -2,14 +2,15 @@
 
 use std::net::IpAddr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tapweave_net::MacAddr;
 
+use super::schema;
 use crate::Name;
 
 /// A static neighbour to be made.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NeighborAdd {
     /// The network, by name or beginning of its id.
     pub network: String,
@@ -18,18 +19,30 @@ pub struct NeighborAdd {
     /// Its MAC address.
     pub mac: MacAddr,
     /// Whether it is a router, which hosts are told in answers over IPv6.
+    pub router: bool,
+}
+
+/// What is stated of a neighbour.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NeighborPut {
+    /// Its MAC address.
+    #[schemars(with = "schema::Mac")]
+    pub mac: MacAddr,
+    /// Whether it is a router, which hosts are told in answers over IPv6.
     #[serde(default)]
     pub router: bool,
 }
 
 /// A neighbour that questions are answered for.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct NeighborView {
     /// The network.
     pub network: Name,
     /// The neighbour's address.
     pub address: IpAddr,
     /// Its MAC address.
+    #[schemars(with = "schema::Mac")]
     pub mac: MacAddr,
     /// How it is known.
     pub kind: NeighborKind,
@@ -42,7 +55,7 @@ pub struct NeighborView {
 }
 
 /// How a neighbour is known.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NeighborKind {
     /// It is a sandbox of this host, with the addresses that it was given.

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tapweave_net::{Vid, VidSet};
 
 use super::HostBinding;
+use super::schema;
 use crate::{Id, Name};
 
 /// A network to be made.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateNetwork {
     /// Its name.
@@ -93,14 +95,16 @@ impl CreateNetwork {
 }
 
 /// A subnet of a network to be made.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SubnetRequest {
     /// Its prefix, without host bits; the unspecified address for any of that length from the default pools, such
     /// as `0.0.0.0/20`.
+    #[schemars(with = "schema::Prefix")]
     pub subnet: IpNet,
     /// The part of it that addresses are taken from; all of it if none.
     #[serde(default)]
+    #[schemars(with = "Option<schema::Prefix>")]
     pub ip_range: Option<IpNet>,
     /// The gateway's address; the first usable one if none.
     #[serde(default)]
@@ -111,7 +115,7 @@ pub struct SubnetRequest {
 }
 
 /// A network in the shape of `docker network inspect`.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase")]
 pub struct NetworkInspect {
     /// Its name.
@@ -152,7 +156,7 @@ pub struct NetworkInspect {
 }
 
 /// The addresses of a network, in Docker's shape.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase")]
 pub struct IpamInspect {
     /// Who manages the addresses: `default`, or `null` for a network without.
@@ -164,13 +168,15 @@ pub struct IpamInspect {
 }
 
 /// A subnet, in Docker's shape.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase")]
 pub struct IpamConfig {
     /// Its prefix.
+    #[schemars(with = "schema::Prefix")]
     pub subnet: IpNet,
     /// The part of it that addresses are taken from, if limited.
     #[serde(rename = "IPRange", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::Prefix>")]
     pub ip_range: Option<IpNet>,
     /// The gateway's address.
     pub gateway: IpAddr,
@@ -180,7 +186,7 @@ pub struct IpamConfig {
 }
 
 /// The network that Docker would have taken a configuration from.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase")]
 pub struct ConfigFrom {
     /// Its name: empty.
@@ -188,7 +194,7 @@ pub struct ConfigFrom {
 }
 
 /// A sandbox in a network, in Docker's shape. Addresses are with prefix length, or empty.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase")]
 pub struct ContainerInspect {
     /// Its name.
@@ -206,9 +212,11 @@ pub struct ContainerInspect {
     pub ipv6_address: String,
     /// The VLAN of its untagged frames, if they are in one. Docker has no such key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::Vlan>")]
     pub vlan: Option<Vid>,
     /// The VLANs of its tagged frames, for a trunk. Docker has no such key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::Vlans>")]
     pub trunk: Option<VidSet>,
     /// What leads to its ports from outside, by `PORT/PROTOCOL`. Docker shows it at the container.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -3,30 +3,43 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::PortCounters;
+use super::schema;
 use crate::Name;
 
 /// A host that is to take part in a network.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PeerAdd {
     /// The network, by name or beginning of its id.
     pub network: String,
     /// The host's address on the underlay.
     pub address: IpAddr,
     /// The UDP port that it listens on; that of the network if none.
+    pub port: Option<u16>,
+    /// The subnets behind it, in a network whose hosts route to each other (`fou`, `gue`, `ipip`); there at
+    /// least one, elsewhere none.
+    pub subnets: Vec<IpNet>,
+}
+
+/// How a host takes part in a network.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PeerPut {
+    /// The UDP port that it listens on; that of the network if none.
     #[serde(default)]
     pub port: Option<u16>,
     /// The subnets behind it, in a network whose hosts route to each other (`fou`, `gue`, `ipip`); there at
     /// least one, elsewhere none.
     #[serde(default)]
+    #[schemars(with = "Vec<schema::Prefix>")]
     pub subnets: Vec<IpNet>,
 }
 
 /// A host that takes part in a network.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct PeerView {
     /// The network.
     pub network: Name,
@@ -35,6 +48,7 @@ pub struct PeerView {
     /// The UDP port that it listens on; none where there is no UDP.
     pub port: Option<u16>,
     /// The subnets behind it, where hosts route to each other.
+    #[schemars(with = "Vec<schema::Prefix>")]
     pub subnets: Vec<IpNet>,
     /// How it came to take part.
     pub origin: PeerOrigin,
@@ -51,7 +65,7 @@ pub struct PeerView {
 }
 
 /// How a host came to take part in a network.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PeerOrigin {
     /// By request.
@@ -75,7 +89,7 @@ impl PeerOrigin {
 }
 
 /// Whether a host was heard of.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PeerStateView {
     /// Never.

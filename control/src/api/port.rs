@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tapweave_switch::{DropReason, PortStats};
 
@@ -9,7 +10,7 @@ use super::Endpoint;
 use crate::datapath::UnderlayAddress;
 
 /// A port, with the endpoint that it belongs to and its counters.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Port {
     /// The endpoint.
     #[serde(flatten)]
@@ -26,7 +27,7 @@ pub struct Port {
 }
 
 /// What carries the frames of a port to other hosts, and how fast the kernel lets it.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct PortUnderlay {
     /// Addresses and UDP ports that overlays of this host listen on.
     pub addresses: Vec<UnderlayAddress>,
@@ -35,7 +36,7 @@ pub struct PortUnderlay {
 }
 
 /// What a port is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PortKind {
     /// A TAP in a sandbox.
@@ -43,7 +44,7 @@ pub enum PortKind {
 }
 
 /// Whether a port carries frames.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PortState {
     /// It does.
@@ -53,7 +54,7 @@ pub enum PortState {
 }
 
 /// The counters of a port. `rx` is what came in from the sandbox.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct PortCounters {
     /// Frames that came in.
     pub rx_frames: u64,

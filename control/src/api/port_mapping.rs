@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::PortRange;
 use crate::datapath::{PublishedPorts, Transport};
 
 /// Ports of the uplink, and the ports of the sandbox that they lead to: as many, in the same order.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct PortMapping {
     /// The protocol.
     pub protocol: Transport,
@@ -23,7 +24,7 @@ pub struct PortMapping {
 }
 
 /// An address and a port of the uplink, in the shape of `docker inspect`.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase")]
 pub struct HostBinding {
     /// The address; unspecified for every one of its family.

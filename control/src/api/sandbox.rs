@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Endpoint, HostBinding};
@@ -9,7 +10,7 @@ use crate::datapath::NamespaceRef;
 use crate::{Id, Name};
 
 /// A sandbox that is known.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Sandbox {
     /// Its name.
     pub name: Name,
@@ -27,7 +28,7 @@ pub struct Sandbox {
 }
 
 /// What leads to the ports of a sandbox.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "PascalCase")]
 pub struct PublishedView {
     /// Addresses and ports of the uplink, by `PORT/PROTOCOL` of the sandbox.
@@ -35,7 +36,7 @@ pub struct PublishedView {
 }
 
 /// The identity of a namespace (`man 7 namespaces`).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct NamespaceIdView {
     /// Device of nsfs.
     pub dev: u64,

@@ -1,5 +1,6 @@
 //! Figures of the whole daemon.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::PortCounters;
@@ -7,7 +8,7 @@ use crate::Name;
 use crate::datapath::{NatStats, UnderlayState, UplinkState, WorkerStats};
 
 /// Which daemon this is.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Version {
     /// Version of the daemon.
     pub version: String,
@@ -16,7 +17,7 @@ pub struct Version {
 }
 
 /// What `stats` shows.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Stats {
     /// Networks.
     pub networks: usize,
@@ -40,7 +41,7 @@ pub struct Stats {
 }
 
 /// How full a forwarding table is.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct FdbStats {
     /// The network.
     pub network: Name,

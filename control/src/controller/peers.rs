@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use tracing::info;
+use tracing::{error, info};
 
 use super::Controller;
 use super::tables::chosen;
@@ -57,6 +57,41 @@ impl Controller {
             self.tell_peer(EventAction::Added, &name, address);
         }
         seated
+    }
+
+    /// Lets a host take part as `wanted`, in the place of what was said of it before. Tells whether it did take
+    /// part already. When it cannot take part so, it does as before.
+    ///
+    /// # Errors
+    ///
+    /// As [`Controller::add_peer`], except that the host may take part already.
+    pub fn put_peer(&self, wanted: &PeerAdd) -> Result<bool, ControlError> {
+        let address = wanted.address.to_canonical();
+        let peers = self.peers(Some(&wanted.network))?;
+        let mut stated = peers
+            .into_iter()
+            .filter(|peer| peer.origin == PeerOrigin::Static);
+        let Some(before) = stated.find(|peer| peer.address == address) else {
+            self.add_peer(wanted)?;
+            return Ok(false);
+        };
+        let same_port = wanted.port.is_none_or(|port| before.port == Some(port));
+        if same_port && before.subnets == wanted.subnets {
+            return Ok(true);
+        }
+        self.remove_peer(&wanted.network, address)?;
+        if let Err(cause) = self.add_peer(wanted) {
+            let before = PeerAdd {
+                port: before.port,
+                subnets: before.subnets,
+                ..wanted.clone()
+            };
+            if let Err(cause) = self.add_peer(&before) {
+                error!(%cause, network = wanted.network, peer = %address, "a peer is lost");
+            }
+            return Err(cause);
+        }
+        Ok(true)
     }
 
     /// Lets a host take part no more.

@@ -10,10 +10,12 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tapweave_net::{MacAddr, NetworkNo};
 
 use crate::PortRange;
+use crate::api::schema;
 
 /// The gateway of a network.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -47,7 +49,9 @@ pub struct ConnectionLimits {
 }
 
 /// A transport protocol whose ports can be published.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Transport {
     /// RFC 9293.
@@ -93,13 +97,14 @@ impl PublishedPorts {
 }
 
 /// How the networks reach the world.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct UplinkState {
     /// What it is.
     pub kind: UplinkKind,
     /// Name of its interface, if it has one.
     pub ifname: Option<String>,
     /// The addresses that tapweave has on it, with the prefix length of their subnets.
+    #[schemars(with = "Vec<schema::Prefix>")]
     pub addresses: Vec<IpNet>,
     /// Why it is this one, as a sentence.
     pub reason: String,
@@ -121,7 +126,7 @@ impl UplinkState {
 }
 
 /// What an uplink is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum UplinkKind {
     /// There is none.
@@ -179,7 +184,7 @@ pub struct NatFlow {
 }
 
 /// What a flow carried in one direction.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct FlowCounters {
     /// Packets.
     pub packets: u64,
@@ -188,7 +193,9 @@ pub struct FlowCounters {
 }
 
 /// The addresses of a flow in one direction, before anything is translated.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema,
+)]
 pub struct FlowTuple {
     /// The sender.
     pub source: IpAddr,
@@ -222,7 +229,7 @@ impl fmt::Display for FlowTuple {
 }
 
 /// What the gateways did so far.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct NatStats {
     /// Entries of the translation table: flows, and the mappings that they share.
     pub entries: usize,

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tapweave_encap::{Admission, DscpModel, Encap, HopLimit, Layer};
 
@@ -59,7 +60,7 @@ pub struct PeerState {
 }
 
 /// The underlay, as `stats` shows it.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct UnderlayState {
     /// Addresses and ports that overlays listen on.
     pub addresses: Vec<UnderlayAddress>,
@@ -68,7 +69,7 @@ pub struct UnderlayState {
 }
 
 /// An address and port that overlays listen on.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct UnderlayAddress {
     /// The address.
     pub address: IpAddr,
@@ -93,7 +94,7 @@ pub struct UnderlayAddress {
 }
 
 /// The size of a socket's buffer, in bytes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct SocketBufferState {
     /// What was asked for.
     pub asked_len: usize,

@@ -14,12 +14,11 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt,
 use std::os::unix::net::UnixStream as BlockingStream;
 use std::path::{Path, PathBuf};
 
-use axum::serve::Listener;
 use thiserror::Error;
-use tokio::net::unix::SocketAddr;
 use tokio::net::{UnixListener, UnixStream};
 use tracing::warn;
 
+use super::connections::after_failed_accept;
 use crate::SocketPath;
 
 pub(super) const ROOT: u32 = 0;
@@ -106,6 +105,30 @@ impl ControlSocket {
     pub fn path(&self) -> &Path {
         &self.path
     }
+
+    /// Waits for a client that may be served, and returns its process id too: 0 when it is of another
+    /// namespace and has none here.
+    pub(super) async fn accept(&self) -> (UnixStream, i32) {
+        loop {
+            let stream = match self.listener.accept().await {
+                Ok((stream, _unnamed)) => stream,
+                Err(cause) => {
+                    after_failed_accept(&cause).await;
+                    continue;
+                }
+            };
+            match stream.peer_cred() {
+                Ok(peer) if peer.uid() == self.uid || peer.uid() == ROOT => {
+                    return (stream, peer.pid().unwrap_or(0));
+                }
+                Ok(peer) => {
+                    let peer = peer.uid();
+                    warn!(peer, "another user was turned away from the control socket");
+                }
+                Err(cause) => warn!(%cause, "a client without credentials was turned away"),
+            }
+        }
+    }
 }
 
 impl Drop for ControlSocket {
@@ -115,27 +138,6 @@ impl Drop for ControlSocket {
         {
             warn!(%cause, path = %self.path.display(), "the control socket was not removed");
         }
-    }
-}
-
-impl Listener for ControlSocket {
-    type Io = UnixStream;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        loop {
-            // Waits out a lack of descriptors instead of failing.
-            let (stream, address) = Listener::accept(&mut self.listener).await;
-            match stream.peer_cred().map(|peer| peer.uid()) {
-                Ok(peer) if peer == self.uid || peer == ROOT => return (stream, address),
-                Ok(peer) => warn!(peer, "another user was turned away from the control socket"),
-                Err(cause) => warn!(%cause, "a client without credentials was turned away"),
-            }
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<Self::Addr> {
-        self.listener.local_addr()
     }
 }
 

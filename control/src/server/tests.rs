@@ -1,5 +1,6 @@
 //! Tests over a real socket.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener as BlockingListener;
@@ -18,12 +19,16 @@ use tokio::task::JoinHandle;
 use super::{BindError, ControlSocket, serve};
 use crate::api::{
     Connect, CreateNetwork, Disconnect, Event, EventAction, EventId, EventType, FdbAdd, FdbFlush,
-    Lagged, NatFlush,
+    Lagged, NatFlush, PeerAdd, SubnetRequest,
 };
 use crate::client::{Client, ClientError, EventMessage, EventStream, EventsFrom};
 use crate::datapath::NamespaceRef;
 use crate::memory::{MemoryDatapath, MemoryHost};
 use crate::{Controller, EventFilter, SocketPath};
+
+mod description;
+mod problems;
+mod random;
 
 /// A server on a socket of its own.
 struct Rig {
@@ -89,6 +94,15 @@ impl Rig {
 
 fn network(name: &str) -> CreateNetwork {
     CreateNetwork::new(name.parse().unwrap())
+}
+
+fn subnet(prefix: &str) -> SubnetRequest {
+    SubnetRequest {
+        subnet: prefix.parse().unwrap(),
+        ip_range: None,
+        gateway: None,
+        aux_addresses: BTreeMap::new(),
+    }
 }
 
 fn with_pid(sandbox: &str, pid: u32) -> Connect {
@@ -206,7 +220,10 @@ async fn refusals_are_problem_documents_with_a_fitting_status() {
     let answer = rig.post("/v1/stats", "{}").await;
     assert!(answer.starts_with("HTTP/1.1 405"), "{answer}");
     assert!(answer.contains("problem:unknown-method"), "{answer}");
-    let huge = format!(r#"{{"name": "{}"}}"#, "x".repeat(super::MAX_BODY_LEN));
+    let huge = format!(
+        r#"{{"name": "{}"}}"#,
+        "x".repeat(super::extract::MAX_BODY_LEN)
+    );
     let answer = rig.post("/v1/networks", &huge).await;
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
     let get = "GET /v1/ports?colour=1 HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n";

@@ -5,17 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, Method};
 use axum::response::Sse;
 use axum::response::sse;
+use axum::routing::get;
 use futures_util::stream::{self, Stream};
 use serde::Serialize;
 
 use crate::Controller;
-use crate::api::{EventId, Problem};
+use crate::api::{EventAction, EventId, EventType, Problem};
 use crate::events::{Beginning, EventFilter, Subscription, Told};
 use crate::host::unix_time_of;
 use crate::server::extract::Query;
+use crate::server::operation::Operation;
 use crate::server::reply::Refusal;
 
 /// How often a line that means nothing is sent when nothing happens, so that both sides notice when the
@@ -23,6 +25,23 @@ use crate::server::reply::Refusal;
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 const LAST_EVENT_ID: &str = "last-event-id";
+
+pub(crate) fn operations() -> Vec<Operation> {
+    vec![
+        Operation::new(Method::GET, "/v1/events", "listenToEvents", get(stream))
+            .does("Tells what happens, as server-sent events; data is an Event or, for `event: lagged`, a Lagged.")
+            .query::<String>("since", "Begins with what happened then or later: RFC 3339 in UTC, or seconds since 1970.")
+            .query::<EventType>("type", "Only events of this type (repeatable).")
+            .query::<EventAction>("action", "Only events with this action (repeatable).")
+            .query::<String>("id", "Only events about the actor of this id, or of one that begins so (repeatable).")
+            .query::<String>("network", "Only events about this network, its endpoints and peers (repeatable).")
+            .query::<String>("sandbox", "Only events about this sandbox and its endpoints (repeatable).")
+            .query::<String>("endpoint", "Only events about this endpoint (repeatable).")
+            .query::<String>("peer", "Only events about the peer of this address (repeatable).")
+            .header::<EventId>("Last-Event-ID", "Begins after this event, whatever `since` says.")
+            .answers_as("text/event-stream", "Events, until one side ends the connection."),
+    ]
+}
 
 /// `GET /v1/events[?since=TIME][&KEY=VALUE]…`
 pub(crate) async fn stream(
@@ -75,10 +94,5 @@ fn written(id: EventId, name: &str, data: &impl Serialize) -> sse::Event {
 }
 
 fn malformed(detail: String) -> Refusal {
-    Refusal(Problem::new(
-        "malformed",
-        "The request cannot be read",
-        400,
-        detail,
-    ))
+    Refusal::from(Problem::malformed(400, detail))
 }

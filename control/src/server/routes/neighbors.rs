@@ -5,13 +5,43 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
+use axum::routing::{delete, get, put};
 
+use super::put_status;
 use super::tables::OfNetwork;
 use crate::Controller;
-use crate::api::{NeighborAdd, NeighborView};
+use crate::api::{NeighborAdd, NeighborPut, NeighborView};
 use crate::server::extract::{Body, Path, Query};
+use crate::server::operation::Operation;
 use crate::server::reply::{Refusal, run};
+
+pub(crate) fn operations() -> Vec<Operation> {
+    vec![
+        Operation::new(Method::GET, "/v1/neighbors", "listNeighbors", get(list))
+            .does("Lists whom questions for neighbours are answered for in overlay networks.")
+            .of_network()
+            .answers::<Vec<NeighborView>>("The neighbours, by network and address."),
+        Operation::new(
+            Method::PUT,
+            "/v1/neighbors/{network}/{address}",
+            "putNeighbor",
+            put(replace),
+        )
+        .does("States the MAC address of a neighbour, in the place of what was stated before.")
+        .takes::<NeighborPut>()
+        .answers_empty(201, "Nothing was stated of it before.")
+        .answers_empty(204, "It is another one now."),
+        Operation::new(
+            Method::DELETE,
+            "/v1/neighbors/{network}/{address}",
+            "removeNeighbor",
+            delete(remove),
+        )
+        .does("Takes back what was stated of a neighbour.")
+        .answers_empty(204, "It is taken back."),
+    ]
+}
 
 /// `GET /v1/neighbors[?network=NETWORK]`
 pub(crate) async fn list(
@@ -25,16 +55,24 @@ pub(crate) async fn list(
     .map(Json)
 }
 
-/// `POST /v1/neighbors`
-pub(crate) async fn add(
+/// `PUT /v1/neighbors/{network}/{address}`
+pub(crate) async fn replace(
     State(controller): State<Arc<Controller>>,
-    Body(request): Body<NeighborAdd>,
+    Path((network, address)): Path<(String, IpAddr)>,
+    Body(NeighborPut { mac, router }): Body<NeighborPut>,
 ) -> Result<StatusCode, Refusal> {
     run(controller, move |controller| {
-        controller.neighbor_add(&request)
+        let is_it = |known: &NeighborView| known.address == address.to_canonical();
+        let existed = controller.neighbors(Some(&network))?.iter().any(is_it);
+        controller.neighbor_add(&NeighborAdd {
+            network,
+            address,
+            mac,
+            router,
+        })?;
+        Ok(put_status(existed))
     })
-    .await?;
-    Ok(StatusCode::CREATED)
+    .await
 }
 
 /// `DELETE /v1/neighbors/{network}/{address}`
