@@ -7,7 +7,7 @@
 //!
 //! # Theory of operation
 //!
-//! Records stand in an arena of fixed slots (`slot.rs`), and an index of buckets of eight links
+//! Records stand in an arena of fixed slots (`arena.rs`, `slot.rs`), and an index of buckets of eight links
 //! (`index.rs`) leads from a key to its record. A key has two buckets, named by two halves of a seeded
 //! hash. Nothing moves while it lives, and nothing is freed: memory is bounded by the capacity, and a
 //! thread that holds on to a slot too long finds another record there, and notices.
@@ -36,6 +36,7 @@
 //! linked there then gives way, by the same rule.
 
 mod ahead;
+mod arena;
 mod entry;
 mod eviction;
 mod hash;
@@ -59,14 +60,12 @@ mod sweep;
 #[cfg(not(loom))]
 mod tests;
 mod tuple;
+mod words;
 
 use core::fmt;
-use core::iter;
 use core::ops::Range;
 
 use tapweave_net::Timestamp;
-#[cfg(not(loom))]
-use zerocopy::FromZeros;
 
 pub use entry::{Direction, Entry};
 pub use hint::Hint;
@@ -76,10 +75,10 @@ pub use snapshot::Snapshot;
 pub use sweep::Sweep;
 pub use tuple::{Endpoint, Realm, Tuple};
 
+use arena::Arena;
 use hash::{KeyHasher, Probe};
 use index::{BUCKET_LEN, Index, Link};
 use life::{Life, Phase};
-use slot::Slot;
 use spare::Spare;
 
 use crate::sync::AtomicU32;
@@ -89,7 +88,7 @@ const INDEX_ROOM: usize = 167;
 
 /// Records that are each found under two keys. See the head of this file.
 pub struct PairTable {
-    slots: Box<[Slot]>,
+    slots: Arena,
     spare: Spare,
     index: Index,
     hasher: KeyHasher,
@@ -97,20 +96,6 @@ pub struct PairTable {
     eviction_hand: AtomicU32,
     /// Where the sweep goes on.
     sweep_hand: AtomicU32,
-}
-
-/// Returns slots that take memory only once they are used: what the allocator has from the kernel is zero
-/// already, and so is a slot that was never used.
-#[cfg(not(loom))]
-fn unused_slots(count: usize) -> Box<[Slot]> {
-    let zeroed = <[Slot]>::new_box_zeroed_with_elems(count);
-    // Asked again in the usual way, which ends the program when there is no memory.
-    zeroed.unwrap_or_else(|_no_memory| iter::repeat_with(Slot::new_zeroed).take(count).collect())
-}
-
-#[cfg(loom)]
-fn unused_slots(count: usize) -> Box<[Slot]> {
-    iter::repeat_with(Slot::new).take(count).collect()
 }
 
 impl PairTable {
@@ -127,7 +112,7 @@ impl PairTable {
         let buckets = (capacity as usize * 2 * INDEX_ROOM).div_ceil(100 * BUCKET_LEN);
         let bucket_count = u32::try_from(buckets).unwrap_or(u32::MAX).max(2);
         Self {
-            slots: unused_slots(capacity as usize),
+            slots: Arena::new(capacity),
             spare: Spare::new(),
             index: Index::new(bucket_count),
             hasher: KeyHasher::new(seed, bucket_count),
@@ -138,8 +123,7 @@ impl PairTable {
 
     /// Returns the addresses of its memory, for whoever can have the system back it with huge pages.
     pub fn memory(&self) -> [Range<usize>; 2] {
-        let slots = self.slots.as_ptr_range();
-        [self.index.memory(), slots.start.addr()..slots.end.addr()]
+        [self.index.memory(), self.slots.memory()]
     }
 
     /// Returns how many records there may be.
@@ -199,7 +183,7 @@ impl PairTable {
 
     #[inline]
     fn live(&self, index: u32) -> Option<Record<'_>> {
-        let slot = self.slots.get(index as usize)?;
+        let slot = self.slots.get(index)?;
         let life = slot.life();
         (life.phase() == Phase::Live).then_some(Record {
             table: self,
@@ -218,7 +202,7 @@ impl PairTable {
 
     /// As [`PairTable::kill`], but leaves the slot, free, to the caller.
     fn kill_and_hold(&self, index: u32, life: Life) -> Option<Entry> {
-        let slot = self.slots.get(index as usize)?;
+        let slot = self.slots.get(index)?;
         if !slot.exchange(life, life.dead()) {
             return None;
         }

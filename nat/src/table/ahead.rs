@@ -12,6 +12,7 @@
 use super::PairTable;
 use super::hash::Place;
 use super::hint::Hint;
+use super::slot::Parts;
 use super::tuple::Tuple;
 
 /// Keys that go through the steps together: what is read for them, about 6 lines each, fits half of the
@@ -25,28 +26,31 @@ impl PairTable {
     pub fn read_ahead(&self, mut keys: impl Iterator<Item = Option<Tuple>>, hints: &mut Vec<Hint>) {
         loop {
             let mut places = [None; GROUP_LEN];
-            let mut count = 0;
+            let (mut count, mut parts) = (0, Parts::Hot);
             for (place, key) in places.iter_mut().zip(&mut keys) {
                 if let Some(key) = key {
-                    let probed = self.hasher.probe(&key).place;
-                    self.index.prefetch(probed);
-                    *place = Some(probed);
+                    let probe = self.hasher.probe(&key);
+                    self.index.prefetch(probe.place);
+                    *place = Some(probe.place);
+                    if probe.key.has_highs() {
+                        parts = Parts::All;
+                    }
                 }
                 count += 1;
             }
-            hints.extend(places[..count].iter().map(|place| self.read(*place)));
+            hints.extend(places[..count].iter().map(|place| self.read(*place, parts)));
             if count < GROUP_LEN {
                 return;
             }
         }
     }
 
-    /// Reads the bucket of a key, and has its record brought into the cache.
+    /// Reads the bucket of a key, and has these parts of its record brought into the cache.
     #[inline]
-    fn read(&self, place: Option<Place>) -> Hint {
+    fn read(&self, place: Option<Place>, parts: Parts) -> Hint {
         let link = place.and_then(|place| self.index.find_map(place, Some));
-        if let Some(slot) = link.and_then(|link| self.slots.get(link.slot() as usize)) {
-            slot.prefetch();
+        if let Some(slot) = link.and_then(|link| self.slots.get(link.slot())) {
+            slot.prefetch(parts);
         }
         Hint::new(link)
     }

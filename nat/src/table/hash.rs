@@ -31,20 +31,32 @@ pub(super) struct Key {
     /// Those of `src`, above, and of `dst`.
     pub(super) ports: u32,
     pub(super) protocol: u8,
-    /// The halves of `src` and those of `dst`.
-    pub(super) addresses: [u64; 4],
+    /// The high halves of the addresses of `src` and `dst`.
+    pub(super) highs: [u64; 2],
+    /// The low halves.
+    pub(super) lows: [u64; 2],
+}
+
+impl Key {
+    /// Tells whether the high halves say anything. Not with IPv4, which is kept IPv4-mapped.
+    #[inline]
+    pub(super) const fn has_highs(&self) -> bool {
+        let [src, dst] = self.highs;
+        src | dst != 0
+    }
 }
 
 impl From<&Tuple> for Key {
     #[inline]
     fn from(tuple: &Tuple) -> Self {
-        let [a, b] = tuple.src.address_words();
-        let [c, d] = tuple.dst.address_words();
+        let [src_high, src_low] = tuple.src.address_words();
+        let [dst_high, dst_low] = tuple.dst.address_words();
         Self {
             realm: tuple.realm.to_u32(),
             ports: u32::from(tuple.src.port()) << 16 | u32::from(tuple.dst.port()),
             protocol: tuple.protocol.0,
-            addresses: [a, b, c, d],
+            highs: [src_high, dst_high],
+            lows: [src_low, dst_low],
         }
     }
 }
@@ -73,8 +85,13 @@ impl KeyHasher {
     pub(super) fn probe(&self, tuple: &Tuple) -> Probe {
         let key = Key::from(tuple);
         let mut hasher = FoldHasher::with_seed(u64::from(key.protocol), &self.shared);
-        for word in key.addresses {
+        for word in key.lows {
             hasher.write_u64(word);
+        }
+        if key.has_highs() {
+            for word in key.highs {
+                hasher.write_u64(word);
+            }
         }
         hasher.write_u64(u64::from(key.realm) << 32 | u64::from(key.ports));
         let hash = hasher.finish();

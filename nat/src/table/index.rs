@@ -7,12 +7,10 @@
 
 use core::ops::Range;
 
-#[cfg(not(loom))]
-use zerocopy::FromZeros;
-
 use super::entry::Direction;
 use super::hash::Place;
 use super::prefetch::prefetch;
+use super::words::Words;
 use crate::sync::{AtomicU64, Ordering};
 
 /// Words of a bucket; fewer under loom, which tries every order of their accesses.
@@ -20,24 +18,16 @@ pub(super) const BUCKET_LEN: usize = if cfg!(loom) { 2 } else { 8 };
 /// Links of the first bucket from which on the second is considered: see the head of `table.rs`.
 const FIRST_BUCKET_LEN: usize = if cfg!(loom) { 1 } else { 5 };
 
-/// The words of all buckets. An array of aligned buckets would say the same, but memory of such an
-/// alignment is zeroed by writing, and so takes 28 bytes for each record that may ever come.
+/// All buckets.
 pub(super) struct Index {
-    words: Box<[AtomicU64]>,
-    /// The word at which the first bucket begins: the first of a cache line, or of a huge page if the index has
-    /// more than one.
-    start: usize,
+    words: Words,
 }
 
 /// One cache line of the index.
 struct Bucket<'a>(&'a [AtomicU64; BUCKET_LEN]);
 
-const CACHE_LINE: usize = 64;
-/// Bytes of a huge page of `x86_64`, and of `AArch64` with pages of 4 KiB. Elsewhere it is just an alignment.
-const HUGE_PAGE: usize = 2 << 20;
-
 #[cfg(not(loom))]
-const _: () = assert!(size_of::<[AtomicU64; BUCKET_LEN]>() == CACHE_LINE);
+const _: () = assert!(size_of::<[AtomicU64; BUCKET_LEN]>() == 64);
 
 /// What a word of the index says.
 ///
@@ -81,26 +71,14 @@ impl Link {
 
 impl Index {
     pub(super) fn new(bucket_count: u32) -> Self {
-        let len = bucket_count as usize * BUCKET_LEN;
-        let alignment = if size_of::<AtomicU64>() * len < HUGE_PAGE {
-            CACHE_LINE
-        } else {
-            HUGE_PAGE
-        };
-        let spare_len = alignment / size_of::<AtomicU64>();
-        // Room to begin where a line or page does, and to end where one does.
-        let words = unused_words(len + 2 * spare_len);
-        let start = words.as_ptr().align_offset(alignment);
         Self {
-            start: if start < spare_len { start } else { 0 },
-            words,
+            words: Words::new(bucket_count as usize * BUCKET_LEN),
         }
     }
 
     /// Returns the addresses of its memory.
     pub(super) fn memory(&self) -> Range<usize> {
-        let Range { start, end } = self.words.as_ptr_range();
-        start.addr()..end.addr()
+        self.words.memory()
     }
 
     /// Returns the first thing that `look` makes of a link that may be of the key at `place`. Each is
@@ -170,27 +148,15 @@ impl Index {
         self.bucket(first).0.iter().chain(self.bucket(second).0)
     }
 
-    #[expect(
-        clippy::indexing_slicing,
-        reason = "a probe names buckets of this index"
-    )]
+    #[expect(clippy::expect_used, reason = "a probe names buckets of this index")]
     #[inline]
     fn bucket(&self, index: u32) -> Bucket<'_> {
-        let (buckets, _rest) = self.words[self.start..].as_chunks();
-        Bucket(&buckets[index as usize])
+        Bucket(
+            self.words
+                .chunk(index as usize)
+                .expect("a bucket of the index"),
+        )
     }
-}
-
-/// Returns words that take memory only once they are written: see `unused_slots` in `table.rs`.
-#[cfg(not(loom))]
-fn unused_words(count: usize) -> Box<[AtomicU64]> {
-    let zeroed = <[AtomicU64]>::new_box_zeroed_with_elems(count);
-    zeroed.unwrap_or_else(|_no_memory| (0..count).map(|_| AtomicU64::new(0)).collect())
-}
-
-#[cfg(loom)]
-fn unused_words(count: usize) -> Box<[AtomicU64]> {
-    (0..count).map(|_| AtomicU64::new(0)).collect()
 }
 
 impl Bucket<'_> {

@@ -132,7 +132,7 @@ impl<'t, G: FnMut(&Entry)> Insertion<'t, '_, G> {
         let table = self.table;
         let index = table.spare.take(&table.slots, self.original.place.tag);
         let index = index.or_else(|| self.evict())?;
-        let slot = table.slots.get(index as usize)?;
+        let slot = table.slots.get(index)?;
         let draft = Record {
             table,
             slot,
@@ -193,7 +193,7 @@ impl<'t, G: FnMut(&Entry)> Insertion<'t, '_, G> {
     fn rival(&self, draft: &Record<'_>, probe: &Probe) -> Option<(Record<'t>, Direction)> {
         let table = self.table;
         table.index.find_map(probe.place, |link| {
-            let slot = table.slots.get(link.slot() as usize)?;
+            let slot = table.slots.get(link.slot())?;
             if link.slot() == draft.index {
                 return None;
             }

@@ -268,21 +268,21 @@ fn slots_that_come_and_go_at_once_are_neither_lost_nor_given_twice() {
 fn a_slot_never_shows_a_key_of_two_records() {
     check(|| {
         let table = table(1);
-        let fill = |slot: &Slot, number: u16| {
+        let fill = |slot: Slot<'_>, number: u16| {
             let entry = flow(number, number + 10);
             let [original, reply] = [entry.original, entry.reply].map(|key| Key::from(&key));
             let pending = slot.fill(&entry, &original, &reply);
             assert!(slot.exchange(pending, pending.live(0)));
             pending.live(0)
         };
-        let life = fill(&table.slots[0], 1);
+        let life = fill(table.slots.get(0).unwrap(), 1);
         let writer = spawn(&table, move |table| {
-            let slot = &table.slots[0];
+            let slot = table.slots.get(0).unwrap();
             assert!(slot.exchange(life, life.dead()));
             slot.set_free(0);
             fill(slot, 2);
         });
-        let slot = &table.slots[0];
+        let slot = table.slots.get(0).unwrap();
         let seen = slot.life();
         let tuple = slot.tuple(Direction::Reply);
         if seen == life && slot.is_still(seen) {

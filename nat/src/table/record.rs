@@ -19,7 +19,7 @@ use crate::sync::Ordering;
 #[derive(Clone, Copy)]
 pub struct Record<'a> {
     pub(super) table: &'a PairTable,
-    pub(super) slot: &'a Slot,
+    pub(super) slot: Slot<'a>,
     pub(super) index: u32,
     /// Live, as it was when the record was found.
     pub(super) life: Life,

@@ -6,8 +6,8 @@
 //! count of its changes: who was delayed between reading the head's next slot and taking the head notices
 //! that the list has changed, even if the same slot is in front again.
 
+use super::arena::Arena;
 use super::life::Phase;
-use super::slot::Slot;
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
 
 /// Count of free lists: more than workers, so that two seldom have the same one at the same moment.
@@ -55,7 +55,7 @@ impl Spare {
     }
 
     /// Takes a free slot, which the caller then holds. `hint` chooses the list.
-    pub(super) fn take(&self, slots: &[Slot], hint: u32) -> Option<u32> {
+    pub(super) fn take(&self, slots: &Arena, hint: u32) -> Option<u32> {
         let own = hint as usize % LISTS;
         self.lists[own]
             .pop(slots)
@@ -67,11 +67,11 @@ impl Spare {
     }
 
     /// Gives back a slot that the caller holds.
-    pub(super) fn give_back(&self, slots: &[Slot], index: u32, hint: u32) {
+    pub(super) fn give_back(&self, slots: &Arena, index: u32, hint: u32) {
         self.lists[hint as usize % LISTS].push(slots, index);
     }
 
-    fn take_unused(&self, slots: &[Slot]) -> Option<u32> {
+    fn take_unused(&self, slots: &Arena) -> Option<u32> {
         self.used
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |used| {
                 ((used as usize) < slots.len()).then_some(used + 1)
@@ -81,11 +81,11 @@ impl Spare {
 }
 
 impl List {
-    fn pop(&self, slots: &[Slot]) -> Option<u32> {
+    fn pop(&self, slots: &Arena) -> Option<u32> {
         let mut head = self.head.load(Ordering::Acquire);
         loop {
             let index = first(head)?;
-            let life = slots.get(index as usize)?.life();
+            let life = slots.get(index)?.life();
             let taken = if life.phase() == Phase::Free {
                 let new = successor(head, life.state());
                 self.head
@@ -104,8 +104,8 @@ impl List {
         }
     }
 
-    fn push(&self, slots: &[Slot], index: u32) {
-        let Some(slot) = slots.get(index as usize) else {
+    fn push(&self, slots: &Arena, index: u32) {
+        let Some(slot) = slots.get(index) else {
             return;
         };
         self.len.fetch_add(1, Ordering::Relaxed);

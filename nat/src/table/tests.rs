@@ -85,6 +85,55 @@ fn reading_ahead_says_where_records_are_and_changes_nothing() {
     assert!(entries().eq((0..250).map(flow)));
 }
 
+/// A record keeps the halves of addresses apart, and those that are zero not at all.
+#[test]
+fn keys_that_differ_in_half_of_an_address_are_told_apart() {
+    let addresses = [
+        "192.0.2.1",
+        "192.0.2.2",
+        "::1",
+        "::2",
+        // The halves of 192.0.2.1, and one of them with another.
+        "2001:db8::ffff:c000:201",
+        "2001:db8:0:1::ffff:c000:201",
+        "2001:db8::",
+    ];
+    let ends = addresses.map(|address| Endpoint::new(address.parse().unwrap(), 7));
+    let table = PairTable::new(200, 1);
+    let entry = |(number, [src, dst]): (u32, [Endpoint; 2])| {
+        let mut entry = flow(number);
+        (entry.original.src, entry.original.dst) = (src, dst);
+        (entry.reply.src, entry.reply.dst) = (dst, src);
+        entry
+    };
+    let pairs = ends.into_iter().flat_map(|src| ends.map(|dst| [src, dst]));
+    let entries: Vec<_> = (0..).zip(pairs).map(entry).collect();
+    for entry in &entries {
+        add(&table, entry);
+    }
+    // Slots that were used by other addresses keep nothing of them.
+    for round in 0..2 {
+        for entry in &entries {
+            for direction in Direction::ALL {
+                let (record, found) = table.find(&entry.tuple(direction), NOW).unwrap();
+                assert_eq!(
+                    (record.entry(), found),
+                    (Some(*entry), direction),
+                    "{round}"
+                );
+            }
+        }
+        for entry in &entries {
+            let (record, _) = table.find(&entry.original, NOW).unwrap();
+            assert_eq!(record.remove(), Some(*entry));
+        }
+        for entry in entries.iter().rev() {
+            assert!(table.find(&entry.original, NOW).is_none());
+            add(&table, entry);
+        }
+    }
+}
+
 #[test]
 fn a_hint_that_is_wrong_or_out_of_date_does_not_mislead() {
     let table = PairTable::new(1, 1);
