@@ -168,6 +168,7 @@ pub(crate) fn counters(counters: &PortCounters, table: &mut Table) {
     fact("mdb invalid", counters.mdb_invalid);
     fact("neigh answered", counters.neighbors_answered);
     fact("neigh flooded", counters.neighbors_flooded);
+    fact("addr conflicts", counters.address_conflicts);
     fact("icmp errors", counters.icmp_errors);
     fact("icmp suppressed", counters.icmp_suppressed);
     fact("drops", counters.drop_count());

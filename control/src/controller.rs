@@ -16,7 +16,7 @@
 //! |---|---|
 //! | create network | check and take name and subnets, ask the packet path (it cannot refuse), insert |
 //! | remove network | close in the model, ask the packet path, forget; else open it again |
-//! | connect | turn; open and admit the sandbox if new; plan, ask the packet path, seat, publish; else forget |
+//! | connect | turn; open and admit the sandbox if new; plan, look who has the addresses, ask the packet path, seat, publish; else forget |
 //! | disconnect | turn; ask the packet path (it cannot refuse), forget, publish what is left |
 //! | sandbox ended | turn; as disconnect for each endpoint, forget the sandbox |
 
@@ -37,6 +37,7 @@ mod nat;
 mod neighbors;
 mod networks;
 mod peers;
+mod planning;
 mod publishing;
 mod sandboxes;
 mod surroundings;

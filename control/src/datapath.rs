@@ -18,8 +18,8 @@ use serde::{Deserialize, Serialize};
 use tapweave_encap::EncapKind;
 use tapweave_net::{MacAddr, NetworkNo, OffloadSet, PortNo, Vid};
 use tapweave_switch::{
-    FdbEntry, MdbEntry, Neighbor, PortStats, PortVlans, SnoopingConfig, StaticNeighbor, Stations,
-    StormLimits, Suppression,
+    AddressHolder, FdbEntry, MdbEntry, Neighbor, PortStats, PortVlans, SnoopingConfig,
+    StaticNeighbor, Stations, StormLimits, Suppression,
 };
 
 mod outside;
@@ -74,10 +74,21 @@ pub struct NetworkSettings {
     pub isolation: Isolation,
     /// Whether questions for neighbours that are known are answered in their place.
     pub suppression: Suppression,
+    /// Whether it is looked whether an address is in use before it is given away ([`Datapath::find_holder`]).
+    pub probing: AddressProbing,
     /// Its gateway; none for a network without addresses, or one whose gateway is not ours.
     pub gateway: Option<GatewaySettings>,
     /// The interface of the host whose LAN it is part of, if it is ([`Datapath::add_parent`]).
     pub parent: Option<String>,
+}
+
+/// Whether duplicate addresses are looked for before they are made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AddressProbing {
+    /// They are.
+    On,
+    /// Addresses are given away unseen.
+    Off,
 }
 
 /// Whether a port may exchange frames with other isolated ports.
@@ -353,6 +364,16 @@ pub trait Datapath: Send + Sync + fmt::Debug + 'static {
 
     /// Takes back what was stated of a neighbour; tells whether something was.
     fn neighbor_del(&self, network: NetworkNo, address: IpAddr) -> bool;
+
+    /// Looks for a station that has one of `addresses` in a network, in a VLAN or in none, though it has no endpoint
+    /// with it: asks on ports of which it is not known who is behind them, such as a LAN's or a tunnel's. Takes
+    /// a fraction of a second where there are such ports, and no time where there are none.
+    fn find_holder(
+        &self,
+        network: NetworkNo,
+        vlan: Option<Vid>,
+        addresses: &[IpAddr],
+    ) -> Option<AddressHolder>;
 
     /// Returns the multicast database of a network: routers first, then groups in order; empty for an
     /// unknown network and for one without snooping.

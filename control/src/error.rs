@@ -143,6 +143,30 @@ pub enum ControlError {
         /// Why.
         source: LeaseError,
     },
+    /// Something that is no endpoint has the address that was asked for.
+    #[error("{address} is in use in network {network} by {mac}, which is no endpoint")]
+    AddressAnswered {
+        /// The address.
+        address: IpAddr,
+        /// Who has it.
+        mac: MacAddr,
+        /// The network.
+        network: Name,
+    },
+    /// Something that is no endpoint has every address that was tried.
+    #[error(
+        "network {network} has no address to give: {count} were tried and are in use by stations that are no endpoints, the last, {address}, by {mac}; keep addresses for sandboxes by --ip-range"
+    )]
+    AddressesAnswered {
+        /// How many were tried.
+        count: usize,
+        /// The last of them.
+        address: IpAddr,
+        /// Who has that.
+        mac: MacAddr,
+        /// The network.
+        network: Name,
+    },
     /// The MAC is that of another endpoint of the network.
     #[error("{mac} is in use by {port}")]
     MacTaken {
@@ -410,8 +434,9 @@ impl ControlError {
             | Self::MacTaken { .. }
             | Self::IfNameTaken { .. }
             | Self::AddressInUse { .. }
+            | Self::AddressAnswered { .. }
             | Self::PeerExists { .. } => ErrorKind::Conflict,
-            Self::Pools(_) => ErrorKind::Exhausted,
+            Self::Pools(_) | Self::AddressesAnswered { .. } => ErrorKind::Exhausted,
             Self::Address { source, .. } => match source {
                 LeaseError::Taken { .. } => ErrorKind::Conflict,
                 LeaseError::Exhausted { .. } => ErrorKind::Exhausted,

@@ -15,7 +15,7 @@ use ipnet::IpNet;
 use tapweave_encap::{EncapKind, Underlay};
 use tapweave_net::{MacAddr, NetworkNo, OffloadSet, PortNo, Vid};
 use tapweave_switch::{
-    FdbEntry, FdbOrigin, MdbEntry, Neighbor, NeighborAt, PortStats, StaticNeighbor,
+    AddressHolder, FdbEntry, FdbOrigin, MdbEntry, Neighbor, NeighborAt, PortStats, StaticNeighbor,
 };
 
 use crate::Host;
@@ -46,6 +46,8 @@ struct State {
     has_no_uplink: bool,
     flows: Vec<NatFlow>,
     strangers: Vec<(NetworkNo, IpAddr)>,
+    holders: BTreeMap<IpAddr, MacAddr>,
+    probe_count: usize,
     silence: BTreeMap<IpAddr, Duration>,
 }
 
@@ -131,6 +133,16 @@ impl MemoryDatapath {
     /// Returns the published ports, as they were set last.
     pub fn published(&self) -> Vec<PublishedPorts> {
         self.state().published.clone()
+    }
+
+    /// Makes a station that is no endpoint have `address` in every network.
+    pub fn hold(&self, address: IpAddr, mac: MacAddr) {
+        self.state().holders.insert(address, mac);
+    }
+
+    /// Returns how often it was looked for holders of addresses.
+    pub fn probe_count(&self) -> usize {
+        self.state().probe_count
     }
 
     /// Makes these the ports that the host uses itself.
@@ -459,6 +471,21 @@ impl Datapath for MemoryDatapath {
         let mut state = self.state();
         let network = state.network(network);
         network.is_ok_and(|network| network.neighbors.remove(&address).is_some())
+    }
+
+    fn find_holder(
+        &self,
+        _network: NetworkNo,
+        _vlan: Option<Vid>,
+        addresses: &[IpAddr],
+    ) -> Option<AddressHolder> {
+        let mut state = self.state();
+        state.probe_count += 1;
+        let mut found = addresses.iter().filter_map(|&address| {
+            let mac = *state.holders.get(&address)?;
+            Some(AddressHolder { address, mac })
+        });
+        found.next()
     }
 
     fn mdb_entries(&self, _network: NetworkNo) -> Vec<MdbEntry> {

@@ -15,6 +15,7 @@
 //! packet path hears of it, so that no report of its end can come too early.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::ops::Bound;
 
 use ipnet::IpNet;
@@ -347,6 +348,15 @@ impl Model {
         self.ports.insert(port.port, id.clone());
         endpoint.place = Place::At(port);
         Some(endpoint)
+    }
+
+    /// Takes an address from an endpoint that something else was found to have; others get it last.
+    pub(crate) fn set_aside(&mut self, id: &Id, address: IpAddr) {
+        let endpoint = self.endpoints.get(id);
+        let network = endpoint.and_then(|endpoint| self.networks.get_mut(&endpoint.network_id));
+        if let Some(network) = network {
+            network.addresses.set_aside(address);
+        }
     }
 
     /// Removes an endpoint and frees what it had.

@@ -17,7 +17,7 @@ use tapweave_switch::{StormLimits, Suppression};
 use thiserror::Error;
 
 use crate::api::CreateNetwork;
-use crate::datapath::{Isolation, NetworkSettings, OverlaySettings, WayOut};
+use crate::datapath::{AddressProbing, Isolation, NetworkSettings, OverlaySettings, WayOut};
 use crate::storm;
 
 /// MTU of a bridge network, in bytes, when none is asked for.
@@ -45,10 +45,11 @@ const FDB_LIMITS: RangeInclusive<u32> = 1..=1_048_576;
 const OPTION_AGEING: &str = "tapweave.ageing";
 const OPTION_FDB_LIMIT: &str = "tapweave.fdb_limit";
 /// Options in our own space.
-const KNOWN_OPTIONS: [&str; 14] = [
+const KNOWN_OPTIONS: [&str; 15] = [
     OPTION_AGEING,
     OPTION_FDB_LIMIT,
     OPTION_STORM,
+    OPTION_DAD,
     overlay::OPTION_PORT,
     overlay::OPTION_SUPPRESSION,
     overlay::OPTION_OPEN,
@@ -63,6 +64,7 @@ const KNOWN_OPTIONS: [&str; 14] = [
 ];
 
 const OPTION_STORM: &str = "tapweave.storm";
+const OPTION_DAD: &str = "tapweave.dad";
 pub(crate) const OPTION_ICC: &str = "com.docker.network.bridge.enable_icc";
 pub(crate) const OPTION_MASQUERADE: &str = "com.docker.network.bridge.enable_ip_masquerade";
 const OPTION_HOST_BINDING: &str = "com.docker.network.bridge.host_binding_ipv4";
@@ -208,6 +210,7 @@ impl ValidSettings {
             "a number from 1 to 1048576",
             |text| text.parse().ok().filter(|limit| FDB_LIMITS.contains(limit)),
         )?;
+        let probing = parsed(&options, OPTION_DAD, "a boolean", boolean)?;
         let storm = parsed(&options, OPTION_STORM, storm::EXPECTED, storm::parse)?;
         let icc = merged(
             &mut options,
@@ -255,6 +258,10 @@ impl ValidSettings {
                 isolation: match icc {
                     Some(false) => Isolation::Isolated,
                     Some(true) | None => Isolation::Open,
+                },
+                probing: match probing {
+                    Some(false) => AddressProbing::Off,
+                    Some(true) | None => AddressProbing::On,
                 },
                 gateway: None,
                 parent,
@@ -395,6 +402,7 @@ mod tests {
             storm: StormLimits::NONE,
             isolation: Isolation::Open,
             suppression: Suppression::Off,
+            probing: AddressProbing::On,
             gateway: None,
             parent: None,
         };

@@ -11,6 +11,7 @@
 
 mod outside;
 mod parents;
+mod probing;
 mod translation;
 
 use std::collections::BTreeMap;
@@ -27,8 +28,8 @@ use tapweave_device::{AttachError, Attacher, HEADROOM, NamespaceError, PortQueue
 use tapweave_encap::{EncapKind, Layer};
 use tapweave_net::{Frame, MacAddr, NetworkNo, Offload, PortNo, Vid};
 use tapweave_switch::{
-    FdbEntry, MdbEntry, Neighbor, NeighborAddError, PortStats, RemoteConfig, StaticNeighbor,
-    Stations, Switch,
+    AddressHolder, FdbEntry, MdbEntry, Neighbor, NeighborAddError, PortStats, RemoteConfig,
+    StaticNeighbor, Stations, Switch,
 };
 
 use self::outside::Outside;
@@ -405,6 +406,15 @@ impl Datapath for SwitchDatapath {
 
     fn neighbor_del(&self, network: NetworkNo, address: IpAddr) -> bool {
         self.switch.neighbor_del(network, address)
+    }
+
+    fn find_holder(
+        &self,
+        network: NetworkNo,
+        vlan: Option<Vid>,
+        addresses: &[IpAddr],
+    ) -> Option<AddressHolder> {
+        self.probe(network, vlan, addresses)
     }
 
     fn mdb_entries(&self, network: NetworkNo) -> Vec<MdbEntry> {

@@ -173,6 +173,36 @@ mod once {
     }
 
     #[test]
+    fn an_address_that_a_station_of_another_host_has_is_not_given_away() -> Result<()> {
+        Lab::run(|lab| {
+            with_kernel(lab, Segment::USUAL, |_, ours, kernel| {
+                let cli = ours.daemon.cli();
+                for held in ["10.77.0.3/24", "10.77.0.4/24", "fd77::1:1/64"] {
+                    let nodad = if held.contains(':') { "nodad" } else { "" };
+                    let words = format!("address add {held} dev eth0 {nodad}");
+                    kernel.station.ip(&words)?;
+                }
+                let late = lab.sandbox("late")?;
+                let options = late.options();
+                for wanted in ["--ip 10.77.0.4", "--ip6 fd77::1:1"] {
+                    let request = format!("network connect {NETWORK} late {options} {wanted}");
+                    let message = cli.refused(&request)?;
+                    let words = format!("in use in network {NETWORK} by {}", kernel.mac);
+                    ensure!(message.contains(&words), "no {words:?} in {message}");
+                }
+                // .1 is the other sandbox's, .2 to .4 are the station's.
+                let given = cli.connect(NETWORK, &late, "")?;
+                ensure!(given.ipv4()?.to_string() == "10.77.0.5", "{given:?}");
+                traffic::ping_soon(&late, kernel.addresses()[0])?;
+                let peer = ours.peer(Segment::USUAL.vtep(2))?;
+                let conflicts = peer["counters"]["address_conflicts"].as_u64();
+                ensure!(conflicts >= Some(4), "{peer}");
+                Ok(())
+            })
+        })
+    }
+
+    #[test]
     fn a_station_is_found_where_it_was_seen_last() -> Result<()> {
         Lab::run(|lab| {
             let (segment, underlay) = (Segment::USUAL, Underlay::new(lab)?);

@@ -18,7 +18,11 @@ mod everywhere {
     #[test]
     fn a_hundred_ports_flood_and_reach_each_other() -> Result<()> {
         Lab::run(|lab| {
-            let segment = Segment::with(lab, "--subnet 10.211.0.0/24", &["--guard=false"; 100])?;
+            let segment = Segment::with(
+                lab,
+                "--subnet 10.211.0.0/24 -o tapweave.dad=false",
+                &["--guard=false"; 100],
+            )?;
             let listing = segment.cli().json("port ls red")?;
             assert_eq!(listing.as_array().map(Vec::len), Some(100));
             for (from, to) in [(0, 99), (99, 50), (50, 1)] {

@@ -145,7 +145,7 @@ mod once {
     use std::time::Duration;
 
     use anyhow::{Context, Result, ensure};
-    use tapweave_integration::{Lab, traffic, wait};
+    use tapweave_integration::{Lab, Sandbox, traffic, wait};
 
     use super::site::{Host, addresses, leases, log, settings, tuns};
 
@@ -280,6 +280,59 @@ mod once {
             daemon.stop()?;
             let daemon = site.daemon(lab, "--uplink nic:nic0:192.0.2.7/24@192.0.2.1")?;
             traffic::ping(&site.lan, "192.0.2.7".parse()?, 3)?;
+            daemon.stop()
+        })
+    }
+
+    #[test]
+    fn an_address_that_a_host_of_the_lan_has_is_not_given_to_a_sandbox() -> Result<()> {
+        Lab::run(|lab| {
+            let site = Host::new(lab)?;
+            let daemon = site.daemon(lab, "--uplink none")?;
+            let cli = daemon.cli();
+            let v4 = "--subnet 192.0.2.0/24 --gateway 192.0.2.1 --ip-range 192.0.2.8/29";
+            let v6 = "--subnet 2001:db8:7::/64 --gateway 2001:db8:7::1";
+            cli.ok(&format!(
+                "network create lan -d nic --parent nic0 {v4} {v6}"
+            ))?;
+            // Of the range the host has .9, and these are hosts of the LAN.
+            for held in ["192.0.2.8/24", "192.0.2.10/24", "2001:db8:7::2/64"] {
+                // IPv6 would take a second to find that nobody has it.
+                let nodad = if held.contains(':') { "nodad" } else { "" };
+                site.lan
+                    .ip(&format!("address add {held} dev eth0 {nodad}"))?;
+            }
+            let (a, b) = (lab.sandbox("a")?, lab.sandbox("b")?);
+            let of_a = cli.connect("lan", &a, "")?;
+            ensure!(of_a.ipv4()? == "192.0.2.11".parse::<IpAddr>()?, "{of_a:?}");
+            ensure!(
+                of_a.ipv6()? == "2001:db8:7::3".parse::<IpAddr>()?,
+                "{of_a:?}"
+            );
+            let mac = |sandbox: &Sandbox, ifname: &str| {
+                let mut links = sandbox.links()?.into_iter();
+                let link = links.find(|link| link["ifname"] == ifname);
+                let mac = link.and_then(|link| Some(link["address"].as_str()?.to_owned()));
+                mac.context("an interface without an address")
+            };
+            let lan_mac = mac(&site.lan, "eth0")?;
+            let host_mac = mac(&site.host, "nic0")?;
+            for (wanted, holder) in [
+                ("--ip 192.0.2.10", &lan_mac),
+                ("--ip6 2001:db8:7::2", &lan_mac),
+                ("--ip 192.0.2.9", &host_mac),
+            ] {
+                let request = format!("network connect lan b {} {wanted}", b.options());
+                let message = cli.refused(&request)?;
+                let words = format!("in use in network lan by {holder}");
+                ensure!(message.contains(&words), "no {words:?} in {message}");
+            }
+            ensure!(b.ifnames()? == ["lo"]);
+            // What is free again can be had.
+            site.lan.ip("address del 192.0.2.10/24 dev eth0")?;
+            let of_b = cli.connect("lan", &b, "--ip 192.0.2.10")?;
+            traffic::ping(&a, of_b.ipv4()?, 3)?;
+            traffic::ping(&site.lan, of_b.ipv4()?, 3)?;
             daemon.stop()
         })
     }

@@ -39,6 +39,8 @@ pub struct PortStats {
     /// Questions for neighbours from the port that were flooded, because the answer was not known or not to be
     /// told. Counted where suppression is on.
     pub neighbors_flooded: u64,
+    /// Messages from the port that said of an address which was about to be given away that it is in use.
+    pub address_conflicts: u64,
     /// ICMP errors that the gateway sent to the port.
     pub icmp_errors: u64,
     /// ICMP errors that the gateway did not send to the port, because there were too many.
@@ -60,6 +62,7 @@ impl PortStats {
         mdb_invalid: 0,
         neighbors_answered: 0,
         neighbors_flooded: 0,
+        address_conflicts: 0,
         icmp_errors: 0,
         icmp_suppressed: 0,
     };
@@ -93,6 +96,7 @@ pub(crate) struct Shard {
     pub(crate) mdb_invalid: Counter,
     pub(crate) neighbors_answered: Counter,
     pub(crate) neighbors_flooded: Counter,
+    pub(crate) address_conflicts: Counter,
     pub(crate) icmp_errors: Counter,
     pub(crate) icmp_suppressed: Counter,
     drops: DropCounters,
@@ -178,6 +182,7 @@ impl PortCounters {
             total.mdb_invalid += shard.mdb_invalid.value();
             total.neighbors_answered += shard.neighbors_answered.value();
             total.neighbors_flooded += shard.neighbors_flooded.value();
+            total.address_conflicts += shard.address_conflicts.value();
             total.icmp_errors += shard.icmp_errors.value();
             total.icmp_suppressed += shard.icmp_suppressed.value();
             for (sum, count) in total.drops.iter_mut().zip(&shard.drops.0) {

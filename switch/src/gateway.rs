@@ -85,9 +85,12 @@ pub use config::{
     Advertising, GatewayConfig, Outside, PortAddresses, RemoteConfig, UplinkConfig, UplinkKind,
 };
 pub(crate) use handle::{Ingress, explain};
+pub(crate) use hear::valid_nd;
 pub(crate) use hosts::{Endpoint, Hosts, Known, StaticNeighbors};
 pub use poll::GatewayFrame;
+pub(crate) use poll::as_taken;
 pub(crate) use remote::Remote;
+pub(crate) use request::probe_frame;
 pub(crate) use router::Router;
 pub use step::GatewayStep;
 pub(crate) use uplink::Uplink;

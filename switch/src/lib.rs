@@ -66,6 +66,7 @@ mod meter;
 mod multicast;
 mod pipeline;
 mod port_pool;
+mod probing;
 mod service;
 mod snapshot;
 mod storm;
@@ -102,6 +103,7 @@ pub use multicast::{
     QueryGuard, Reach, SnoopingConfig,
 };
 pub use pipeline::Pipeline;
+pub use probing::{AddressHolder, AddressProbe};
 pub use service::{Place, Service, ServicePacket, ServiceQueue};
 pub use storm::{FrameRate, StormClass, StormLimits};
 pub use switch::{

@@ -26,8 +26,9 @@ const COPY_BUDGET: usize = 1024;
 /// The packet side of a [`Switch`] for one worker thread.
 ///
 /// Made by [`Switch::pipeline`]. Nothing here waits for another thread or, once `verdicts` has the
-/// capacity of a batch, allocates; only taking a new snapshot frees the old one. The exception is a
-/// message of IGMP or MLD, which takes the mutex of its network's groups and may add to them.
+/// capacity of a batch, allocates; only taking a new snapshot frees the old one. The exceptions are a
+/// message of IGMP or MLD, which takes the mutex of its network's groups and may add to them, and, while
+/// addresses are probed for, ARP and Neighbor Discovery, which take that of the probes.
 pub struct Pipeline {
     switch: Arc<Switch>,
     snapshot: Arc<Snapshot>,
@@ -103,6 +104,7 @@ impl Pipeline {
         };
         let shard = port.counters.shard(self.worker);
         let fdb = &*port.network.fdb;
+        let is_probing = port.network.address_watch.is_active();
         let mut byte_count = 0;
         let mut copy_count = 0;
         'batch: for group in frames.chunks(GROUP_LEN) {
@@ -122,6 +124,9 @@ impl Pipeline {
                 let groups = &mut self.groups;
                 let verdict =
                     handle_frame(&self.snapshot, port, shard, now, frame, prepared, groups);
+                if is_probing {
+                    note_claim(port, shard, frame, prepared, verdict);
+                }
                 copy_count += match verdict {
                     Verdict::Forward(_)
                     | Verdict::Gateway
@@ -306,6 +311,21 @@ fn handle_frame(
             Verdict::Multicast(vlan, GroupSlot(groups.len() - 1))
         }
         (verdict, _) => verdict,
+    }
+}
+
+/// Tells a probe for addresses what a frame that was not refused says.
+#[cold]
+fn note_claim(
+    port: &Port,
+    shard: &Shard,
+    frame: &Frame<'_>,
+    prepared: &Prepared,
+    verdict: Verdict,
+) {
+    let is_refused = matches!(verdict, Verdict::Drop(_));
+    if !is_refused && port.network.address_watch.hear(frame, prepared.vid()) {
+        shard.address_conflicts.add(1);
     }
 }
 

@@ -12,6 +12,7 @@ use crate::counters::PortCounters;
 use crate::fdb::Fdb;
 use crate::gateway::{Gateway, Hosts, Ingress, Router};
 use crate::multicast::{PortSet, Snooping};
+use crate::probing::AddressWatch;
 use crate::service::{Places, Services};
 use crate::storm::StormMeters;
 use crate::{EgressPort, Flooding, FrameVlan, Guard, Isolation, PortVlans, Stations, Suppression};
@@ -117,6 +118,8 @@ pub(crate) struct Network {
     /// What its gateway serves beside; none for nothing.
     pub(crate) services: Option<Services>,
     pub(crate) suppression: Suppression,
+    /// The addresses that are about to be given away.
+    pub(crate) address_watch: Arc<AddressWatch>,
     /// Whose addresses are known; empty without gateway and suppression.
     pub(crate) hosts: Hosts,
     /// In order of number.
@@ -129,6 +132,8 @@ pub(crate) struct Member {
     pub(crate) isolation: Isolation,
     pub(crate) flooding: Flooding,
     pub(crate) vlans: PortVlans,
+    /// Whether an endpoint of this host is behind it, whose addresses are known.
+    pub(crate) is_endpoint: bool,
 }
 
 impl Port {

@@ -110,6 +110,7 @@ impl Switch {
             gateway: gateway.map(Arc::new),
             services: None,
             suppression: config.suppression,
+            address_watch: Arc::default(),
             neighbors: Arc::default(),
             tables: Tables {
                 fdb: Arc::new(fdb),
@@ -267,6 +268,10 @@ impl Switch {
 
     pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         self.published.load_full()
+    }
+
+    pub(crate) const fn seed(&self) -> u64 {
+        self.seed
     }
 
     pub(crate) const fn worker_count(&self) -> usize {

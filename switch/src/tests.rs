@@ -3,6 +3,7 @@
 mod gateway;
 mod limits;
 mod multicast;
+mod probing;
 mod suppression;
 mod vlan;
 

@@ -80,6 +80,9 @@ pub struct PortCounters {
     /// Questions for neighbours from the port that were flooded, where suppression is on.
     #[serde(default)]
     pub neighbors_flooded: u64,
+    /// Messages from the port that said of an address which was about to be given away that it is in use.
+    #[serde(default)]
+    pub address_conflicts: u64,
     /// ICMP errors that the gateway sent to the port.
     pub icmp_errors: u64,
     /// ICMP errors that the gateway did not send, because there were too many.
@@ -111,6 +114,9 @@ impl PortCounters {
         self.neighbors_flooded = self
             .neighbors_flooded
             .saturating_add(other.neighbors_flooded);
+        self.address_conflicts = self
+            .address_conflicts
+            .saturating_add(other.address_conflicts);
         self.icmp_errors = self.icmp_errors.saturating_add(other.icmp_errors);
         self.icmp_suppressed = self.icmp_suppressed.saturating_add(other.icmp_suppressed);
         for (reason, count) in &other.drops {
@@ -134,6 +140,7 @@ impl From<&PortStats> for PortCounters {
             mdb_invalid: stats.mdb_invalid,
             neighbors_answered: stats.neighbors_answered,
             neighbors_flooded: stats.neighbors_flooded,
+            address_conflicts: stats.address_conflicts,
             icmp_errors: stats.icmp_errors,
             icmp_suppressed: stats.icmp_suppressed,
             drops: DropReason::ALL

@@ -5,6 +5,7 @@ use tapweave_switch::PortVlans;
 use tracing::{error, info};
 
 use super::Controller;
+use super::planning::Planned;
 use crate::api::{Connect, Disconnect, Endpoint, EventAction};
 use crate::datapath::{AttachedPort, Isolation, Offloading, SandboxNo};
 use crate::error::Thing;
@@ -48,7 +49,7 @@ impl Controller {
         let _turn = self.turns.request(&name)?;
         let (number, newly_opened) = self.find_or_open(&name, request.namespace.as_ref())?;
         plan.sandbox = number;
-        let joined = self.join(plan);
+        let joined = self.join(&plan);
         match &joined {
             Ok(endpoint) => info!(port = endpoint.port, "sandbox connected"),
             Err(_) if newly_opened => self.abandon(number),
@@ -169,17 +170,13 @@ impl Controller {
     }
 
     /// Makes the port of a planned endpoint. The caller has the sandbox's turn.
-    fn join(&self, plan: EndpointPlan) -> Result<Endpoint, ControlError> {
-        let (id, sandbox, network, interface) = {
-            let mut model = self.model();
-            let endpoint = model.plan_endpoint(plan)?;
-            (
-                endpoint.id.clone(),
-                endpoint.sandbox,
-                endpoint.network_no,
-                endpoint.interface(),
-            )
-        };
+    fn join(&self, plan: &EndpointPlan) -> Result<Endpoint, ControlError> {
+        let Planned {
+            id,
+            sandbox,
+            network,
+            interface,
+        } = self.plan(plan)?;
         let port = match self.datapath.add_port(sandbox, network, &interface) {
             Ok(port) => port,
             Err(cause) => {

@@ -60,6 +60,14 @@ impl SwitchDatapath {
         }
     }
 
+    /// Returns the interface whose LAN a network is part of.
+    pub(super) fn parent_of(&self, network: NetworkNo) -> Option<String> {
+        let parents = self.parents();
+        let mut parents = parents.0.iter();
+        let found = parents.find(|(_, parent)| parent.network == network);
+        found.map(|(ifname, _)| ifname.clone())
+    }
+
     /// Takes a network off its LAN, or every network.
     pub(super) fn drop_parents(&self, network: Option<NetworkNo>) {
         let mut ended = Vec::new();

@@ -41,7 +41,7 @@ pub(super) fn hear_arp(frame: &Frame<'_>, parsed: &ParsedFrame) -> Option<Heard>
 }
 
 /// A message of Neighbor Discovery that is valid so far as all of them are alike.
-pub(super) fn valid_nd<'a>(
+pub(crate) fn valid_nd<'a>(
     frame: &'a Frame<'_>,
     parsed: &ParsedFrame,
 ) -> Option<(Ipv6View<'a>, NdMessage<'a>)> {

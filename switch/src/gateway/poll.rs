@@ -51,8 +51,8 @@ impl Switch {
         frames
     }
 
-    /// Counts a frame of [`Switch::poll_gateways`] that was given to the device of its port. From the thread
-    /// that polls.
+    /// Counts a frame of [`Switch::poll_gateways`] or [`Switch::poll_probe`] that was given to the device of its
+    /// port. Two threads that do so for one port at the same time may lose a count.
     pub fn count_gateway_frame_sent(&self, port: PortNo, byte_count: usize) {
         if let Some(counters) = self.snapshot().counters(port) {
             let shard = counters.control_shard();
@@ -138,7 +138,7 @@ fn poll_uplink(now: Timestamp, uplink: &Uplink, frames: &mut Vec<GatewayFrame>) 
 }
 
 /// Returns an untagged frame as a port takes it; none for a port that is not a member of its VLAN.
-fn as_taken(member: &Member, vlan: FrameVlan, frame: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn as_taken(member: &Member, vlan: FrameVlan, frame: &[u8]) -> Option<Vec<u8>> {
     let action = member.vlans.egress(vlan)?;
     let mut buffer = vec![0; VlanTag::LEN];
     buffer.extend_from_slice(frame);

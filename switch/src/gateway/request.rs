@@ -26,6 +26,22 @@ pub(super) fn question(asker: Asker, target: IpAddr) -> Option<Vec<u8>> {
     }
 }
 
+/// Returns the frame that asks everybody whether they have `target`, which is not ours yet (RFC 5227 §2.1.1, RFC
+/// 4862 §5.4.2).
+pub(crate) fn probe_frame(mac: MacAddr, target: IpAddr) -> Vec<u8> {
+    match target {
+        IpAddr::V4(target) => arp_request(mac, Ipv4Addr::UNSPECIFIED, target),
+        IpAddr::V6(target) => icmpv6_frame(&Icmpv6 {
+            mac,
+            src: Ipv6Addr::UNSPECIFIED,
+            dst: solicited_node(target),
+            kind: Icmpv6Type::NEIGHBOR_SOLICITATION,
+            rest_of_header: 0,
+            body: &target.octets(),
+        }),
+    }
+}
+
 fn arp_request(mac: MacAddr, own: Ipv4Addr, target: Ipv4Addr) -> Vec<u8> {
     let request = ArpPacket {
         operation: ArpOperation::Request,
@@ -146,6 +162,19 @@ mod tests {
             "fd00::1:23:4567".parse::<IpAddr>().unwrap()
         );
         assert_eq!(question.asker, "fd00::1".parse::<IpAddr>().unwrap());
+    }
+
+    #[test]
+    fn a_probe_asks_in_nobodys_name() {
+        let frame = probe_frame(MAC, "10.0.0.9".parse().unwrap());
+        assert!(ArpPacket::parse(&frame[14..]).unwrap().is_probe());
+        let frame = probe_frame(MAC, "fd00::1:23:4567".parse().unwrap());
+        assert_eq!(frame[..6], [0x33, 0x33, 0xff, 0x23, 0x45, 0x67]);
+        assert_eq!(frame.len(), 78, "no option tells whose it is");
+        let parsed = ParsedFrame::parse(&frame).unwrap();
+        assert_eq!(verify_transport(&frame, &parsed), Verification::Right);
+        let probe = NeighborQuestion::read_or_probe(&frame, &parsed, ChecksumOffload::Complete);
+        assert!(probe.is_some_and(|probe| probe.asker.is_unspecified()));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::fdb::Fdb;
 use crate::gateway::{Endpoint, Gateway, Hosts, Remote, Router, StaticNeighbors, Uplink};
 use crate::multicast::Snooping;
 use crate::port_pool::PortPool;
+use crate::probing::AddressWatch;
 use crate::service::{Places, Services};
 use crate::snapshot::{Member, Network, Port, Snapshot, Translator};
 use crate::storm::StormMeters;
@@ -39,6 +40,7 @@ pub(super) struct ControlNetwork {
     pub(super) gateway: Option<Arc<Gateway>>,
     pub(super) services: Option<Services>,
     pub(super) suppression: Suppression,
+    pub(super) address_watch: Arc<AddressWatch>,
     pub(super) neighbors: Arc<StaticNeighbors>,
     pub(super) tables: Tables,
 }
@@ -93,6 +95,7 @@ impl Control {
                 isolation: inner.config.isolation,
                 flooding: inner.config.flooding,
                 vlans: inner.config.vlans.clone(),
+                is_endpoint: inner.config.addresses.is_some(),
             });
         }
         let networks: BTreeMap<_, _> = self
@@ -111,6 +114,7 @@ impl Control {
                         .map_or(MacAddr::BROADCAST, |gateway| gateway.config.mac),
                     services: network.services.clone(),
                     suppression: network.suppression,
+                    address_watch: Arc::clone(&network.address_watch),
                     hosts: self.hosts(no, network),
                     members: members.remove(&no).unwrap_or_default().into_boxed_slice(),
                 };
