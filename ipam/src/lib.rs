@@ -18,6 +18,7 @@
 
 #![forbid(unsafe_code)]
 
+mod blocks;
 mod free;
 mod mac;
 mod network;
@@ -28,6 +29,10 @@ mod subnet;
 mod ula;
 mod unusable;
 
+pub use blocks::{
+    Block, BlockError, BlockLease, BlockPlan, BlockPlanError, Blocks, BlocksExhausted, Borrowing,
+    Lease, NodeId, Proposal,
+};
 pub use mac::{derived_mac, overlay_gateway_mac, owner_mac};
 pub use network::{NetworkAddresses, OverlapError};
 pub use number::Family;

@@ -54,7 +54,7 @@ fn hashed(first: u8, bytes: &[u8]) -> MacAddr {
 }
 
 /// FNV-1a, 64 bits. Not against attackers: whoever chooses addresses can choose the MAC as well.
-fn fnv_1a(bytes: &[u8]) -> u64 {
+pub(crate) fn fnv_1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     })

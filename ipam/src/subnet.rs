@@ -334,7 +334,7 @@ fn validate_prefix(subnet: IpNet) -> Result<(), SubnetError> {
 }
 
 /// Returns the numbers of the first and the last address that can be leased.
-fn usable(subnet: &IpNet) -> (u128, u128) {
+pub(crate) fn usable(subnet: &IpNet) -> (u128, u128) {
     let (first, last) = bounds(subnet);
     match subnet {
         // Point-to-point and host prefixes have nothing to spare (RFC 3021, RFC 6164).
