@@ -10,10 +10,9 @@
 use std::env;
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::Result;
 use clap::{Parser, ValueEnum as _};
 use tapweave_benches::datapath::{Build, Joined, Kind, Way};
 use tapweave_benches::machine::Machine;
@@ -22,7 +21,7 @@ use tapweave_benches::plan::{Case, Plan, Setting};
 use tapweave_benches::report::Report;
 use tapweave_benches::rounds::Rounds;
 use tapweave_benches::{
-    connections, frames, gateway, generator, idle, namespaces, overlay, ping_pong, tcp,
+    connections, frames, gateway, generator, idle, namespaces, overlay, ping_pong, program, tcp,
 };
 use tapweave_integration::Lab;
 
@@ -157,7 +156,7 @@ fn main() -> Result<()> {
     }
     let args = Args::parse();
     if !namespaces::is_inside() {
-        build_tapweave()?;
+        program::build()?;
         return namespaces::enter_own(&arguments);
     }
     let report = measure(&args)?;
@@ -287,26 +286,6 @@ fn measure_case(case: Case, rounds: &mut Rounds<'_>, lab: &Lab, report: &mut Rep
 }
 
 /// Builds the program that is measured, which `cargo bench` of this package alone would not do.
-fn build_tapweave() -> Result<()> {
-    if env::var_os("TAPWEAVE_BIN").is_some() {
-        return Ok(());
-    }
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
-        .args([
-            "build",
-            "--quiet",
-            "--release",
-            "--locked",
-            "-p",
-            "tapweave-cli",
-        ])
-        .status()
-        .context("starting cargo to build tapweave")?;
-    ensure!(status.success(), "tapweave cannot be built");
-    Ok(())
-}
-
 fn print(text: &str) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{text}")?;

@@ -23,6 +23,7 @@ pub mod overlay;
 pub mod packet_socket;
 pub mod ping_pong;
 pub mod plan;
+pub mod program;
 pub mod rate;
 pub mod report;
 pub mod rounds;
