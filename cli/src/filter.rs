@@ -9,9 +9,9 @@ use std::net::IpAddr;
 
 use clap::Args;
 use ipnet::IpNet;
+use tapweave_control::did_you_mean;
 
 use crate::output::UsageError;
-use crate::suggest::did_you_mean;
 
 /// The option of a list.
 #[derive(Clone, Debug, Default, Args)]

@@ -28,7 +28,6 @@ mod port;
 mod removal;
 mod sandbox;
 mod stats;
-mod suggest;
 mod table;
 #[cfg(test)]
 mod tests;

@@ -27,12 +27,14 @@ pub enum ControlError {
         name: Name,
     },
     /// Nothing has that name or id.
-    #[error("there is no {what} {reference:?}")]
+    #[error("there is no {what} {reference:?}{}", hint(nearest.as_deref()))]
     NoSuch {
         /// What was looked for.
         what: Thing,
         /// By which words.
         reference: String,
+        /// The name that is nearest to these, if one is near.
+        nearest: Option<String>,
     },
     /// Several things have an id that begins so.
     #[error("{reference} is the beginning of the ids of several {what}s; give more of it")]
@@ -96,10 +98,15 @@ pub enum ControlError {
         network: Name,
     },
     /// No namespace was given for a sandbox that is new.
-    #[error("sandbox {sandbox:?} is not known; give its namespace by --netns PATH or --pid PID")]
+    #[error(
+        "sandbox {sandbox:?} is not known{}; give its namespace by --netns PATH or --pid PID",
+        hint(nearest.as_deref())
+    )]
     SandboxUnknown {
         /// The sandbox.
         sandbox: String,
+        /// The name that is nearest to this, if one is near.
+        nearest: Option<String>,
     },
     /// Something that is being done in the sandbox does not come to its end.
     #[error("sandbox {sandbox} is busy: what is being done in it takes long; try again")]
@@ -387,7 +394,32 @@ pub enum ErrorKind {
     Internal,
 }
 
+/// Returns the end of a sentence that names what may have been meant.
+fn hint(nearest: Option<&str>) -> String {
+    nearest.map_or_else(String::new, |it| format!("; did you mean {it:?}?"))
+}
+
 impl ControlError {
+    /// Says that there is no `what` by the words `reference`.
+    pub(crate) fn no_such(what: Thing, reference: impl Into<String>) -> Self {
+        Self::NoSuch {
+            what,
+            reference: reference.into(),
+            nearest: None,
+        }
+    }
+
+    /// Adds to "no such thing" which of the `known` names may have been meant.
+    pub(crate) fn or_meant<'k>(mut self, known: impl IntoIterator<Item = &'k str>) -> Self {
+        if let Self::NoSuch {
+            reference, nearest, ..
+        } = &mut self
+        {
+            *nearest = crate::nearest(reference, known).map(str::to_owned);
+        }
+        self
+    }
+
     /// Returns the kind.
     pub const fn kind(&self) -> ErrorKind {
         match self {

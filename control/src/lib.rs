@@ -33,6 +33,7 @@ mod publish;
 pub mod server;
 mod socket_path;
 mod storm;
+mod suggest;
 mod turns;
 
 pub use controller::Controller;
@@ -49,3 +50,4 @@ pub use network_settings::{
 };
 pub use publish::{PortRange, PortRangeError, PublishSpec, PublishSpecError};
 pub use socket_path::{SocketEnv, SocketPath, socket_path};
+pub use suggest::{did_you_mean, nearest};

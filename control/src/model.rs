@@ -157,7 +157,9 @@ impl Model {
         {
             return Ok(network);
         }
+        let known = || self.network_names.keys().map(Name::as_str);
         by_prefix(&self.networks, reference, Thing::Network)
+            .map_err(|error| error.or_meant(known()))
     }
 
     /// Returns the networks in order of their names.
@@ -176,10 +178,7 @@ impl Model {
     fn network_mut(&mut self, id: &Id) -> Result<&mut NetworkRecord, ControlError> {
         self.networks
             .get_mut(id)
-            .ok_or_else(|| ControlError::NoSuch {
-                what: Thing::Network,
-                reference: id.short().to_owned(),
-            })
+            .ok_or_else(|| ControlError::no_such(Thing::Network, id.short().to_owned()))
     }
 
     fn port_names(&self, network: &Id) -> Vec<String> {
@@ -214,6 +213,7 @@ impl Model {
         let Some(name) = self.opening.remove(&number) else {
             return Err(ControlError::SandboxUnknown {
                 sandbox: id.short().to_owned(),
+                nearest: None,
             });
         };
         self.sandbox_names.insert(name.clone(), number);
@@ -263,7 +263,8 @@ impl Model {
             .sandboxes
             .values()
             .filter(|sandbox| sandbox.id.is_meant_by(reference));
-        only_one(&mut found, reference, Thing::Sandbox)
+        let known = || self.sandbox_names.keys().map(Name::as_str);
+        only_one(&mut found, reference, Thing::Sandbox).map_err(|error| error.or_meant(known()))
     }
 
     /// Returns the sandboxes in order of their names.
@@ -295,17 +296,11 @@ impl Model {
         let network = self
             .networks
             .get_mut(&network_id)
-            .ok_or_else(|| ControlError::NoSuch {
-                what: Thing::Network,
-                reference: plan.network.clone(),
-            })?;
-        let sandbox =
-            self.sandboxes
-                .get_mut(&plan.sandbox)
-                .ok_or_else(|| ControlError::NoSuch {
-                    what: Thing::Sandbox,
-                    reference: plan.sandbox.0.to_string(),
-                })?;
+            .ok_or_else(|| ControlError::no_such(Thing::Network, plan.network.clone()))?;
+        let sandbox = self
+            .sandboxes
+            .get_mut(&plan.sandbox)
+            .ok_or_else(|| ControlError::no_such(Thing::Sandbox, plan.sandbox.0.to_string()))?;
         network.check_open()?;
         let gateway_mac = network.settings.gateway.as_ref().map(|gateway| gateway.mac);
         if let Some(mac) = plan.mac.filter(|mac| gateway_mac == Some(*mac)) {
@@ -481,10 +476,9 @@ fn only_one<T>(
     what: Thing,
 ) -> Result<T, ControlError> {
     let reference = || reference.to_owned();
-    let first = found.next().ok_or_else(|| ControlError::NoSuch {
-        what,
-        reference: reference(),
-    })?;
+    let first = found
+        .next()
+        .ok_or_else(|| ControlError::no_such(what, reference()))?;
     match found.next() {
         None => Ok(first),
         Some(_) => Err(ControlError::Ambiguous {

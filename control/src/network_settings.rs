@@ -18,7 +18,7 @@ use thiserror::Error;
 
 use crate::api::CreateNetwork;
 use crate::datapath::{AddressProbing, Isolation, NetworkSettings, OverlaySettings, WayOut};
-use crate::storm;
+use crate::{did_you_mean, storm};
 
 /// MTU of a bridge network, in bytes, when none is asked for.
 pub const DEFAULT_MTU: u16 = 1500;
@@ -41,6 +41,9 @@ pub(crate) const DRIVER_NIC: &str = "nic";
 const AGEING_SECS: RangeInclusive<u64> = 1..=1_000_000;
 /// A million entries take a few dozen MB.
 const FDB_LIMITS: RangeInclusive<u32> = 1..=1_048_576;
+
+/// Every driver.
+const DRIVERS: [&str; 3] = ["bridge", "overlay", DRIVER_NIC];
 
 const OPTION_AGEING: &str = "tapweave.ageing";
 const OPTION_FDB_LIMIT: &str = "tapweave.fdb_limit";
@@ -81,7 +84,10 @@ pub enum OptionError {
         driver: String,
     },
     /// No driver.
-    #[error("driver {driver:?} is not known; this version has bridge, overlay and nic")]
+    #[error(
+        "driver {driver:?} is not known{}; this version has bridge, overlay and nic",
+        did_you_mean(driver, DRIVERS)
+    )]
     UnknownDriver {
         /// What was given.
         driver: String,
@@ -101,7 +107,11 @@ pub enum OptionError {
         flag: &'static str,
     },
     /// A name in our own space that means nothing.
-    #[error("option {name} is not known; there are {}", KNOWN_OPTIONS.join(", "))]
+    #[error(
+        "option {name} is not known{}; there are {}",
+        did_you_mean(name, KNOWN_OPTIONS),
+        KNOWN_OPTIONS.join(", ")
+    )]
     UnknownOption {
         /// What was given.
         name: String,
@@ -508,7 +518,7 @@ mod tests {
         );
         assert_eq!(
             error("briidge"),
-            "driver \"briidge\" is not known; this version has bridge, overlay and nic"
+            "driver \"briidge\" is not known; did you mean bridge?; this version has bridge, overlay and nic"
         );
     }
 

@@ -27,6 +27,8 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use tapweave_control::datapath::UplinkState;
+use tapweave_control::did_you_mean;
+use tapweave_device::HostLink;
 use tapweave_device::{Capabilities, OwnNamespaces, TunDevice};
 use tracing::warn;
 
@@ -60,6 +62,14 @@ impl Default for UplinkOptions {
             mtu: Self::DEFAULT_MTU,
         }
     }
+}
+
+/// Says that the host has no Ethernet interface `ifname`, and which one may have been meant.
+fn no_interface(ifname: &str) -> String {
+    // Without the names there is no suggestion, and the message is as true.
+    let names = HostLink::names().unwrap_or_default();
+    let suggestion = did_you_mean(ifname, names.iter().map(String::as_str));
+    format!("there is no Ethernet interface {ifname}{suggestion}")
 }
 
 /// An uplink that is kept open until this is dropped.

@@ -7,13 +7,13 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use tapweave_control::did_you_mean;
 use thiserror::Error;
 use toml::Table;
 use toml::de::{DeTable, Deserializer};
 
 use super::keys::KEYS;
 use super::settings::Settings;
-use crate::suggest::did_you_mean;
 
 /// A file that was read and is well formed.
 #[derive(Clone, PartialEq, Debug)]

@@ -150,3 +150,40 @@ fn of_several_things_those_that_there_are_are_shown_and_the_others_told() {
         assert_eq!(printed.as_array().unwrap().len(), 1, "{line}");
     }
 }
+
+#[test]
+fn a_slip_in_a_name_is_answered_with_the_name() {
+    let rig = Rig::start();
+    rig.ok("network create blue");
+    rig.ok("network connect blue web --pid 7");
+    for (line, said) in [
+        (
+            "network rm blu",
+            "there is no network \"blu\"; did you mean \"blue\"?",
+        ),
+        (
+            "sandbox inspect wbe",
+            "there is no sandbox \"wbe\"; did you mean \"web\"?",
+        ),
+        (
+            "network connect blue wep",
+            "sandbox \"wep\" is not known; did you mean \"web\"?; give its namespace",
+        ),
+        (
+            "port show blue/web:eht0",
+            "there is no port \"blue/web:eht0\"; did you mean \"blue/web:eth0\"?",
+        ),
+        (
+            "network create n -d birdge",
+            "driver \"birdge\" is not known; did you mean bridge?",
+        ),
+        (
+            "network create n -o tapweave.agein=5s",
+            "option tapweave.agein is not known; did you mean tapweave.ageing?",
+        ),
+        ("network rm red", "there is no network \"red\""),
+    ] {
+        let refusal = rig.refusal(line);
+        assert!(refusal.starts_with(said), "{line}: {refusal}");
+    }
+}

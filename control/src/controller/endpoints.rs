@@ -33,9 +33,10 @@ impl Controller {
             } else {
                 match model.sandbox(&request.sandbox) {
                     Ok(sandbox) => sandbox.name.clone(),
-                    Err(ControlError::NoSuch { .. }) => {
+                    Err(ControlError::NoSuch { nearest, .. }) => {
                         return Err(ControlError::SandboxUnknown {
                             sandbox: request.sandbox,
+                            nearest,
                         });
                     }
                     Err(ambiguous) => return Err(ambiguous),
@@ -291,8 +292,5 @@ fn seat(
 }
 
 fn no_such(reference: &str) -> ControlError {
-    ControlError::NoSuch {
-        what: Thing::Endpoint,
-        reference: reference.to_owned(),
-    }
+    ControlError::no_such(Thing::Endpoint, reference.to_owned())
 }

@@ -80,6 +80,7 @@ impl Controller {
                 Some((number, _)) => Ok((number, false)),
                 None => Err(ControlError::SandboxUnknown {
                     sandbox: name.to_string(),
+                    nearest: None,
                 }),
             };
         };

@@ -289,13 +289,15 @@ fn find_port<'m>(model: &'m Model, reference: &str) -> Result<&'m EndpointRecord
         None => (rest, None),
     };
     let endpoint = model.endpoint_between(model.network(network)?, model.sandbox(sandbox)?);
+    let view = endpoint.and_then(EndpointRecord::view);
+    let known = view.map(|view| format!("{network}/{sandbox}:{}", view.ifname));
     endpoint
         .filter(|endpoint| {
             endpoint
                 .view()
                 .is_some_and(|view| ifname.is_none_or(|ifname| view.ifname == ifname))
         })
-        .ok_or_else(|| no_such_port(reference))
+        .ok_or_else(|| no_such_port(reference).or_meant(known.as_deref()))
 }
 
 fn port_no(endpoint: &EndpointRecord, reference: &str) -> Result<PortNo, ControlError> {
@@ -303,10 +305,7 @@ fn port_no(endpoint: &EndpointRecord, reference: &str) -> Result<PortNo, Control
 }
 
 fn no_such_port(reference: &str) -> ControlError {
-    ControlError::NoSuch {
-        what: Thing::Port,
-        reference: reference.to_owned(),
-    }
+    ControlError::no_such(Thing::Port, reference.to_owned())
 }
 
 fn fdb_view(model: &Model, network: &Name, entry: &FdbEntry) -> FdbEntryView {

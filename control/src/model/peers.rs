@@ -110,10 +110,8 @@ impl Model {
     ) -> Result<(), ControlError> {
         let mut networks = self.networks.values();
         let record = networks.find(|record| record.number == network);
-        let record = record.ok_or_else(|| ControlError::NoSuch {
-            what: crate::Thing::Network,
-            reference: network.0.to_string(),
-        })?;
+        let record = record
+            .ok_or_else(|| ControlError::no_such(crate::Thing::Network, network.0.to_string()))?;
         record.check_open()?;
         self.check_peer_subnets(record, &peer.subnets)?;
         let id = record.id.clone();

@@ -63,11 +63,7 @@ impl NicLine {
         clock: Clock,
     ) -> Result<Self> {
         let link = HostLink::by_name(&choice.ifname)?;
-        ensure!(
-            link.is_some(),
-            "there is no Ethernet interface {}",
-            choice.ifname
-        );
+        ensure!(link.is_some(), super::no_interface(&choice.ifname));
         let ours = |place: &NicAddress| place.address.addr();
         let hosts = host_addresses()?;
         for address in choice.addresses.iter().map(ours) {

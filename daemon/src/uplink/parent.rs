@@ -44,12 +44,7 @@ impl ParentLine {
     pub(crate) fn new(network: NetworkNo, ifname: &str) -> Result<Self, DatapathError> {
         let link = HostLink::by_name(ifname)
             .map_err(|error| DatapathError::new(Kind::Internal, error))?
-            .ok_or_else(|| {
-                DatapathError::new(
-                    Kind::Invalid,
-                    format!("there is no Ethernet interface {ifname}"),
-                )
-            })?;
+            .ok_or_else(|| DatapathError::new(Kind::Invalid, super::no_interface(ifname)))?;
         let socket = open_socket(&link).map_err(|error| {
             let kind = match &error {
                 PacketError::NotPermitted => Kind::Denied,

@@ -42,6 +42,28 @@ impl HostLink {
         Ok(found)
     }
 
+    /// Returns the names of the Ethernet interfaces that there are.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel said.
+    pub fn names() -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        let request = RouteNetlinkMessage::GetLink(LinkMessage::default());
+        dump(request, |answer| {
+            if let RouteNetlinkMessage::NewLink(link) = answer
+                && Self::of(&link).is_some()
+            {
+                for attribute in link.attributes {
+                    if let LinkAttribute::IfName(name) = attribute {
+                        names.push(name);
+                    }
+                }
+            }
+        })?;
+        Ok(names)
+    }
+
     fn of(link: &LinkMessage) -> Option<Self> {
         let is_ethernet = link.header.link_layer_type == LinkLayerType::Ether;
         let (mut mac, mut mtu) = (None, 0);

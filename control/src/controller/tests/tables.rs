@@ -19,7 +19,10 @@ fn a_port_is_found_by_its_name_with_and_without_interface() {
     assert_eq!(rig.controller.port("net/db:eth0").unwrap(), ports[0]);
     assert_eq!(ports[0].state, PortState::Up);
     let refusal = |text| rig.controller.port(text).unwrap_err().to_string();
-    assert_eq!(refusal("net/db:eth1"), "there is no port \"net/db:eth1\"");
+    assert_eq!(
+        refusal("net/db:eth1"),
+        "there is no port \"net/db:eth1\"; did you mean \"net/db:eth0\"?"
+    );
     assert_eq!(refusal("net/x"), "there is no sandbox \"x\"");
     assert_eq!(refusal("x/db"), "there is no network \"x\"");
     assert!(refusal("net").contains("it should be NETWORK/SANDBOX"));
