@@ -34,6 +34,9 @@ const UNDERLAY_INTERVAL: Duration = Duration::from_secs(2);
 /// How long the first packet to an unknown neighbour waits for the question at most.
 const GATEWAY_INTERVAL: Duration = Duration::from_millis(200);
 
+/// How long an answer to a probe of a path is not looked at, at most, and its search not continued.
+const PROBE_INTERVAL: Duration = Duration::from_millis(200);
+
 /// How long what a host sends into an open network is refused at most, until it is learned. A port is
 /// made and removed together with the workers, which takes milliseconds.
 const PEER_INTERVAL: Duration = Duration::from_millis(200);
@@ -64,6 +67,8 @@ impl Chores {
         };
         let follow = tended(SwitchDatapath::follow_underlay);
         chores.tend(UNDERLAY_INTERVAL, "the underlay", follow);
+        let probes = tended(SwitchDatapath::probe_paths);
+        chores.tend(PROBE_INTERVAL, "the paths to peers", probes);
         let groups = tended(SwitchDatapath::tend_groups);
         chores.tend(GROUP_INTERVAL, "the memberships of groups", groups);
         let gateways = tended(SwitchDatapath::tend_gateways);

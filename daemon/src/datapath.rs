@@ -21,8 +21,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use ipnet::IpNet;
 use tapweave_control::datapath::{
     AttachedPort, Datapath, DatapathError, DatapathErrorKind as Kind, InterfaceSettings,
-    NamespaceId, NamespaceRef, NatFlow, NatStats, NetworkSettings, OverlaySettings, PeerSettings,
-    PeerState, PublishedPorts, ReservedPort, SandboxNo, UnderlayState, UplinkState, WorkerStats,
+    NamespaceId, NamespaceRef, NatFlow, NatStats, NetworkSettings, OverlaySettings,
+    PeerSettings, PeerState, PublishedPorts, ReservedPort, SandboxNo, UnderlayState, UplinkState,
+    WorkerStats,
 };
 use tapweave_device::{AttachError, Attacher, HEADROOM, NamespaceError, PortQueue};
 use tapweave_encap::{EncapKind, Layer};
@@ -105,6 +106,11 @@ impl SwitchDatapath {
     /// Looks after the underlay: see [`Overlay::follow`].
     pub(crate) fn follow_underlay(&self) {
         self.overlay.follow();
+    }
+
+    /// Probes the paths to other hosts: see [`Overlay::probe_paths`].
+    pub(crate) fn probe_paths(&self) {
+        self.overlay.probe_paths();
     }
 
     /// Ends what nobody listens to any more, and asks who listens. Call it twice a second, from one thread.
@@ -199,7 +205,9 @@ impl Datapath for SwitchDatapath {
     ) -> Result<(), DatapathError> {
         let mtu = self.switch.network_mtu(network);
         let mtu = mtu.ok_or_else(|| DatapathError::new(Kind::Invalid, "no such network"))?;
-        self.overlay.add_network(network, *overlay, subnets, mtu)
+        let gateways = self.switch.gateway_addresses(network);
+        let addresses = (subnets, &*gateways);
+        self.overlay.add_network(network, *overlay, addresses, mtu)
     }
 
     fn overlay_mtu(&self, encap: EncapKind) -> Result<u16, DatapathError> {
@@ -226,19 +234,20 @@ impl Datapath for SwitchDatapath {
             }
         };
         let port = port.map_err(|error| DatapathError::new(Kind::Exhausted, error))?;
+        let outlet = Arc::clone(&queue) as Arc<dyn PortQueue>;
         let admitted = self
             .workers
-            .add_outlet(port, &queue)
+            .add_outlet(port, &outlet)
             .map_err(|error| DatapathError::new(Kind::Internal, error))
             .and_then(|readers| {
-                let queues = vec![queue];
+                let queues = vec![outlet];
                 let known = Port {
                     addresses: Vec::new(),
                     readers,
                     queues,
                 };
                 self.ports().insert(port, known);
-                self.overlay.admit(network, peer, subnets, port)
+                self.overlay.admit(network, queue, subnets, port)
             });
         match admitted {
             Ok(()) => Ok(port),

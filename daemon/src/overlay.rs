@@ -28,11 +28,13 @@
 //! The underlay's addresses are looked at again and again ([`Overlay::follow`]). When one changes, the
 //! sockets are made anew; ports, tables and peers stay, since peers answer to whatever address they know
 //! us by. The path MTU of each peer is asked of the kernel, which hears the ICMP messages, at the same
-//! time, and as soon as a packet turns out to be too large.
+//! time, and as soon as a packet turns out to be too large; where such messages are lost on the way, [`probes`]
+//! find it.
 
 mod groups;
 mod ingress;
 mod prefixes;
+mod probes;
 mod refusals;
 mod routed_source;
 mod segments;
@@ -56,19 +58,20 @@ use arc_swap::ArcSwapOption;
 use ipnet::IpNet;
 use rustix::event::{EventfdFlags, eventfd};
 use tapweave_control::datapath::{
-    DatapathError, DatapathErrorKind as Kind, OverlaySettings, PeerSettings, PeerState,
-    SocketBufferState, UnderlayAddress, UnderlayState,
+    DatapathError, DatapathErrorKind as Kind, OverlaySettings, PeerSettings,
+    PeerState, SocketBufferState, UnderlayAddress, UnderlayState,
 };
-use tapweave_device::{PortQueue, SocketBuffer, UnderlaySender, interface_mtu};
+use tapweave_device::{SocketBuffer, UnderlaySender, interface_mtu};
 use tapweave_encap::{
-    Admission, Encap, EncapKind, HopLimit, Marking, Peer, RouteError, TagPolicy, Tunnel, Underlay,
-    Vni, Vtep,
+    Admission, Encap, EncapKind, HopLimit, Marking, Peer, Prober, RouteError, TagPolicy, Tunnel,
+    Underlay, Vni, Vtep,
 };
 use tapweave_net::{NetworkNo, PortNo};
 use tapweave_switch::{Flooding, Isolation, PortConfig};
 use thiserror::Error;
 use tracing::{info, warn};
 
+use self::probes::{Gateways, PathProbe};
 use self::refusals::RefusalCounters;
 use self::senders::Senders;
 use self::sockets::Endpoint;
@@ -101,6 +104,9 @@ pub(crate) struct Overlay {
     clock: Clock,
     /// Of flow hashes: a flow keeps its source port.
     seed: u64,
+    prober: Prober,
+    /// Where the numbers of probes begin.
+    nonce: u32,
     v4: Senders,
     v6: Senders,
     refusals: Arc<RefusalCounters>,
@@ -129,6 +135,7 @@ struct Network {
     group: Option<IpAddr>,
     /// Whether nobody has said how far packets go.
     has_usual_hops: bool,
+    gateways: Gateways,
 }
 
 /// The way to a new peer, before its port is known.
@@ -136,7 +143,7 @@ struct Network {
 pub(crate) struct Way {
     pub(crate) tunnel: Tunnel,
     pub(crate) peer: Arc<Peer>,
-    pub(crate) queue: Arc<dyn PortQueue>,
+    pub(crate) queue: Arc<VtepQueue>,
     /// Of the port, where frames travel.
     pub(crate) port: PortConfig,
 }
@@ -145,6 +152,8 @@ pub(crate) struct Way {
 struct PeerPort {
     network: NetworkNo,
     peer: Arc<Peer>,
+    /// None of a group.
+    probe: Option<PathProbe>,
 }
 
 /// What an overlay cannot do.
@@ -196,6 +205,9 @@ impl Overlay {
         clock: Clock,
         seed: u64,
     ) -> io::Result<Self> {
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(io::Error::other)?;
+        let [a, b, c, d, nonce @ ..] = random;
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
         Ok(Self {
             choices,
@@ -203,6 +215,8 @@ impl Overlay {
             workers,
             clock,
             seed,
+            prober: Prober::new([a, b, c, d]),
+            nonce: u32::from_ne_bytes(nonce),
             v4: Senders::default(),
             v6: Senders::default(),
             refusals: Arc::default(),
@@ -222,12 +236,12 @@ impl Overlay {
         Ok(mtu.ok_or(OverlayError::TooNarrow(link_mtu))?)
     }
 
-    /// Makes `network`, which has these subnets here, an overlay without peers.
+    /// Makes `network`, which has these subnets and addresses of its gateway here, an overlay without peers.
     pub(crate) fn add_network(
         &self,
         network: NetworkNo,
         settings: OverlaySettings,
-        subnets: &[IpNet],
+        (subnets, gateways): (&[IpNet], &[IpNet]),
         mtu: u16,
     ) -> Result<(), DatapathError> {
         let encap = settings.encap;
@@ -257,6 +271,7 @@ impl Overlay {
             admission: settings.admission,
             group: settings.group,
             has_usual_hops: settings.hop_limit.is_none(),
+            gateways: gateways.iter().copied().collect(),
         };
         let endpoints = &mut state.endpoints;
         let endpoint = Endpoint::of_kind(endpoints, port, encap.kind())?;
@@ -306,11 +321,7 @@ impl Overlay {
         if peers.any(|other| other.network == network && other.peer.vtep().addr() == addr) {
             return Err(OverlayError::PeerExists(addr).into());
         }
-        let known = state.peers.values().find(|other| other.peer.vtep() == vtep);
-        let peer = known.map_or_else(
-            || Arc::new(Peer::new(vtep, USUAL_MTU)),
-            |known| Arc::clone(&known.peer),
-        );
+        let peer = Arc::new(Peer::new(vtep, USUAL_MTU));
         if let Some(sender) = senders.udp.load_full() {
             refresh_path_mtu(&sender, &peer);
         }
@@ -346,10 +357,11 @@ impl Overlay {
     pub(crate) fn admit(
         &self,
         network: NetworkNo,
-        peer: Arc<Peer>,
+        queue: Arc<VtepQueue>,
         subnets: &[IpNet],
         port: PortNo,
     ) -> Result<(), DatapathError> {
+        let peer = Arc::clone(queue.shared_peer());
         let mut state = self.state();
         let entry = *state
             .networks
@@ -359,7 +371,13 @@ impl Overlay {
         if let Some(endpoint) = state.endpoints.get(&entry.port).filter(|_| is_host) {
             endpoint.add_peer(network, &entry, &peer, subnets, port)?;
         }
-        state.peers.insert(port, PeerPort { network, peer });
+        let probe = is_host.then(|| PathProbe::new(queue, self.nonce));
+        let entry = PeerPort {
+            network,
+            peer,
+            probe,
+        };
+        state.peers.insert(port, entry);
         Ok(())
     }
 
@@ -382,7 +400,7 @@ impl Overlay {
     /// Returns what is known of the peer behind a port.
     pub(crate) fn peer_state(&self, port: PortNo) -> Option<PeerState> {
         let state = self.state();
-        let PeerPort { network, peer } = state.peers.get(&port)?;
+        let PeerPort { network, peer, .. } = state.peers.get(&port)?;
         let Network { tunnel, port, .. } = state.networks.get(network)?;
         let now = self.clock.now();
         Some(PeerState {

@@ -76,8 +76,10 @@ mod inner;
 mod kind;
 mod marking;
 mod outer;
+mod path_mtu;
 mod peer;
 mod prefix_map;
+mod probe;
 mod received;
 mod refusal;
 mod route_table;
@@ -109,7 +111,9 @@ pub use ecn::EcnMode;
 pub use marking::{DscpModel, HopLimit, Marking};
 
 // Hosts, networks and paths.
-pub use peer::Peer;
+pub use path_mtu::PathMtu;
+pub use peer::{Peer, Wanted};
 pub use prefix_map::PrefixMap;
+pub use probe::{Prober, Station, echo_reply, echo_request};
 pub use route_table::{Route, RouteError, RouteTable};
 pub use vxlan_table::{Accepted, Admission, VxlanTable, VxlanTableError};

@@ -131,8 +131,7 @@ impl VxlanTable {
         Ok(())
     }
 
-    /// Lets `peer` take part in the segment `vni`. One host is the same `Arc` in all of its
-    /// segments.
+    /// Lets `peer` take part in the segment `vni`.
     ///
     /// # Errors
     ///

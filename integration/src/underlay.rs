@@ -162,6 +162,18 @@ impl Underlay {
         bypass_packet_filter(&self.place)
     }
 
+    /// Has the underlay drop what is longer than `mtu` bytes on its way to or from a host, and tell nobody. (A bridge
+    /// lets a VLAN tag more pass.)
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses.
+    pub fn narrow(&self, number: u8, mtu: u16) -> Result<()> {
+        let mtu = mtu - 4;
+        self.place.ip(&format!("link set host{number} mtu {mtu}"))?;
+        Ok(())
+    }
+
     /// Joins or parts a host.
     ///
     /// # Errors

@@ -19,6 +19,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
+use ipnet::IpNet;
 use tapweave_nat::{Nat, NatRules};
 use tapweave_net::{NetworkNo, PortNo};
 use thiserror::Error;
@@ -230,6 +231,14 @@ impl Switch {
     pub fn network_mtu(&self, network: NetworkNo) -> Option<u16> {
         let control = self.control();
         control.networks.get(&network).map(|network| network.mtu)
+    }
+
+    /// Returns the addresses of a network's gateway, each with the length of its subnet's prefix.
+    pub fn gateway_addresses(&self, network: NetworkNo) -> Vec<IpNet> {
+        let control = self.control();
+        let gateway = control.networks.get(&network);
+        let gateway = gateway.and_then(|network| network.gateway.as_ref());
+        gateway.map_or_else(Vec::new, |gateway| gateway.config.addresses.clone())
     }
 
     /// Returns the counters of a port; none when it does not exist.

@@ -19,6 +19,7 @@ use tapweave_net::tcp_coalesce::{Offered, TcpCoalescer};
 use tapweave_net::{EtherType, EthernetView, Frame, Offload, ParsedFrame, Timestamp};
 
 use super::prefixes::Prefixes;
+use super::probes::{Addressee, look_at_packet};
 use super::refusals::RefusalCounters;
 use crate::clock::Clock;
 
@@ -159,6 +160,9 @@ impl Reader<'_> {
         let ingress = self.prefixes.accept(source, packet)?;
         ingress.tunnel.admit(packet, class)?;
         ingress.peer.handle_heard(self.now);
+        if look_at_packet(ingress.peer, packet) == Addressee::Prober {
+            return Ok(());
+        }
         let (header, end) = (ethernet_header(packet), start + packet.len());
         let frame_start = start.checked_sub(header.len()).ok_or(Refusal::NoHeadroom)?;
         if let Some(place) = buffer.get_mut(frame_start..start) {

@@ -331,7 +331,9 @@ impl Overlay {
         match &endpoint.directory {
             Directory::Segments(segments) => {
                 let segments = Arc::clone(segments);
-                Box::new(VxlanSource::new(receiver, segments, refusals, self.clock))
+                let source =
+                    VxlanSource::new(receiver, segments, refusals, self.prober, self.clock);
+                Box::new(source)
             }
             Directory::Prefixes(prefixes) => {
                 let prefixes = Arc::clone(prefixes);

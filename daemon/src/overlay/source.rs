@@ -19,11 +19,14 @@ use arc_swap::ArcSwap;
 use tapweave_device::{
     Datagram, DatagramReceiver, FrameSink, FrameSource, HEADROOM, Intake, MAX_BATCH,
 };
-use tapweave_encap::{EncapKind, Refusal, TrafficClass, Vni, VxlanHeader, pop, received_offload};
+use tapweave_encap::{
+    EncapKind, Prober, Refusal, TrafficClass, Vni, VxlanHeader, pop, received_offload,
+};
 use tapweave_net::tcp_coalesce::{Offered, TcpCoalescer};
 use tapweave_net::{Frame, Offload, ParsedFrame, PortNo, Timestamp};
 
 use super::ingress::Ingress;
+use super::probes::{Addressee, look_at_frame};
 use super::refusals::RefusalCounters;
 use super::segments::Segments;
 use crate::clock::Clock;
@@ -45,6 +48,7 @@ pub(crate) struct VxlanSource {
     receiver: DatagramReceiver,
     segments: Arc<ArcSwap<Segments>>,
     refusals: Arc<RefusalCounters>,
+    prober: Prober,
     coalescer: TcpCoalescer,
     clock: Clock,
 }
@@ -54,12 +58,14 @@ impl VxlanSource {
         receiver: DatagramReceiver,
         segments: Arc<ArcSwap<Segments>>,
         refusals: Arc<RefusalCounters>,
+        prober: Prober,
         clock: Clock,
     ) -> Self {
         Self {
             receiver,
             segments,
             refusals,
+            prober,
             coalescer: TcpCoalescer::new(RUN_COUNT, HEADROOM),
             clock,
         }
@@ -86,6 +92,7 @@ impl FrameSource for VxlanSource {
             let mut reader = Reader {
                 segments: &segments,
                 refusals: &self.refusals,
+                prober: self.prober,
                 coalescer: &mut self.coalescer,
                 pending: Pending::new(&mut *sink),
                 now,
@@ -112,6 +119,7 @@ impl FrameSource for VxlanSource {
 struct Reader<'a, 'b> {
     segments: &'a Segments,
     refusals: &'a RefusalCounters,
+    prober: Prober,
     coalescer: &'a mut TcpCoalescer,
     pending: Pending<'a, 'b>,
     now: Timestamp,
@@ -161,6 +169,9 @@ impl<'a, 'b> Reader<'a, 'b> {
         ingress.tunnel.admit(popped.inner, class)?;
         ingress.peer.handle_heard(self.now);
         let frame = &*popped.inner;
+        if look_at_frame(self.prober, ingress.peer, frame) == Addressee::Prober {
+            return Ok(());
+        }
         let pending = &mut self.pending;
         let mut offload = Offload::NONE;
         if let Ok(parsed) = ParsedFrame::parse(frame) {

@@ -10,7 +10,7 @@ use tapweave_device::{
     DatagramReceiver, FrameSink, FrameSource, HEADROOM, Intake, PortQueue, SendError,
     UnderlaySender,
 };
-use tapweave_encap::{Admission, Encap, Marking, Peer, TagPolicy, Tunnel, Vni, Vtep};
+use tapweave_encap::{Admission, Encap, Marking, Peer, Prober, TagPolicy, Tunnel, Vni, Vtep};
 use tapweave_net::checksum::{Sum, complete};
 use tapweave_net::{ChecksumOffload, Frame, Gso, GsoKind, IpProtocol, NetworkNo, Offload, PortNo};
 
@@ -22,6 +22,7 @@ use super::vtep::VtepQueue;
 use crate::clock::Clock;
 
 const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const PROBER: Prober = Prober::new([1, 2, 3, 4]);
 const PORT: PortNo = PortNo::new(7, 0);
 
 /// Both ends of a tunnel.
@@ -78,6 +79,7 @@ impl Rig {
                 receiver,
                 Arc::new(ArcSwap::from_pointee(segments)),
                 Arc::clone(&refusals),
+                PROBER,
                 Clock::new(),
             ),
             peer,
@@ -190,7 +192,7 @@ fn what_is_larger_than_the_path_takes_is_refused_with_what_would_fit() {
         assert!(matches!(refused, Err(SendError::TooBig { mtu: 1450 })));
     }
     rig.send(&tcp(1410), Offload::NONE).unwrap();
-    rig.peer.set_path_mtu(1400);
+    rig.peer.set_kernel_mtu(1400);
     let refused = rig.send(&tcp(1410), Offload::NONE);
     assert!(matches!(refused, Err(SendError::TooBig { mtu: 1350 })));
 }
@@ -205,7 +207,7 @@ fn a_syn_promises_no_more_than_the_path_takes() {
     let checksum = Sum::of(&syn[14..24]).and_bytes(&syn[26..34]).checksum();
     syn[24..26].copy_from_slice(&checksum.to_be_bytes());
     for (path_mtu, mss) in [(1500, 1410), (1400, 1310)] {
-        rig.peer.set_path_mtu(path_mtu);
+        rig.peer.set_kernel_mtu(path_mtu);
         rig.send(&syn, Offload::NONE).unwrap();
         let (_, out, _) = &rig.receive(4)[0];
         assert_eq!(u16::from_be_bytes([out[56], out[57]]), mss);
@@ -254,4 +256,42 @@ fn a_flood_of_short_datagrams_does_not_keep_the_worker_for_long() {
     };
     assert_eq!(refused_count(), (Intake::More, 256));
     assert_eq!(refused_count(), (Intake::Drained, 300));
+}
+
+#[test]
+fn a_station_is_noticed_and_what_it_answers_to_a_probe_goes_no_further() {
+    let mut rig = Rig::new(48_808);
+    rig.peer.want_station();
+    rig.send(&tcp(10), Offload::NONE).unwrap();
+    assert_eq!(rig.receive(10).len(), 1);
+    let station = rig.peer.station().unwrap();
+    assert_eq!(station.addr, IpAddr::from([10, 0, 0, 2]));
+    // What the prober asks passes, also where it is larger than the path is believed to take.
+    rig.peer.set_kernel_mtu(600);
+    let mut buffer = vec![0; HEADROOM];
+    buffer.extend(PROBER.question(station, 1000).unwrap());
+    let mut question = Frame::new(&mut buffer, HEADROOM, Offload::NONE);
+    rig.queue.send_probe(&mut question).unwrap();
+    let asked = rig.receive(946);
+    assert_eq!((asked.len(), asked[0].1.len()), (1, 1000));
+    // The answer, which nobody waits for and then somebody does.
+    let mut answer = asked[0].1[..42].to_vec();
+    let mac = station.mac.octets();
+    answer.copy_within(6..12, 0);
+    answer[6..12].copy_from_slice(&mac);
+    answer[21] = 2;
+    answer.copy_within(22..28, 32);
+    answer.copy_within(38..42, 28);
+    answer[22..28].copy_from_slice(&mac);
+    answer[28..32].copy_from_slice(&[10, 0, 0, 2]);
+    for (nonce, is_wanted) in [(7, false), (8, true)] {
+        if is_wanted {
+            rig.peer.want_answer(nonce);
+        }
+        rig.send(&answer, Offload::NONE).unwrap();
+        rig.send(&tcp(10), Offload::NONE).unwrap();
+        // What came behind it is all that comes out.
+        assert_eq!(rig.receive(10).len(), 1);
+        assert_eq!(rig.peer.answered() == nonce, is_wanted);
+    }
 }

@@ -17,8 +17,8 @@ use tapweave_device::{
     PortQueue, Received, SendError, TransmitError, UnderlaySender, interface_mtu,
 };
 use tapweave_encap::{
-    DatagramRun, Encap, Inner, Layer, Outer, Peer, Refusal, Segments, SegmentsError, Tunnel,
-    Underlay, VxlanHeader,
+    DatagramRun, Encap, EncapKind, Inner, Layer, Outer, Peer, Refusal, Segments, SegmentsError,
+    Tunnel, Underlay, VxlanHeader,
 };
 use tapweave_net::checksum::complete;
 use tapweave_net::{
@@ -68,6 +68,28 @@ impl VtepQueue {
         }
     }
 
+    /// Returns where it leads.
+    pub(super) fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// Returns the same for those who keep it.
+    pub(super) const fn shared_peer(&self) -> &Arc<Peer> {
+        &self.peer
+    }
+
+    /// Returns what frames are put into.
+    pub(super) const fn kind(&self) -> EncapKind {
+        self.tunnel.encap.kind()
+    }
+
+    /// Sends a frame whether the path is believed to take it or not.
+    pub(super) fn send_probe(&self, frame: &mut Frame<'_>) -> Result<(), SendError> {
+        let inner = Inner::parse(frame.data(), self.seed);
+        let inner = inner.map_err(|_runt| SendError::Unsupported)?;
+        self.send_inner(frame, &inner, u16::MAX)
+    }
+
     /// Reads what the frame is, and lowers what a SYN promises.
     #[inline]
     fn read(&self, frame: &mut Frame<'_>, mtu: u16) -> Result<Inner, SendError> {
@@ -82,6 +104,23 @@ impl VtepQueue {
             clamp_mss(frame.data_mut(), &parsed, checksum, mss);
         }
         Ok(Inner::new(frame.data(), &parsed, self.seed))
+    }
+
+    /// Sends a frame with whatever sends now.
+    #[inline]
+    fn send_inner(&self, frame: &mut Frame<'_>, inner: &Inner, mtu: u16) -> Result<(), SendError> {
+        if self.tunnel.encap == Encap::Ipip {
+            let sender = self.senders.raw.load();
+            let sender = sender.as_ref().ok_or(SendError::Down)?;
+            let protocol = match inner.packet().map(|packet| packet.network) {
+                Some(Network::V6) => IpProtocol::IPV6,
+                Some(Network::V4 | Network::Other) | None => IpProtocol::IPV4,
+            };
+            return self.send_by(Transmitter::Raw(sender, protocol), frame, inner, mtu);
+        }
+        let sender = self.senders.udp.load();
+        let sender = sender.as_ref().ok_or(SendError::Down)?;
+        self.send_by(Transmitter::Udp(sender), frame, inner, mtu)
     }
 
     #[inline]
@@ -219,18 +258,7 @@ impl PortQueue for VtepQueue {
             return Err(SendError::TooBig { mtu: 0 });
         };
         let inner = self.read(frame, mtu)?;
-        if self.tunnel.encap == Encap::Ipip {
-            let sender = self.senders.raw.load();
-            let sender = sender.as_ref().ok_or(SendError::Down)?;
-            let protocol = match inner.packet().map(|packet| packet.network) {
-                Some(Network::V6) => IpProtocol::IPV6,
-                Some(Network::V4 | Network::Other) | None => IpProtocol::IPV4,
-            };
-            return self.send_by(Transmitter::Raw(sender, protocol), frame, &inner, mtu);
-        }
-        let sender = self.senders.udp.load();
-        let sender = sender.as_ref().ok_or(SendError::Down)?;
-        self.send_by(Transmitter::Udp(sender), frame, &inner, mtu)
+        self.send_inner(frame, &inner, mtu)
     }
 }
 
@@ -246,7 +274,7 @@ pub(crate) fn refresh_path_mtu(sender: &UnderlaySender, peer: &Peer) {
         sender.path_mtu(to).ok()
     };
     if let Some(mtu) = known {
-        peer.set_path_mtu(mtu.max(Underlay::of(vtep.addr()).min_path_mtu()));
+        peer.set_kernel_mtu(mtu.max(Underlay::of(vtep.addr()).min_path_mtu()));
     }
 }
 

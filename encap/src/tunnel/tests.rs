@@ -157,7 +157,7 @@ fn the_inner_mtu_follows_the_path_to_the_peer() {
     let v6 = Peer::new(Vtep::new(Ipv6Addr::LOCALHOST.into(), 4789), 1500);
     assert_eq!(vxlan().inner_mtu(&v4), Some(1450));
     assert_eq!(vxlan().inner_mtu(&v6), Some(1430));
-    v4.set_path_mtu(1400);
+    v4.set_kernel_mtu(1400);
     assert_eq!(vxlan().inner_mtu(&v4), Some(1350));
     assert_eq!(tunnel(Encap::Ipip).inner_mtu(&v4), Some(1380));
 }
