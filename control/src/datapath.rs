@@ -31,7 +31,8 @@ pub use outside::{
 };
 
 pub use overlay::{
-    OverlaySettings, PeerSettings, PeerState, SocketBufferState, UnderlayAddress, UnderlayState,
+    OverlayPlace, OverlaySettings, PeerSettings, PeerState, SocketBufferState, UnderlayAddress,
+    UnderlayState,
 };
 
 /// Where a sandbox's network namespace is found.
@@ -269,6 +270,9 @@ pub trait Datapath: Send + Sync + fmt::Debug + 'static {
     ///
     /// `Invalid` when there is no underlay, `Denied` when the kernel refuses.
     fn overlay_mtu(&self, encap: EncapKind) -> Result<u16, DatapathError>;
+
+    /// Returns where an overlay network is on the underlay, `None` when it is none.
+    fn overlay_place(&self, network: NetworkNo) -> Option<OverlayPlace>;
 
     /// Makes the port of another host. It goes by [`Datapath::remove_port`].
     ///

@@ -21,9 +21,9 @@ use tapweave_switch::{
 use crate::Host;
 use crate::datapath::{
     AttachedPort, Datapath, DatapathError, DatapathErrorKind, InterfaceSettings, NamespaceId,
-    NamespaceRef, NatFlow, NatStats, NetworkSettings, Offloading, OverlaySettings, PeerSettings,
-    PeerState, PublishedPorts, ReservedPort, SandboxNo, UnderlayState, UplinkKind, UplinkState,
-    WorkerStats,
+    NamespaceRef, NatFlow, NatStats, NetworkSettings, Offloading, OverlayPlace, OverlaySettings,
+    PeerSettings, PeerState, PublishedPorts, ReservedPort, SandboxNo, UnderlayState, UplinkKind,
+    UplinkState, WorkerStats,
 };
 
 /// A packet path that carries nothing.
@@ -282,6 +282,15 @@ impl Datapath for MemoryDatapath {
     fn overlay_mtu(&self, encap: EncapKind) -> Result<u16, DatapathError> {
         self.state().maybe_fail()?;
         Ok(1500 - encap.overhead(Underlay::V4))
+    }
+
+    fn overlay_place(&self, network: NetworkNo) -> Option<OverlayPlace> {
+        let state = self.state();
+        let overlay = state.networks.get(&network)?.overlay?;
+        Some(OverlayPlace {
+            port: Some(overlay.port.unwrap_or(4789)),
+            addresses: vec![IpAddr::from([192, 0, 2, 1])],
+        })
     }
 
     fn add_peer(&self, network: NetworkNo, peer: &PeerSettings) -> Result<PortNo, DatapathError> {

@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use ipnet::IpNet;
 use tapweave_control::datapath::{
     AttachedPort, Datapath, DatapathError, DatapathErrorKind as Kind, InterfaceSettings,
-    NamespaceId, NamespaceRef, NatFlow, NatStats, NetworkSettings, OverlaySettings,
+    NamespaceId, NamespaceRef, NatFlow, NatStats, NetworkSettings, OverlayPlace, OverlaySettings,
     PeerSettings, PeerState, PublishedPorts, ReservedPort, SandboxNo, UnderlayState, UplinkState,
     WorkerStats,
 };
@@ -212,6 +212,10 @@ impl Datapath for SwitchDatapath {
 
     fn overlay_mtu(&self, encap: EncapKind) -> Result<u16, DatapathError> {
         self.overlay.network_mtu(encap)
+    }
+
+    fn overlay_place(&self, network: NetworkNo) -> Option<OverlayPlace> {
+        self.overlay.place(network)
     }
 
     fn add_peer(&self, network: NetworkNo, peer: &PeerSettings) -> Result<PortNo, DatapathError> {

@@ -58,7 +58,7 @@ use arc_swap::ArcSwapOption;
 use ipnet::IpNet;
 use rustix::event::{EventfdFlags, eventfd};
 use tapweave_control::datapath::{
-    DatapathError, DatapathErrorKind as Kind, OverlaySettings, PeerSettings,
+    DatapathError, DatapathErrorKind as Kind, OverlayPlace, OverlaySettings, PeerSettings,
     PeerState, SocketBufferState, UnderlayAddress, UnderlayState,
 };
 use tapweave_device::{SocketBuffer, UnderlaySender, interface_mtu};
@@ -409,6 +409,14 @@ impl Overlay {
             path_mtu: peer.path_mtu(),
             inner_mtu: tunnel.inner_mtu(peer),
         })
+    }
+
+    /// Returns where a network is on the underlay, `None` when it is no overlay.
+    pub(crate) fn place(&self, network: NetworkNo) -> Option<OverlayPlace> {
+        let state = self.state();
+        let port = state.networks.get(&network)?.port;
+        let addresses = state.local.iter().collect();
+        Some(OverlayPlace { port, addresses })
     }
 
     /// Returns what the underlay is and what it refused.

@@ -14,7 +14,9 @@ use tracing::{error, info, warn};
 
 use super::Controller;
 use crate::api::{CreateNetwork, EventAction, NetworkInspect, SubnetRequest};
-use crate::datapath::{DatapathError, GatewaySettings, OverlaySettings, PeerSettings, WayOut};
+use crate::datapath::{
+    DatapathError, GatewaySettings, OverlayPlace, OverlaySettings, PeerSettings, WayOut,
+};
 use crate::host::rfc_3339;
 use crate::model::{Lifecycle, NetworkRecord, PeerOrigin, PeerRecord};
 use crate::network_settings::{DRIVER_BRIDGE, ValidSettings};
@@ -104,8 +106,10 @@ impl Controller {
             macs,
             lifecycle: Lifecycle::Open,
         };
+        let place = self.overlay_options(network.number, network.overlay.as_ref());
         let mut model = self.model();
-        let view = network.view(&model);
+        let mut view = network.view(&model);
+        view.options.extend(place);
         info!(network = %network.name, "network created");
         self.tell_network(EventAction::Created, &network);
         model.insert_network(network);
@@ -172,11 +176,42 @@ impl Controller {
 
     /// Returns the networks in order of their names.
     pub fn networks(&self) -> Vec<NetworkInspect> {
-        let model = self.model();
-        model
-            .networks()
-            .map(|network| network.view(&model))
-            .collect()
+        let shown: Vec<_> = {
+            let model = self.model();
+            let networks = model.networks();
+            let shown =
+                |network: &NetworkRecord| (network.number, network.overlay, network.view(&model));
+            networks.map(shown).collect()
+        };
+        let shown = shown.into_iter();
+        let with_place =
+            |(number, overlay, mut view): (_, Option<OverlaySettings>, NetworkInspect)| {
+                view.options
+                    .extend(self.overlay_options(number, overlay.as_ref()));
+                view
+            };
+        shown.map(with_place).collect()
+    }
+
+    /// Returns how an overlay travels and where it is on the underlay, as options of its driver, which
+    /// nobody has to give.
+    fn overlay_options(
+        &self,
+        network: NetworkNo,
+        overlay: Option<&OverlaySettings>,
+    ) -> BTreeMap<String, String> {
+        let mut options = BTreeMap::new();
+        let place = overlay.and_then(|_| self.datapath.overlay_place(network));
+        if let (Some(overlay), Some(OverlayPlace { port, addresses })) = (overlay, place) {
+            let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+            let mut show = |name: &str, value| options.insert(name.to_owned(), value);
+            show("tapweave.encap", overlay.encap.kind().to_string());
+            show("tapweave.underlay", addresses.join(","));
+            if let Some(port) = port {
+                show("tapweave.encap_port", port.to_string());
+            }
+        }
+        options
     }
 
     /// Returns one network.
@@ -185,9 +220,14 @@ impl Controller {
     ///
     /// `NoSuch` or `Ambiguous`.
     pub fn network(&self, reference: &str) -> Result<NetworkInspect, ControlError> {
-        let model = self.model();
-        let network = model.network(reference)?;
-        Ok(network.view(&model))
+        let (number, overlay, mut view) = {
+            let model = self.model();
+            let network = model.network(reference)?;
+            (network.number, network.overlay, network.view(&model))
+        };
+        let place = self.overlay_options(number, overlay.as_ref());
+        view.options.extend(place);
+        Ok(view)
     }
 
     /// Returns the subnets that are wanted: those asked for; without any, one of IPv4, unless the network is

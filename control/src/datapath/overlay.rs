@@ -35,6 +35,15 @@ impl OverlaySettings {
     }
 }
 
+/// Where an overlay network is on the underlay.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OverlayPlace {
+    /// The UDP port that this host listens on; none where there is no UDP.
+    pub port: Option<u16>,
+    /// The addresses that its packets come from, at most one of each family.
+    pub addresses: Vec<IpAddr>,
+}
+
 /// A host that takes part in a network.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PeerSettings {

@@ -27,6 +27,12 @@ fn an_overlay_takes_the_mtu_that_the_underlay_leaves_and_shows_its_vni() {
     assert_eq!(created.driver, "overlay");
     let vni = &created.options["com.docker.network.driver.overlay.vxlanid_list"];
     assert_eq!(vni, "42");
+    let shown = rig.controller.network("far").unwrap();
+    assert_eq!(shown.options, created.options);
+    let place = ["encap", "encap_port", "underlay"]
+        .map(|name| &*shown.options[&format!("tapweave.{name}")]);
+    assert_eq!(place, ["vxlan", "4789", "192.0.2.1"]);
+    assert_eq!(rig.controller.networks()[0].options, shown.options);
     let settings = rig.datapath.networks();
     assert_eq!((settings[0].mtu, settings[0].snooping), (1450, None));
     let wide = CreateNetwork {
