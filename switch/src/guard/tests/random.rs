@@ -95,6 +95,8 @@ fn claim(frame: &[u8]) -> Option<&'static str> {
             let is_v4 = matches!(packet.net, Some(NetSlice::Ipv4(_)));
             (is_v4 == (udp.source_port() == 67)).then_some("a DHCP server")
         }
+        // Over IPv4 nobody hears it: the protocol's number means nothing there (RFC 4443 §1).
+        Some(TransportSlice::Icmpv6(_)) if !matches!(packet.net, Some(NetSlice::Ipv6(_))) => None,
         Some(TransportSlice::Icmpv6(icmp)) => match icmp.type_u8() {
             134 | 137 => Some("a router"),
             136 => {
