@@ -192,6 +192,7 @@ fn options(settings: Settings, file: Option<&ConfigFile>) -> Result<Options> {
         vxlan_port: settings
             .vxlan_port
             .map_or(default.vxlan_port, value::Number::get_u16),
+        metrics: settings.metrics.map(value::Written::into_inner),
         uplink: UplinkOptions {
             choice: settings
                 .uplink

@@ -164,7 +164,9 @@ impl Rig {
                 let stop = async {
                     let _sender_dropped = stopped.await;
                 };
-                serve(Arc::new(controller), socket, stop).await.unwrap();
+                serve(Arc::new(controller), socket, None, stop)
+                    .await
+                    .unwrap();
             });
         });
         is_ready.recv().unwrap();

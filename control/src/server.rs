@@ -11,14 +11,17 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::FromRef;
 use axum::middleware::from_fn;
+use tokio::task::JoinSet;
 
 use crate::Controller;
 use meter::Meter;
 use openapi::Document;
+use operation::Operation;
 
 mod connections;
 mod extract;
 mod meter;
+mod metrics_listener;
 mod openapi;
 mod operation;
 mod reply;
@@ -28,9 +31,11 @@ mod socket;
 #[cfg(test)]
 mod tests;
 
+pub use metrics_listener::MetricsListener;
 pub use socket::{BindError, ControlSocket};
 
-/// Serves requests until `shutdown` completes, then finishes those that have begun.
+/// Serves requests until `shutdown` completes, then finishes those that have begun. With `metrics`, gives the
+/// figures there too.
 ///
 /// # Errors
 ///
@@ -38,6 +43,7 @@ pub use socket::{BindError, ControlSocket};
 pub async fn serve(
     controller: Arc<Controller>,
     socket: ControlSocket,
+    metrics: Option<MetricsListener>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let events = Arc::clone(controller.events());
@@ -46,7 +52,13 @@ pub async fn serve(
         // Streams of events end only when they are told to.
         events.close();
     };
-    connections::serve_socket(socket, router(controller), shutdown).await;
+    let operations = routes::operations();
+    let shared = Shared::new(controller, &operations);
+    let mut tasks = JoinSet::new();
+    if let Some(metrics) = metrics {
+        tasks.spawn(metrics.serve(shared.clone()));
+    }
+    connections::serve_socket(socket, router(shared, operations), shutdown).await;
     Ok(())
 }
 
@@ -56,6 +68,16 @@ struct Shared {
     controller: Arc<Controller>,
     meter: Arc<Meter>,
     document: Document,
+}
+
+impl Shared {
+    fn new(controller: Arc<Controller>, operations: &[Operation]) -> Self {
+        Self {
+            controller,
+            meter: Arc::default(),
+            document: Document::new(operations),
+        }
+    }
 }
 
 impl FromRef<Shared> for Arc<Controller> {
@@ -76,13 +98,7 @@ impl FromRef<Shared> for Document {
     }
 }
 
-fn router(controller: Arc<Controller>) -> Router {
-    let operations = routes::operations();
-    let shared = Shared {
-        controller,
-        meter: Arc::default(),
-        document: Document::new(&operations),
-    };
+fn router(shared: Shared, operations: Vec<Operation>) -> Router {
     let mut router = Router::new();
     for operation in operations {
         let (path, route) = operation.into_route(&shared.meter);

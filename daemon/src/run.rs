@@ -1,6 +1,7 @@
 //! Starts everything, serves until told to stop, and takes everything down.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow};
 use rustix::process::{Resource, Rlimit, geteuid, getrlimit, setrlimit};
 use tapweave_control::datapath::Datapath;
-use tapweave_control::server::{ControlSocket, serve};
+use tapweave_control::server::{ControlSocket, MetricsListener, serve};
 use tapweave_control::{Controller, NetworkDefaults, SocketPath};
 use tapweave_device::{
     Attacher, Backend, Capabilities, EpollBackend, FallbackBackend, UringBackend, advise_huge_pages,
@@ -69,6 +70,8 @@ pub struct Options {
     pub uplink: UplinkOptions,
     /// How addresses are translated on the way there.
     pub nat: NatOptions,
+    /// Where figures are given over TCP, to whoever connects; nowhere if none.
+    pub metrics: Option<SocketAddr>,
     /// What new networks have when they do not say otherwise. A reload may change it.
     pub networks: NetworkDefaults,
     /// What is remembered, and where.
@@ -120,6 +123,7 @@ impl Options {
             nat: NatOptions::default(),
             networks: NetworkDefaults::default(),
             state: State::Memory,
+            metrics: None,
         }
     }
 }
@@ -149,6 +153,10 @@ async fn run_until_stopped(options: &Options, program: &mut dyn Program) -> Resu
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
     let mut hangup = signal(SignalKind::hangup()).context("cannot handle SIGHUP")?;
     let socket = ControlSocket::bind(&options.socket, geteuid().as_raw())?;
+    let metrics = match options.metrics {
+        Some(address) => Some(listen_for_metrics(address).await?),
+        None => None,
+    };
     let clock = Clock::new();
     // Before anything is made: what is stored decides what there is to be.
     let _store = options.state.open(clock)?;
@@ -208,7 +216,7 @@ async fn run_until_stopped(options: &Options, program: &mut dyn Program) -> Resu
 
     let socket_path = socket.path().to_owned();
     let (stop, stopped) = oneshot::channel::<()>();
-    let mut server = tokio::spawn(serve(Arc::clone(&controller), socket, async {
+    let mut server = tokio::spawn(serve(Arc::clone(&controller), socket, metrics, async {
         // An error means that the sender is gone, which is a reason to stop too.
         let _ignored = stopped.await;
     }));
@@ -259,6 +267,13 @@ async fn run_until_stopped(options: &Options, program: &mut dyn Program) -> Resu
     .await
     .context("cannot take the ports down")?;
     outcome
+}
+
+async fn listen_for_metrics(address: SocketAddr) -> Result<MetricsListener> {
+    let listener = MetricsListener::bind(address).await;
+    let listener = listener.with_context(|| format!("cannot give figures on {address}"))?;
+    info!(address = %listener.address().unwrap_or(address), "giving figures");
+    Ok(listener)
 }
 
 /// Takes as many descriptors as the hard limit allows: a sandbox with one port needs four, and the

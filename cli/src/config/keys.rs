@@ -50,7 +50,7 @@ impl Applies {
 }
 
 /// The keys in the order of the reference. Those that are tables come last, as in a file.
-pub(crate) const KEYS: [Key; 17] = [
+pub(crate) const KEYS: [Key; 18] = [
     Key {
         name: "socket",
         value: "path of the control socket, at most 107 bytes",
@@ -143,6 +143,15 @@ pub(crate) const KEYS: [Key; 17] = [
         otherwise: "",
         variable: None,
         cost: "none",
+        applies: Applies::AfterRestart,
+    },
+    Key {
+        name: "metrics",
+        value: "`\"ADDR:PORT\"`, IPv6 addresses in brackets",
+        default: "",
+        otherwise: "only on the control socket, under `/v1/metrics`",
+        variable: None,
+        cost: "a socket. Whoever reaches it reads names of networks and sandboxes, and figures of their traffic",
         applies: Applies::AfterRestart,
     },
     Key {

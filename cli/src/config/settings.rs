@@ -4,6 +4,7 @@
 //! derives; what it means beyond its help stands in [`super::keys`]. Everything is optional here:
 //! what one source leaves open the next one may say ([`super::layers`]).
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -66,6 +67,11 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "PORT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) vxlan_port: Option<Number<1, 65535>>,
+    /// Give figures for Prometheus on this address too, to whoever connects: `/metrics` [default: only on
+    /// the control socket]
+    #[arg(long, value_name = "ADDR:PORT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) metrics: Option<Written<SocketAddr>>,
     /// How networks reach the world: `tun` is an interface that the host routes to, `nic` a place of
     /// tapweave's own on the LAN of an interface; `auto` takes `tun` where the daemon may, else `none`
     /// [default: auto]

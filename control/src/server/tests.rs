@@ -27,6 +27,7 @@ use crate::memory::{MemoryDatapath, MemoryHost};
 use crate::{Controller, EventFilter, SocketPath};
 
 mod description;
+mod figures;
 mod problems;
 mod random;
 
@@ -55,7 +56,7 @@ fn start() -> Rig {
     let (path, uid) = (folder.path().join("t.sock"), uid_of(&folder));
     let socket = ControlSocket::bind(&SocketPath::Given(path.clone()), uid).unwrap();
     let (stop, stopped) = oneshot::channel();
-    let server = tokio::spawn(serve(controller(), socket, async {
+    let server = tokio::spawn(serve(controller(), socket, None, async {
         let _sender_dropped = stopped.await;
     }));
     Rig {

@@ -19,8 +19,8 @@ use serde_json::{Map, Value, json};
 use super::controller;
 use super::description::{document, resolved};
 use crate::server::operation::Operation;
-use crate::server::router;
 use crate::server::routes::operations;
+use crate::server::{Shared, router};
 
 /// Names that come up again and again, so that requests meet what others have made.
 const NAMES: [&str; 4] = ["blue", "red", "web", "db"];
@@ -344,7 +344,10 @@ fn no_request_gets_an_answer_that_is_not_described() {
     });
     let rows = vec(any::<u64>(), 1..80);
     let outcome = runner.run(&rows, |row| {
-        let service = TowerToHyperService::new(router(controller()));
+        let service = TowerToHyperService::new(router(
+            Shared::new(controller(), &operations),
+            crate::server::routes::operations(),
+        ));
         for seed in row {
             let mut dice = Dice(seed);
             let operation = dice.choose(&operations);
