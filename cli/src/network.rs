@@ -75,16 +75,16 @@ pub(crate) struct DisconnectArgs {
     sandbox: String,
 }
 
-/// Runs a command. Those with many arguments are boxed because their states are large.
+/// Runs a command. All are boxed because their states are large together.
 pub(crate) async fn run(command: NetworkCommand, context: &mut Context<'_>) -> anyhow::Result<()> {
     match command {
         NetworkCommand::Create(args) => Box::pin(create::run(*args, context)).await,
-        NetworkCommand::Ls(args) => ls(&args, context).await,
-        NetworkCommand::Inspect(names) => inspect(&names, context).await,
-        NetworkCommand::Rm(names) => rm(&names, context).await,
-        NetworkCommand::Prune(args) => prune::run(&args, context).await,
+        NetworkCommand::Ls(args) => Box::pin(ls(&args, context)).await,
+        NetworkCommand::Inspect(names) => Box::pin(inspect(&names, context)).await,
+        NetworkCommand::Rm(names) => Box::pin(rm(&names, context)).await,
+        NetworkCommand::Prune(args) => Box::pin(prune::run(&args, context)).await,
         NetworkCommand::Connect(args) => Box::pin(connect::run(*args, context)).await,
-        NetworkCommand::Disconnect(args) => disconnect(args, context).await,
+        NetworkCommand::Disconnect(args) => Box::pin(disconnect(args, context)).await,
     }
 }
 
