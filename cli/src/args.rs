@@ -8,6 +8,7 @@ use crate::completions::CompletionsArgs;
 use crate::config::command::ConfigCommand;
 use crate::daemon::DaemonArgs;
 use crate::demo::DemoArgs;
+use crate::dns::DnsCommand;
 use crate::events::EventsArgs;
 use crate::fdb::FdbCommand;
 use crate::filter::FilterArgs;
@@ -111,6 +112,9 @@ pub(crate) enum Request {
     /// Neighbours that are answered for in overlay networks (ARP and ND suppression)
     #[command(subcommand)]
     Neigh(NeighCommand),
+    /// Names in networks, and the resolvers that answer for them
+    #[command(subcommand)]
+    Dns(DnsCommand),
     /// Peers of overlay networks: the other hosts that take part
     #[command(subcommand)]
     Peer(PeerCommand),

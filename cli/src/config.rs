@@ -18,7 +18,8 @@ use rustix::fs::{Access, access};
 use rustix::process::geteuid;
 use tapweave_control::{NetworkDefaults, SocketEnv, SocketPath, socket_path};
 use tapweave_daemon::{
-    BackendChoice, DefaultPools, NatOptions, Options, State, StoreChoice, UplinkOptions,
+    BackendChoice, DefaultPools, DnsChoice, NatOptions, Options, ResolverOptions, State,
+    StoreChoice, UplinkOptions,
 };
 use toml::Table;
 
@@ -201,6 +202,7 @@ fn options(settings: Settings, file: Option<&ConfigFile>) -> Result<Options> {
                 .uplink_mtu
                 .map_or(default.uplink.mtu, value::Number::get_u16),
         },
+        resolver: resolver(settings.dns),
         nat: NatOptions {
             flow_limit: settings
                 .nat_flows
@@ -219,6 +221,11 @@ fn options(settings: Settings, file: Option<&ConfigFile>) -> Result<Options> {
         )?,
         socket: default.socket,
     })
+}
+
+fn resolver(choices: Vec<value::Written<DnsChoice>>) -> ResolverOptions {
+    let choices = choices.into_iter().map(value::Written::into_inner);
+    ResolverOptions::new(&choices.collect::<Vec<_>>())
 }
 
 fn socket(given: Option<PathBuf>) -> SocketPath {

@@ -12,6 +12,7 @@ mod config;
 mod context;
 mod daemon;
 mod demo;
+mod dns;
 mod events;
 mod fdb;
 mod filter;
@@ -26,6 +27,7 @@ mod output;
 mod peer;
 mod port;
 mod removal;
+mod resolv_conf;
 mod sandbox;
 mod stats;
 mod table;
@@ -109,6 +111,7 @@ async fn ask(request: Request, context: &mut Context<'_>) -> anyhow::Result<()> 
         Request::Port(command) => Box::pin(port::run(command, context)).await,
         Request::Fdb(command) => Box::pin(fdb::run(command, context)).await,
         Request::Neigh(command) => Box::pin(neigh::run(command, context)).await,
+        Request::Dns(command) => Box::pin(dns::run(command, context)).await,
         Request::Peer(command) => Box::pin(peer::run(command, context)).await,
         Request::Mdb(command) => Box::pin(mdb::run(command, context)).await,
         Request::Nat(command) => Box::pin(nat::run(command, context)).await,

@@ -3,6 +3,7 @@
 //! Requests refuse unknown fields. Keys are `snake_case` and stable, except in [`NetworkInspect`],
 //! which has the keys of `docker network inspect`. Addresses, ids and names are strings.
 
+mod dns;
 mod endpoint;
 mod event;
 mod fdb;
@@ -18,6 +19,9 @@ mod sandbox;
 pub(crate) mod schema;
 mod stats;
 
+pub use dns::{
+    DnsAnswer, DnsQuestion, DnsRecord, DnsRecordAdd, DnsRecordKind, DnsRecordView, ResolverView,
+};
 pub use endpoint::{Connect, Disconnect, Endpoint};
 pub use event::{Event, EventAction, EventActor, EventId, EventIdError, EventType, Lagged};
 pub use fdb::{FdbAdd, FdbEntryView, FdbFlush, FdbFlushed, FdbKind, FdbPut};

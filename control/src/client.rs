@@ -20,11 +20,12 @@ use tapweave_net::{MacAddr, Vid};
 use thiserror::Error;
 use tokio::net::UnixStream;
 
+use crate::Name;
 use crate::api::{
-    Connect, CreateNetwork, Disconnect, Endpoint, FdbAdd, FdbEntryView, FdbFlush, FdbFlushed,
-    FdbPut, MdbEntryView, NatFlowView, NatFlush, NatFlushed, NeighborAdd, NeighborPut,
-    NeighborView, NetworkInspect, PeerAdd, PeerPut, PeerView, Port, Problem, Sandbox, Stats,
-    Version,
+    Connect, CreateNetwork, Disconnect, DnsAnswer, DnsQuestion, DnsRecordAdd, DnsRecordView,
+    Endpoint, FdbAdd, FdbEntryView, FdbFlush, FdbFlushed, FdbPut, MdbEntryView, NatFlowView,
+    NatFlush, NatFlushed, NeighborAdd, NeighborPut, NeighborView, NetworkInspect, PeerAdd, PeerPut,
+    PeerView, Port, Problem, ResolverView, Sandbox, Stats, Version,
 };
 
 mod events;
@@ -160,6 +161,74 @@ impl Client {
     /// See [`ClientError`].
     pub async fn neighbor_del(&self, network: &str, address: IpAddr) -> Result<(), ClientError> {
         self.delete(&format!("/v1/neighbors/{}/{address}", escaped(network)))
+            .await
+    }
+
+    /// Lists the records of the resolvers of one network, or of all.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn dns_records(
+        &self,
+        network: Option<&str>,
+    ) -> Result<Vec<DnsRecordView>, ClientError> {
+        self.fetch(&of_network("/v1/dns", network)).await
+    }
+
+    /// States that a name leads to an address.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn dns_add(&self, request: &DnsRecordAdd) -> Result<(), ClientError> {
+        let network = escaped(&request.network);
+        let DnsRecordAdd { name, address, .. } = request;
+        let path = format!("/v1/dns/{network}/{name}/{address}");
+        self.request(builder(&Method::PUT, &path), Bytes::new())
+            .await
+    }
+
+    /// Takes back that a name leads to an address, or all that was stated of it.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn dns_del(
+        &self,
+        network: &str,
+        name: &Name,
+        address: Option<IpAddr>,
+    ) -> Result<(), ClientError> {
+        let mut path = format!("/v1/dns/{}/{name}", escaped(network));
+        if let Some(address) = address {
+            // Writing to a string cannot fail.
+            let _written = write!(path, "/{address}");
+        }
+        self.delete(&path).await
+    }
+
+    /// Asks the resolver of a network.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn dns_query(
+        &self,
+        network: &str,
+        question: &DnsQuestion,
+    ) -> Result<DnsAnswer, ClientError> {
+        let path = format!("/v1/networks/{}/dns/query", escaped(network));
+        self.post(&path, question).await
+    }
+
+    /// Shows the resolver of a network.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn resolver(&self, network: &str) -> Result<ResolverView, ClientError> {
+        self.fetch(&format!("/v1/networks/{}/dns", escaped(network)))
             .await
     }
 

@@ -33,6 +33,7 @@ use crate::{ControlError, Host, Id, NetworkDefaults};
 
 mod endpoints;
 mod learned_peers;
+mod names;
 mod nat;
 mod neighbors;
 mod networks;
@@ -46,6 +47,7 @@ mod telling;
 #[cfg(test)]
 mod tests;
 
+use names::StaticRecords;
 use surroundings::Surroundings;
 
 /// The control plane of one daemon. Shared between threads.
@@ -61,6 +63,7 @@ pub struct Controller {
     surroundings: Mutex<Surroundings>,
     /// Held while the packet path is told of the published ports, so that the newest list is the last.
     publishing: Mutex<()>,
+    names: Mutex<StaticRecords>,
 }
 
 impl Controller {
@@ -77,6 +80,7 @@ impl Controller {
             events: Arc::new(EventHub::new(run)),
             surroundings: Mutex::default(),
             publishing: Mutex::default(),
+            names: Mutex::default(),
         }
     }
 

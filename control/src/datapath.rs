@@ -30,6 +30,8 @@ pub use outside::{
     ReservedPort, Transport, UplinkKind, UplinkState, WayOut,
 };
 
+pub use tapweave_dns::{NameRecord, NetworkNames, ResolverStats, World};
+
 pub use overlay::{
     OverlayPlace, OverlaySettings, PeerSettings, PeerState, SocketBufferState, UnderlayAddress,
     UnderlayState,
@@ -407,6 +409,17 @@ pub trait Datapath: Send + Sync + fmt::Debug + 'static {
     /// Returns the ports of the uplink's addresses that the host uses itself, which can be neither
     /// published nor taken for a translation. Looks for the holders in `/proc`.
     fn reserved_ports(&self) -> Vec<ReservedPort>;
+
+    /// Makes `names` what the resolver at a network's gateway answers from, in the place of what it knew; without
+    /// names nobody answers there any more. A name is known before a port that is added later can ask for it.
+    fn set_names(&self, network: NetworkNo, names: Option<&NetworkNames>);
+
+    /// Asks the resolver of a network as a sandbox of it would, and returns its answer; `None` when the network has
+    /// no resolver or `query` is no query. Takes five seconds at most.
+    fn resolve(&self, network: NetworkNo, query: Vec<u8>) -> Option<Vec<u8>>;
+
+    /// Returns what the resolver of a network did so far, `None` when it has none.
+    fn resolver_stats(&self, network: NetworkNo) -> Option<ResolverStats>;
 
     /// Returns what the workers did so far.
     fn worker_stats(&self) -> Vec<WorkerStats>;

@@ -293,6 +293,36 @@ pub enum ControlError {
         /// The address.
         address: IpAddr,
     },
+    /// Names are not answered in the network.
+    #[error(
+        "network {network} has no resolver: it has no gateway here, or was made with -o tapweave.dns=false"
+    )]
+    NoResolver {
+        /// The network.
+        network: Name,
+    },
+    /// Nothing was stated of the name.
+    #[error("nothing like that was stated of {name} in network {network}; see `tapweave dns ls`")]
+    NoDnsName {
+        /// The network.
+        network: String,
+        /// The name.
+        name: Name,
+    },
+    /// As many names were stated as there may be.
+    #[error("{limit} addresses are stated for names of network {network}, which is the most")]
+    TooManyNames {
+        /// The network.
+        network: String,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// No resolver can be asked that.
+    #[error(transparent)]
+    Unaskable {
+        /// What is wrong with it.
+        source: tapweave_dns::AskError,
+    },
     /// Only an overlay has peers.
     #[error("network {network} is no overlay: it has no peers")]
     NoOverlay {
@@ -443,6 +473,8 @@ impl ControlError {
             | Self::PortNotInVlan { .. }
             | Self::NoOverlay { .. }
             | Self::NoSuppression { .. }
+            | Self::NoResolver { .. }
+            | Self::Unaskable { .. }
             | Self::PeerNeedsSubnet { .. }
             | Self::PeerHostBits { .. }
             | Self::PeerWithSubnet { .. }
@@ -452,7 +484,8 @@ impl ControlError {
             | Self::NotConnected { .. }
             | Self::NoFdbEntry { .. }
             | Self::NoPeer { .. }
-            | Self::NoNeighbor { .. } => ErrorKind::NotFound,
+            | Self::NoNeighbor { .. }
+            | Self::NoDnsName { .. } => ErrorKind::NotFound,
             Self::Ambiguous { .. }
             | Self::NetworkExists { .. }
             | Self::NetworkOverlap { .. }
@@ -468,7 +501,9 @@ impl ControlError {
             | Self::AddressInUse { .. }
             | Self::AddressAnswered { .. }
             | Self::PeerExists { .. } => ErrorKind::Conflict,
-            Self::Pools(_) | Self::AddressesAnswered { .. } => ErrorKind::Exhausted,
+            Self::Pools(_) | Self::AddressesAnswered { .. } | Self::TooManyNames { .. } => {
+                ErrorKind::Exhausted
+            }
             Self::Address { source, .. } => match source {
                 LeaseError::Taken { .. } => ErrorKind::Conflict,
                 LeaseError::Exhausted { .. } => ErrorKind::Exhausted,

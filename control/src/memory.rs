@@ -12,8 +12,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use tapweave_dns::{ClientNo, Limits, Resolver, Step, Transport, Zone};
 use tapweave_encap::{EncapKind, Underlay};
-use tapweave_net::{MacAddr, NetworkNo, OffloadSet, PortNo, Vid};
+use tapweave_net::{MacAddr, NetworkNo, OffloadSet, PortNo, Timestamp, Vid};
 use tapweave_switch::{
     AddressHolder, FdbEntry, FdbOrigin, MdbEntry, Neighbor, NeighborAt, PortStats, StaticNeighbor,
 };
@@ -21,9 +22,9 @@ use tapweave_switch::{
 use crate::Host;
 use crate::datapath::{
     AttachedPort, Datapath, DatapathError, DatapathErrorKind, InterfaceSettings, NamespaceId,
-    NamespaceRef, NatFlow, NatStats, NetworkSettings, Offloading, OverlayPlace, OverlaySettings,
-    PeerSettings, PeerState, PublishedPorts, ReservedPort, SandboxNo, UnderlayState, UplinkKind,
-    UplinkState, WorkerStats,
+    NamespaceRef, NatFlow, NatStats, NetworkNames, NetworkSettings, Offloading, OverlayPlace,
+    OverlaySettings, PeerSettings, PeerState, PublishedPorts, ReservedPort, ResolverStats,
+    SandboxNo, UnderlayState, UplinkKind, UplinkState, WorkerStats,
 };
 
 /// A packet path that carries nothing.
@@ -57,6 +58,7 @@ struct Network {
     overlay: Option<OverlaySettings>,
     fdb: BTreeMap<(MacAddr, Option<Vid>), PortNo>,
     neighbors: BTreeMap<IpAddr, StaticNeighbor>,
+    names: Option<NetworkNames>,
 }
 
 #[derive(Debug)]
@@ -238,6 +240,7 @@ impl Datapath for MemoryDatapath {
             overlay: None,
             fdb: BTreeMap::new(),
             neighbors: BTreeMap::new(),
+            names: None,
         };
         state.networks.insert(number, network);
         number
@@ -550,6 +553,26 @@ impl Datapath for MemoryDatapath {
 
     fn reserved_ports(&self) -> Vec<ReservedPort> {
         self.state().reserved.clone()
+    }
+
+    fn set_names(&self, network: NetworkNo, names: Option<&NetworkNames>) {
+        if let Ok(network) = self.state().network(network) {
+            network.names = names.cloned();
+        }
+    }
+
+    fn resolve(&self, network: NetworkNo, query: Vec<u8>) -> Option<Vec<u8>> {
+        let names = self.state().network(network).ok()?.names.clone()?;
+        let mut resolver = Resolver::new(Zone::new(&names), Limits::default());
+        let (now, transport) = (Timestamp::ZERO, Transport::Stream);
+        match resolver.handle_query(now, ClientNo(0), transport, &query, ()) {
+            Step::Answer((), answer) => Some(answer),
+            Step::Ask(_) | Step::Wait | Step::Ignore => None,
+        }
+    }
+
+    fn resolver_stats(&self, _network: NetworkNo) -> Option<ResolverStats> {
+        None
     }
 
     fn worker_stats(&self) -> Vec<WorkerStats> {

@@ -48,7 +48,8 @@ const DRIVERS: [&str; 3] = ["bridge", "overlay", DRIVER_NIC];
 const OPTION_AGEING: &str = "tapweave.ageing";
 const OPTION_FDB_LIMIT: &str = "tapweave.fdb_limit";
 /// Options in our own space.
-const KNOWN_OPTIONS: [&str; 15] = [
+const KNOWN_OPTIONS: [&str; 16] = [
+    OPTION_DNS,
     OPTION_AGEING,
     OPTION_FDB_LIMIT,
     OPTION_STORM,
@@ -66,6 +67,8 @@ const KNOWN_OPTIONS: [&str; 15] = [
     snooping::OPTION_MDB_LIMIT,
 ];
 
+/// Whether names are answered at the gateway.
+const OPTION_DNS: &str = "tapweave.dns";
 const OPTION_STORM: &str = "tapweave.storm";
 const OPTION_DAD: &str = "tapweave.dad";
 pub(crate) const OPTION_ICC: &str = "com.docker.network.bridge.enable_icc";
@@ -221,6 +224,7 @@ impl ValidSettings {
             |text| text.parse().ok().filter(|limit| FDB_LIMITS.contains(limit)),
         )?;
         let probing = parsed(&options, OPTION_DAD, "a boolean", boolean)?;
+        parsed(&options, OPTION_DNS, "a boolean", boolean)?;
         let storm = parsed(&options, OPTION_STORM, storm::EXPECTED, storm::parse)?;
         let icc = merged(
             &mut options,
@@ -296,6 +300,12 @@ impl ValidSettings {
         }
         Ok(())
     }
+}
+
+/// Tells whether a network with these options, which were valid, answers names at its gateway.
+pub(crate) fn serves_names(options: &BTreeMap<String, String>) -> bool {
+    let text = options.get(OPTION_DNS);
+    text.and_then(|text| boolean(text)).unwrap_or(true)
 }
 
 fn validate_driver(driver: &str) -> Result<(), OptionError> {

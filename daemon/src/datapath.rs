@@ -9,6 +9,7 @@
 //! The last descriptor of an interface is never closed by a worker: the kernel then removes the
 //! interface, which takes 5 to 30 ms during which a worker would carry no frame.
 
+mod names;
 mod outside;
 mod parents;
 mod probing;
@@ -21,9 +22,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use ipnet::IpNet;
 use tapweave_control::datapath::{
     AttachedPort, Datapath, DatapathError, DatapathErrorKind as Kind, InterfaceSettings,
-    NamespaceId, NamespaceRef, NatFlow, NatStats, NetworkSettings, OverlayPlace, OverlaySettings,
-    PeerSettings, PeerState, PublishedPorts, ReservedPort, SandboxNo, UnderlayState, UplinkState,
-    WorkerStats,
+    NamespaceId, NamespaceRef, NatFlow, NatStats, NetworkNames, NetworkSettings, OverlayPlace,
+    OverlaySettings, PeerSettings, PeerState, PublishedPorts, ReservedPort, ResolverStats,
+    SandboxNo, UnderlayState, UplinkState, WorkerStats,
 };
 use tapweave_device::{AttachError, Attacher, HEADROOM, NamespaceError, PortQueue};
 use tapweave_encap::{EncapKind, Layer};
@@ -38,6 +39,7 @@ use self::parents::Parents;
 pub(crate) use self::translation::Translation;
 use crate::clock::Clock;
 use crate::overlay::{Overlay, Way};
+use crate::resolver::Resolvers;
 use crate::sandboxes::{AddError, Sandboxes};
 use crate::settings::{interface_spec, network_config, port_config};
 use crate::workers::{Readers, Workers};
@@ -55,8 +57,16 @@ pub(crate) struct SwitchDatapath {
     outside: Mutex<Outside>,
     parents: Mutex<Parents>,
     translation: Translation,
+    resolvers: Resolvers,
     /// For threads that outlive a call and not this.
     this: Weak<Self>,
+}
+
+/// What gateways do besides forwarding.
+#[derive(Debug)]
+pub(crate) struct AtGateways {
+    pub(crate) translation: Translation,
+    pub(crate) resolvers: Resolvers,
 }
 
 /// A port that the workers know.
@@ -72,7 +82,10 @@ struct Port {
 impl SwitchDatapath {
     pub(crate) fn new(
         switch: Arc<Switch>,
-        translation: Translation,
+        AtGateways {
+            translation,
+            resolvers,
+        }: AtGateways,
         clock: Clock,
         workers: Arc<Workers>,
         overlay: Overlay,
@@ -90,6 +103,7 @@ impl SwitchDatapath {
             outside: Mutex::new(Outside::new()),
             parents: Mutex::default(),
             translation,
+            resolvers,
             this: Weak::clone(this),
         })
     }
@@ -194,6 +208,7 @@ impl Datapath for SwitchDatapath {
             .map_err(|error| DatapathError::new(Kind::Conflict, error))?;
         self.overlay.remove_network(network);
         self.translation.remove_network(network);
+        self.resolvers.forget(network);
         Ok(())
     }
 
@@ -458,6 +473,18 @@ impl Datapath for SwitchDatapath {
 
     fn reserved_ports(&self) -> Vec<ReservedPort> {
         self.ports_in_use()
+    }
+
+    fn set_names(&self, network: NetworkNo, names: Option<&NetworkNames>) {
+        self.tell_names(network, names);
+    }
+
+    fn resolve(&self, network: NetworkNo, query: Vec<u8>) -> Option<Vec<u8>> {
+        self.resolvers.ask(network, query)
+    }
+
+    fn resolver_stats(&self, network: NetworkNo) -> Option<ResolverStats> {
+        self.resolvers.stats().remove(&network)
     }
 
     fn worker_stats(&self) -> Vec<WorkerStats> {

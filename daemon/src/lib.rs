@@ -25,6 +25,7 @@ mod nat_options;
 mod overlay;
 mod program;
 mod refusals;
+mod resolver;
 mod run;
 mod sandboxes;
 mod settings;
@@ -39,6 +40,7 @@ pub use clock::Clock;
 pub use nat_options::{NatOptions, NatTimeout, NatTimeoutError};
 pub use overlay::{UnderlayChoice, UnderlayChoiceError};
 pub use program::{Program, Reloaded};
+pub use resolver::{DnsChoice, DnsChoiceError, ResolverOptions};
 pub use run::{BackendChoice, Options, run};
 pub use state::{
     NoStateDirectory, State, StateEnv, StoreChoice, StoreChoiceError, state_directory,

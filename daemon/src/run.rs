@@ -27,7 +27,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::chores::Chores;
 use crate::clock::Clock;
-use crate::datapath::{SwitchDatapath, Translation};
+use crate::datapath::{AtGateways, SwitchDatapath, Translation};
 use crate::event::Event;
 use crate::host::Machine;
 use crate::manager::Manager;
@@ -35,6 +35,7 @@ use crate::nat_options::NatOptions;
 use crate::overlay::{Overlay, UnderlayChoice};
 use crate::program::{Program, Reloaded};
 use crate::refusals;
+use crate::resolver::{self, ResolverOptions, resolvers};
 use crate::sandboxes::Sandboxes;
 use crate::state::State;
 use crate::uplink::{Uplink, UplinkOptions};
@@ -68,6 +69,8 @@ pub struct Options {
     pub busy_poll: Duration,
     /// How networks reach the world.
     pub uplink: UplinkOptions,
+    /// Who is asked for the names of the world.
+    pub resolver: ResolverOptions,
     /// How addresses are translated on the way there.
     pub nat: NatOptions,
     /// Where figures are given over TCP, to whoever connects; nowhere if none.
@@ -121,6 +124,7 @@ impl Options {
             busy_poll: Duration::ZERO,
             uplink: UplinkOptions::default(),
             nat: NatOptions::default(),
+            resolver: ResolverOptions::default(),
             networks: NetworkDefaults::default(),
             state: State::Memory,
             metrics: None,
@@ -178,25 +182,9 @@ async fn run_until_stopped(options: &Options, program: &mut dyn Program) -> Resu
     )
     .context("cannot start the workers")?;
     let workers = Arc::new(workers);
-    let overlay = Overlay::new(
-        options.underlay.clone(),
-        options.vxlan_port,
-        Arc::clone(&workers),
-        clock,
-        random()?,
-    )
-    .context("cannot prepare for overlays")?;
     let sandboxes = Arc::new(Sandboxes::new().context("cannot watch namespaces")?);
     let nat = new_nat(options)?;
-    let datapath = SwitchDatapath::new(
-        Arc::clone(&switch),
-        Translation::new(Arc::clone(&switch), Arc::clone(&nat), options.nat.ports),
-        clock,
-        Arc::clone(&workers),
-        overlay,
-        Arc::clone(&sandboxes),
-        Attacher::new(PathBuf::from("/proc/self/exe")),
-    );
+    let datapath = start_datapath(options, &switch, &workers, &sandboxes, &nat, clock)?;
     let instance = socket.path().display().to_string();
     let uplink = Uplink::open(&options.uplink, &capabilities, &datapath, &instance, clock)?;
     let controller = Arc::new(Controller::new(
@@ -274,6 +262,42 @@ async fn listen_for_metrics(address: SocketAddr) -> Result<MetricsListener> {
     let listener = listener.with_context(|| format!("cannot give figures on {address}"))?;
     info!(address = %listener.address().unwrap_or(address), "giving figures");
     Ok(listener)
+}
+
+/// Joins everything that carries frames, and starts the resolver.
+fn start_datapath(
+    options: &Options,
+    switch: &Arc<Switch>,
+    workers: &Arc<Workers>,
+    sandboxes: &Arc<Sandboxes>,
+    nat: &Arc<Nat>,
+    clock: Clock,
+) -> Result<Arc<SwitchDatapath>> {
+    let overlay = Overlay::new(
+        options.underlay.clone(),
+        options.vxlan_port,
+        Arc::clone(workers),
+        clock,
+        random()?,
+    )
+    .context("cannot prepare for overlays")?;
+    let (resolvers, resolver_inbox) = resolvers();
+    let datapath = SwitchDatapath::new(
+        Arc::clone(switch),
+        AtGateways {
+            translation: Translation::new(Arc::clone(switch), Arc::clone(nat), options.nat.ports),
+            resolvers,
+        },
+        clock,
+        Arc::clone(workers),
+        overlay,
+        Arc::clone(sandboxes),
+        Attacher::new(PathBuf::from("/proc/self/exe")),
+    );
+    let to_answer = Arc::downgrade(&datapath);
+    resolver::start(resolver_inbox, options.resolver.clone(), to_answer, clock)
+        .context("cannot start the resolver")?;
+    Ok(datapath)
 }
 
 /// Takes as many descriptors as the hard limit allows: a sandbox with one port needs four, and the

@@ -43,6 +43,7 @@ mod cache;
 pub mod fuzzing;
 mod limits;
 mod names;
+mod people;
 mod question;
 mod reply;
 mod request;
@@ -54,6 +55,7 @@ mod zone;
 
 pub use limits::{ClientNo, Limits};
 pub use names::{NameRecord, NetworkNames, World};
+pub use people::{AskError, Shown, ShownRecord, encode_query, show};
 pub use question::{Answer, Answered, Question};
 pub use request::Transport;
 pub use resolver::{Resolver, ResolverStats, Step};

@@ -14,6 +14,7 @@ use crate::*;
 mod forwarding;
 mod hostile;
 mod local;
+mod people;
 
 const START: Timestamp = Timestamp::from_secs(100);
 const UDP: Transport = Transport::Datagram { max: 1232 };

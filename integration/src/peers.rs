@@ -105,7 +105,7 @@ impl Dns {
         let mut command = server.command("dnsmasq");
         // As a daemon it would change its groups, which a user namespace refuses.
         command.args(["--no-daemon", "--conf-file=/dev/null", "--bind-interfaces"]);
-        command.args(["--no-resolv", "--no-hosts"]);
+        command.args(["--no-resolv", "--no-hosts", "--local-ttl=60"]);
         command.arg(format!("--listen-address={ip}"));
         command.arg(format!("--address=/{NAME}/{ANSWER}"));
         let log = lab.file(format!("dnsmasq-{}.log", label(ip)));

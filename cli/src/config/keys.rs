@@ -50,7 +50,7 @@ impl Applies {
 }
 
 /// The keys in the order of the reference. Those that are tables come last, as in a file.
-pub(crate) const KEYS: [Key; 18] = [
+pub(crate) const KEYS: [Key; 19] = [
     Key {
         name: "socket",
         value: "path of the control socket, at most 107 bytes",
@@ -167,6 +167,15 @@ pub(crate) const KEYS: [Key; 18] = [
         name: "uplink-mtu",
         value: "bytes, 1280 to 65535; of an interface of the host at most what that has",
         default: "1500",
+        otherwise: "",
+        variable: None,
+        cost: "none",
+        applies: Applies::AfterRestart,
+    },
+    Key {
+        name: "dns",
+        value: "IP address, `\"IP:PORT\"`, or a file in the form of `resolv.conf(5)` with a slash in its path; or a list",
+        default: "\"/etc/resolv.conf\"",
         otherwise: "",
         variable: None,
         cost: "none",

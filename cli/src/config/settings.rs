@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 use tapweave_control::{Name, PortRange};
-use tapweave_daemon::{NatTimeout, Pool, StoreChoice, UnderlayChoice, UplinkChoice};
+use tapweave_daemon::{DnsChoice, NatTimeout, Pool, StoreChoice, UnderlayChoice, UplinkChoice};
 
 use super::forms::{lists, nat_timeouts, network_options};
 use super::network_option::NetworkOption;
@@ -82,6 +82,11 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "BYTES")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) uplink_mtu: Option<Number<1280, 65535>>,
+    /// Which servers are asked for names of the world: addresses, or a file in the form of resolv.conf(5), with a slash
+    /// in its path, which is followed as it changes (repeatable) [default: /etc/resolv.conf]
+    #[arg(long, value_name = "IP[:PORT]|FILE")]
+    #[serde(default, with = "lists", skip_serializing_if = "Vec::is_empty")]
+    pub(crate) dns: Vec<Written<DnsChoice>>,
     /// Most flows and mappings that are translated at the same time, 16 to 16777216; each takes up to 200
     /// bytes, and one sandbox may have a quarter as many flows [default: 131072]
     #[arg(long, value_name = "N")]

@@ -13,6 +13,7 @@ use tapweave_net::{MacAddr, Vid, VidSet};
 
 use crate::context::Context;
 use crate::output::Form;
+use crate::resolv_conf;
 
 const PUBLISH_HELP: &str = "Publish ports of the sandbox on the uplink, such as 8080:80, 192.0.2.1:8080:80/udp or [2001:db8::1]:8080:80; a free port is taken where HOSTPORT is left out (repeatable)";
 
@@ -40,9 +41,12 @@ pub(crate) struct ConnectArgs {
     /// MAC address [default: derived from the address, random without one]
     #[arg(long)]
     mac: Option<MacAddr>,
-    /// A further name of the sandbox in this network, for DNS to come (repeatable)
+    /// A further name of the sandbox in this network, which others may have too (repeatable)
     #[arg(long, value_name = "NAME")]
     alias: Vec<Name>,
+    /// Write the resolver and the search domain to this file, as the sandbox's resolv.conf
+    #[arg(long, value_name = "FILE")]
+    resolv_conf: Option<PathBuf>,
     /// Queues of the interface, 1 to 16
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=16))]
     queues: u16,
@@ -125,6 +129,23 @@ pub(crate) async fn run(args: ConnectArgs, context: &mut Context<'_>) -> anyhow:
         connection_rate: args.connection_rate,
     };
     let endpoint = context.client.connect(&args.network, &request).await?;
+    if let Some(path) = &args.resolv_conf {
+        let text = resolv_conf::text(&endpoint).with_context(|| {
+            format!(
+                "{} is connected, but network {} has no resolver to be written to {}",
+                endpoint.sandbox,
+                endpoint.network,
+                path.display()
+            )
+        })?;
+        resolv_conf::write(path, &text).with_context(|| {
+            format!(
+                "{} is connected, but its resolver cannot be written to {}",
+                endpoint.sandbox,
+                path.display()
+            )
+        })?;
+    }
     match context.output.form() {
         Form::Json => context.output.json(&endpoint)?,
         Form::Quiet => context.output.line(&endpoint.id)?,
@@ -157,6 +178,10 @@ fn sentence(endpoint: &Endpoint) -> String {
     words.extend(endpoint.trunk.iter().map(|vids| format!("trunk {vids}")));
     let published = endpoint.published.iter();
     words.extend(published.map(|ports| format!("publishes {ports}")));
+    if !endpoint.dns.is_empty() {
+        words.extend(endpoint.dns.iter().map(|server| format!("dns {server}")));
+        words.push(format!("search {}", endpoint.network));
+    }
     words.push(format!("id {}", endpoint.id.short()));
     words.join(" ")
 }

@@ -1,6 +1,6 @@
 //! Endpoints: a sandbox in a network.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 use schemars::JsonSchema;
@@ -151,6 +151,9 @@ pub struct Endpoint {
     pub addresses: Vec<IpNet>,
     /// Further names in the network.
     pub aliases: Vec<Name>,
+    /// The resolvers of the network, whose search domain is the name of the network.
+    #[serde(default)]
+    pub dns: Vec<IpAddr>,
     /// MTU of the interface, in bytes.
     pub mtu: u16,
     /// Queues of the TAP.

@@ -194,6 +194,7 @@ impl Controller {
             self.model().forget_endpoint(&id);
             return Err(cause.into());
         }
+        self.publish_names(&endpoint.network_id);
         self.tell_endpoint(EventAction::Connected, &endpoint);
         Ok(endpoint)
     }
@@ -203,9 +204,10 @@ impl Controller {
         let found = self.model().endpoint(id.as_str()).map(|endpoint| {
             let has_published = !endpoint.published.is_empty();
             let place = (endpoint.port_no(), endpoint.port_name());
-            (place, has_published, endpoint.view())
+            let network = endpoint.network_id.clone();
+            (place, has_published, network, endpoint.view())
         });
-        let Ok(((port, name), has_published, view)) = found else {
+        let Ok(((port, name), has_published, network, view)) = found else {
             return;
         };
         if let Some(port) = port {
@@ -216,6 +218,7 @@ impl Controller {
             // What leads to an endpoint that has gone is dropped; the next list repairs it.
             error!(%cause, port = name, "the packet path kept the published ports of a port that has gone");
         }
+        self.publish_names(&network);
         info!(port = name, "sandbox disconnected");
         if let Some(view) = view {
             self.tell_endpoint(EventAction::Disconnected, &view);

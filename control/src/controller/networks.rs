@@ -107,12 +107,17 @@ impl Controller {
             lifecycle: Lifecycle::Open,
         };
         let place = self.overlay_options(network.number, network.overlay.as_ref());
-        let mut model = self.model();
-        let mut view = network.view(&model);
-        view.options.extend(place);
-        info!(network = %network.name, "network created");
-        self.tell_network(EventAction::Created, &network);
-        model.insert_network(network);
+        let id = network.id.clone();
+        let view = {
+            let mut model = self.model();
+            let mut view = network.view(&model);
+            view.options.extend(place);
+            info!(network = %network.name, "network created");
+            self.tell_network(EventAction::Created, &network);
+            model.insert_network(network);
+            view
+        };
+        self.publish_names(&id);
         Ok(view)
     }
 
@@ -165,6 +170,8 @@ impl Controller {
                     self.tell_network(EventAction::Removed, &network);
                 }
                 info!(network = id.short(), "network removed");
+                drop(model);
+                self.publish_names(&id);
                 Ok(())
             }
             Err(cause) => {

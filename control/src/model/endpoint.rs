@@ -80,6 +80,8 @@ pub(crate) struct EndpointRecord {
     pub(crate) route_metric: u32,
     /// Further names.
     pub(crate) aliases: Vec<Name>,
+    /// The resolvers of the network that it can ask.
+    pub(crate) resolvers: Vec<IpAddr>,
     /// MTU of the interface.
     pub(crate) mtu: u16,
     /// Queues of the TAP.
@@ -161,6 +163,7 @@ impl EndpointRecord {
             mac: self.mac,
             addresses: self.addresses.clone(),
             aliases: self.aliases.clone(),
+            dns: self.resolvers.clone(),
             mtu: self.mtu,
             queues: self.queue_count,
             offloads: port.offloads.names().map(str::to_owned).collect(),

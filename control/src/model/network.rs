@@ -101,6 +101,7 @@ impl NetworkRecord {
             ifname: plan.ifname,
             mac,
             default_gateways: self.default_gateways(&addresses),
+            resolvers: self.resolvers_of(&addresses),
             gateway_priority: plan.gateway_priority,
             route_metric: plan.gateway_priority.first_metric(),
             addresses,
@@ -219,6 +220,18 @@ impl NetworkRecord {
             addresses.iter().any(on_link)
         };
         gateways.filter(serves).map(IpNet::addr).collect()
+    }
+
+    /// Returns the resolvers that an endpoint with `addresses` can ask.
+    fn resolvers_of(&self, addresses: &[IpNet]) -> Vec<IpAddr> {
+        let is_neighbor = |own: &&IpNet| {
+            let mut addresses = addresses.iter();
+            addresses.any(|address| address.contains(&own.addr()))
+        };
+        self.resolvers()
+            .filter(is_neighbor)
+            .map(IpNet::addr)
+            .collect()
     }
 
     /// Leases what is wanted, else the next address if the network has any of `family`.

@@ -10,6 +10,7 @@ use super::reply::Refusal;
 use crate::api::{Problem, Version};
 
 pub(super) mod description;
+pub(super) mod dns;
 pub(super) mod endpoints;
 pub(super) mod events;
 pub(super) mod nat;
@@ -30,6 +31,7 @@ pub(super) fn operations() -> Vec<Operation> {
     operations.extend(tables::operations());
     operations.extend(neighbors::operations());
     operations.extend(peers::operations());
+    operations.extend(dns::operations());
     operations.extend(nat::operations());
     operations.extend(events::operations());
     operations.extend(description::operations());

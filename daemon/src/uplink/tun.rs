@@ -118,7 +118,11 @@ impl Line for TunLine {
             }
             self.close(datapath);
             match self.try_open(datapath) {
-                Ok(open) => self.open = Some(open),
+                Ok(open) => {
+                    let host = self.spec.addresses.iter().map(IpNet::addr);
+                    datapath.set_host_addresses(host.collect());
+                    self.open = Some(open);
+                }
                 Err(error) => {
                     self.missing = vec![format!("{error:#}")];
                     return Some(RETRY_INTERVAL);
@@ -136,6 +140,7 @@ impl Line for TunLine {
 
     fn close(&mut self, datapath: &SwitchDatapath) {
         if let Some(open) = self.open.take() {
+            datapath.set_host_addresses(Vec::new());
             datapath.close_uplink(open.port);
         }
     }

@@ -19,6 +19,13 @@ impl Switch {
         }
     }
 
+    /// Tells whether what is for services of a network's gateway goes to a queue.
+    pub fn is_served(&self, network: NetworkNo) -> bool {
+        let control = self.control();
+        let known = control.networks.get(&network);
+        known.is_some_and(|known| known.services.is_some())
+    }
+
     /// Counts a frame by which a service answers that was given to the device of its port. From one thread.
     pub fn count_service_frame_sent(&self, port: PortNo, byte_count: usize) {
         if let Some(counters) = self.snapshot().counters(port) {
