@@ -82,3 +82,49 @@ pub(crate) fn run(args: &DaemonArgs, global: &Global, output: &mut Output<'_>) -
     };
     tapweave_daemon::run(&config.options, &mut program)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_reload_tells_what_applies_from_what_needs_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("t.toml");
+        fs::write(&file, "workers = 1\nlog = 'warn'\n").unwrap();
+        let sources = Sources {
+            flags: Settings::default(),
+            config: Some(file.clone()),
+            global: Global::default(),
+        };
+        let config = Config::load(&sources).unwrap();
+        let mut printed = Vec::new();
+        let mut program = InForeground {
+            sources,
+            started: config.layers.clone(),
+            current: config.layers,
+            log: Log::start(&config.log),
+            output: &mut Output::new(&mut printed, &Global::default()),
+        };
+        let mut reload = |text: &str| {
+            fs::write(&file, text).unwrap();
+            let reloaded = program.reload().map_err(|error| format!("{error:#}"))?;
+            Ok::<_, String>((reloaded.applied, reloaded.need_restart))
+        };
+        let changed =
+            "workers = 2\nlog = 'debug'\n[default-network-opts.bridge]\n'tapweave.storm' = 5\n";
+        let applied = vec!["log", "default-network-opts"];
+        assert_eq!(reload(changed), Ok((applied, vec!["workers"])));
+        // What was applied is not told again; what needs a restart still does.
+        assert_eq!(reload(changed), Ok((vec![], vec!["workers"])));
+        let refusal = reload("wrokers = 2\n").unwrap_err();
+        assert!(
+            refusal.ends_with("t.toml:1:1: unknown key wrokers; did you mean workers?"),
+            "{refusal}"
+        );
+        let applied = vec!["log", "default-network-opts"];
+        assert_eq!(reload("workers = 1\nlog = 'warn'\n"), Ok((applied, vec![])));
+    }
+}
