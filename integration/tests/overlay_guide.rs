@@ -72,7 +72,8 @@ mod once {
         /// Types a line, which must succeed, and returns what it printed. What ends with `&` stays.
         fn run(&mut self, line: &str) -> Result<String> {
             if let Some(command) = line.strip_suffix('&') {
-                let mut command = self.shell(&format!("exec {command}"))?;
+                // All hosts of a lab share one file system and one name, hence one directory of state.
+                let mut command = self.shell(&format!("exec {command} --store memory:"))?;
                 let mut daemon = Background::start(&mut command, &self.log)?;
                 daemon.line("ready")?;
                 self.daemon = Some(daemon);
