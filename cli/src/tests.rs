@@ -272,7 +272,10 @@ fn sandboxes_are_connected_listed_and_removed() {
     rig.ok("network create net");
     let printed = rig.ok("network connect net web --netns /run/netns/7 --alias www");
     assert!(
-        printed.starts_with("net/web: eth0 mac 02:00:0a:c0:00:02 addr 10.192.0.2/24 mtu 1500 id "),
+        printed.starts_with(
+            "net/web: eth0 mac 02:00:0a:c0:00:02 addr 10.192.0.2/24 mtu 1500 \
+             dns 10.192.0.1 search net id "
+        ),
         "{printed}"
     );
     let endpoint = rig.json("network connect net db --pid 8 --ip 10.192.0.9 --offload=false");
@@ -340,9 +343,15 @@ fn vlans_are_asked_for_shown_and_refused() {
     let rig = Rig::start();
     rig.ok("network create net");
     let line = rig.ok("network connect net access --pid 7 --vlan 10");
-    assert!(line.contains(" vlan 10 id "), "{line}");
+    assert!(
+        line.contains(" vlan 10 dns 10.192.0.1 search net id "),
+        "{line}"
+    );
     let line = rig.ok("network connect net trunk --pid 8 --trunk 20-29,30 --vlan 10");
-    assert!(line.contains(" vlan 10 trunk 20-30 id "), "{line}");
+    assert!(
+        line.contains(" vlan 10 trunk 20-30 dns 10.192.0.1 search net id "),
+        "{line}"
+    );
     rig.ok("network connect net plain --pid 9");
 
     let ports = rig.json("port ls net");

@@ -12,7 +12,7 @@ fn ports_are_published_shown_and_freed() {
     assert!(
         line.contains(
             " publishes 0.0.0.0:8080->80/tcp publishes [::]:8080->80/tcp \
-             publishes 192.0.2.1:53->53/udp id "
+             publishes 192.0.2.1:53->53/udp dns 10.0.0.1 dns fd00::1 search net id "
         ),
         "{line}"
     );
