@@ -86,6 +86,9 @@ fn control(criterion: &mut Criterion) {
     group.bench_function("list/1k-networks", |bencher| {
         bencher.iter(|| black_box(controller.networks()));
     });
+    group.bench_function("reconcile/10k-endpoints", |bencher| {
+        bencher.iter(|| black_box(controller.reconcile()));
+    });
     group.bench_function("list/10k-endpoints", |bencher| {
         bencher.iter(|| black_box(controller.endpoints()));
     });

@@ -221,5 +221,6 @@ const fn state(port: &Port) -> &'static str {
     match port.state {
         PortState::Up => "up",
         PortState::Gone => "gone",
+        PortState::Waiting => "waiting",
     }
 }

@@ -35,6 +35,9 @@ fn totals(stats: &Stats) -> Table {
     fact("sandboxes", stats.sandboxes);
     fact("ports", stats.ports);
     port::counters(&stats.total, &mut table);
+    for (repair, count) in &stats.repairs {
+        table.row([format!("repair {repair}"), count.to_string()]);
+    }
     table
 }
 

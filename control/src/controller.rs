@@ -14,12 +14,17 @@
 //!
 //! | request | order |
 //! |---|---|
-//! | create network | check and take name and subnets, ask the packet path (it cannot refuse), insert |
-//! | remove network | close in the model, ask the packet path, forget; else open it again |
-//! | connect | turn; open and admit the sandbox if new; plan, look who has the addresses, ask the packet path, seat, publish; else forget |
-//! | disconnect | turn; ask the packet path (it cannot refuse), forget, publish what is left |
-//! | sandbox ended | turn; as disconnect for each endpoint, forget the sandbox |
+//! | create network | check and take name and subnets, ask the packet path, store, insert; else remove it again |
+//! | remove network | turn; close in the model, delete from the store, ask the packet path, forget; else store and open it again |
+//! | connect | turn; open and admit the sandbox if new; plan, look who has the addresses, ask the packet path, seat, publish, store; else forget |
+//! | disconnect | turn; delete from the store, ask the packet path (it cannot refuse), forget, publish what is left |
+//! | sandbox ended | turn; as disconnect for each endpoint, forget the sandbox; what the store refuses is written later |
+//! | peers, static entries | turn of the network; note in the model, ask the packet path, store; else take back. Removing: store first |
+//! | audit | compare what there is with the model, repair what differs, one command after the other under its turn |
+//!
+//! What is written when, and why, is told in `journal`; what is compared in `reconcile`.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -27,10 +32,12 @@ use tapweave_ipam::DefaultPools;
 
 use crate::datapath::Datapath;
 use crate::events::EventHub;
+use crate::journal::Journal;
 use crate::model::Model;
 use crate::turns::Turns;
 use crate::{ControlError, Host, Id, NetworkDefaults};
 
+mod audit;
 mod endpoints;
 mod learned_peers;
 mod names;
@@ -40,6 +47,7 @@ mod networks;
 mod peers;
 mod planning;
 mod publishing;
+mod restore;
 mod sandboxes;
 mod surroundings;
 mod tables;
@@ -48,6 +56,7 @@ mod telling;
 mod tests;
 
 use names::StaticRecords;
+pub use restore::RestoreError;
 use surroundings::Surroundings;
 
 /// The control plane of one daemon. Shared between threads.
@@ -57,18 +66,38 @@ pub struct Controller {
     /// What new networks have when they do not say otherwise.
     defaults: Mutex<Arc<NetworkDefaults>>,
     model: Mutex<Model>,
+    journal: Journal,
+    /// What tells this boot of the machine from others.
+    boot: String,
     turns: Turns,
     events: Arc<EventHub>,
     /// What was seen last of what changes by itself.
     surroundings: Mutex<Surroundings>,
+    /// Turns of the networks, for what is not of one sandbox: peers, static entries, the end of a network.
+    network_turns: Turns,
     /// Held while the packet path is told of the published ports, so that the newest list is the last.
     publishing: Mutex<()>,
     names: Mutex<StaticRecords>,
+    /// Held by the one who compares what there is with what there should be.
+    auditing: Mutex<()>,
+    /// How often what was repaired.
+    repairs: Mutex<BTreeMap<&'static str, u64>>,
 }
 
 impl Controller {
-    /// Returns a controller that knows of nothing yet. Networks without a subnet get one of `pools`.
+    /// Returns a controller that knows of nothing yet, and whose knowledge ends with it. Networks without a
+    /// subnet get one of `pools`.
     pub fn new(datapath: Arc<dyn Datapath>, host: Arc<dyn Host>, pools: DefaultPools) -> Self {
+        Self::with(datapath, host, pools, Journal::forgetful(), String::new())
+    }
+
+    fn with(
+        datapath: Arc<dyn Datapath>,
+        host: Arc<dyn Host>,
+        pools: DefaultPools,
+        journal: Journal,
+        boot: String,
+    ) -> Self {
         // In nanoseconds, which fit until 2554.
         let run = u64::try_from(host.unix_time().as_nanos()).unwrap_or(u64::MAX);
         Self {
@@ -76,11 +105,16 @@ impl Controller {
             host,
             defaults: Mutex::new(Arc::new(NetworkDefaults::new(pools))),
             model: Mutex::default(),
+            journal,
+            boot,
             turns: Turns::default(),
             events: Arc::new(EventHub::new(run)),
             surroundings: Mutex::default(),
+            network_turns: Turns::default(),
             publishing: Mutex::default(),
             names: Mutex::default(),
+            auditing: Mutex::default(),
+            repairs: Mutex::default(),
         }
     }
 

@@ -22,9 +22,13 @@ use tapweave_switch::{
     StaticNeighbor, Stations, StormLimits, Suppression,
 };
 
+use crate::Id;
+
+mod observed;
 mod outside;
 mod overlay;
 
+pub use observed::{Observed, ObservedPort, PortOwner, SandboxLife};
 pub use outside::{
     ConnectionLimits, FlowCounters, FlowTuple, GatewaySettings, NatFlow, NatStats, PublishedPorts,
     ReservedPort, Transport, UplinkKind, UplinkState, WayOut,
@@ -54,6 +58,22 @@ pub struct NamespaceId {
     pub dev: u64,
     /// Inode of the namespace.
     pub ino: u64,
+}
+
+/// What tells a namespace from another one that has its inode later: the kernel gives inodes again.
+///
+/// For a file, when the kernel made the namespace's inode, which the file keeps; for a process, when that
+/// began. It is the same for every daemon that looks, and means something until the machine is booted.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct NamespaceMark(pub u64);
+
+/// A namespace that was found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct OpenedNamespace {
+    /// Which one it is among those that there are now.
+    pub id: NamespaceId,
+    /// What tells it from those that were and will be.
+    pub mark: NamespaceMark,
 }
 
 /// Names a sandbox towards the packet path. Chosen by the controller, never used again.
@@ -107,6 +127,8 @@ pub enum Isolation {
 /// The interface that a sandbox gets.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct InterfaceSettings {
+    /// The endpoint that it is of, by which the port is known again ([`Datapath::observe`]).
+    pub endpoint: Id,
     /// Its name; none for the first free `ethN`.
     pub ifname: Option<String>,
     /// Its MAC address.
@@ -304,7 +326,7 @@ pub trait Datapath: Send + Sync + fmt::Debug + 'static {
         &self,
         sandbox: SandboxNo,
         namespace: &NamespaceRef,
-    ) -> Result<NamespaceId, DatapathError>;
+    ) -> Result<OpenedNamespace, DatapathError>;
 
     /// Stops watching and lets go of the namespace. Its ports have been removed before.
     fn remove_sandbox(&self, sandbox: SandboxNo);
@@ -420,6 +442,9 @@ pub trait Datapath: Send + Sync + fmt::Debug + 'static {
 
     /// Returns what the resolver of a network did so far, `None` when it has none.
     fn resolver_stats(&self, network: NetworkNo) -> Option<ResolverStats>;
+
+    /// Returns what there is at one moment, as far as it was asked for by the methods above.
+    fn observe(&self) -> Observed;
 
     /// Returns what the workers did so far.
     fn worker_stats(&self) -> Vec<WorkerStats>;

@@ -7,10 +7,12 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use tapweave_ipam::{LeaseError, OverlapError, PoolsExhausted, SubnetError};
 use tapweave_net::{MacAddr, Vid};
+use tapweave_store::StoreError;
 use tapweave_switch::PortVlans;
 use thiserror::Error;
 
 use crate::datapath::{DatapathError, DatapathErrorKind};
+use crate::records::RecordError;
 use crate::{Name, NameError, OptionError, PublishError};
 
 /// A request that was refused; nothing was changed.
@@ -376,6 +378,12 @@ pub enum ControlError {
     /// A station is in one place.
     #[error("an FDB entry needs either a port or a VTEP")]
     PortOrVtep,
+    /// It could not be stored, and so was not done.
+    #[error("the change could not be stored and was not made")]
+    Store(#[from] StoreError),
+    /// It cannot be stored, and so was not done.
+    #[error("the change cannot be stored and was not made")]
+    Record(#[from] RecordError),
     /// The packet path, or the machine, refused.
     #[error(transparent)]
     Datapath(#[from] DatapathError),
@@ -454,6 +462,7 @@ impl ControlError {
     pub const fn kind(&self) -> ErrorKind {
         match self {
             Self::Name(_)
+            | Self::Record(_)
             | Self::ReservedName { .. }
             | Self::Option(_)
             | Self::Subnet(_)
@@ -521,6 +530,7 @@ impl ControlError {
                 | PublishError::NotOnUplink { .. }
                 | PublishError::NoCommonFamily { .. } => ErrorKind::Invalid,
             },
+            Self::Store(_) => ErrorKind::Internal,
             Self::Datapath(error) => match error.kind() {
                 DatapathErrorKind::Invalid => ErrorKind::Invalid,
                 DatapathErrorKind::Denied => ErrorKind::Denied,

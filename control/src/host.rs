@@ -20,6 +20,13 @@ pub trait Host: Send + Sync + fmt::Debug + 'static {
     /// When the kernel has none to give.
     fn fill_random(&self, buf: &mut [u8]) -> Result<(), DatapathError>;
 
+    /// Returns what tells this boot of the machine from every other.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel does not tell.
+    fn boot_id(&self) -> Result<String, DatapathError>;
+
     /// Returns the prefixes of the host's routes and interfaces, which a network should not get by
     /// default. May block for milliseconds.
     ///

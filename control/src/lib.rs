@@ -22,6 +22,7 @@ mod events;
 mod gateway_priority;
 mod host;
 mod id;
+mod journal;
 #[cfg(any(test, feature = "memory"))]
 pub mod memory;
 mod metrics;
@@ -30,18 +31,21 @@ mod name;
 mod network_defaults;
 mod network_settings;
 mod publish;
+mod reconcile;
+mod records;
 pub mod server;
 mod socket_path;
 mod storm;
 mod suggest;
 mod turns;
 
-pub use controller::Controller;
+pub use controller::{Controller, RestoreError};
 pub use error::{ControlError, ErrorKind, Thing};
 pub use events::{Beginning, EventFilter, EventHub, FilterError, Subscription, Told};
 pub use gateway_priority::{GatewayPriority, GatewayPriorityError};
 pub use host::Host;
 pub use id::{Id, IdParseError};
+pub use journal::OpenError;
 pub use model::PublishError;
 pub use name::{IfName, Name, NameError};
 pub use network_defaults::NetworkDefaults;
@@ -49,5 +53,6 @@ pub use network_settings::{
     DEFAULT_AGEING, DEFAULT_FDB_LIMIT, DEFAULT_MTU, MTU_RANGE, MTU_V6_MIN, OptionError,
 };
 pub use publish::{PortRange, PortRangeError, PublishSpec, PublishSpecError};
+pub use records::{RecordError, SCHEMA_VERSION, SchemaError};
 pub use socket_path::{SocketEnv, SocketPath, socket_path};
 pub use suggest::{did_you_mean, nearest};

@@ -22,9 +22,10 @@ use tapweave_switch::{
 use crate::Host;
 use crate::datapath::{
     AttachedPort, Datapath, DatapathError, DatapathErrorKind, InterfaceSettings, NamespaceId,
-    NamespaceRef, NatFlow, NatStats, NetworkNames, NetworkSettings, Offloading, OverlayPlace,
-    OverlaySettings, PeerSettings, PeerState, PublishedPorts, ReservedPort, ResolverStats,
-    SandboxNo, UnderlayState, UplinkKind, UplinkState, WorkerStats,
+    NamespaceMark, NamespaceRef, NatFlow, NatStats, NetworkNames, NetworkSettings, Observed,
+    ObservedPort, Offloading, OpenedNamespace, OverlayPlace, OverlaySettings, PeerSettings,
+    PeerState, PortOwner, PublishedPorts, ReservedPort, ResolverStats, SandboxLife, SandboxNo,
+    UnderlayState, UplinkKind, UplinkState, WorkerStats,
 };
 
 /// A packet path that carries nothing.
@@ -40,6 +41,9 @@ struct State {
     calls_until_failure: Option<usize>,
     networks: BTreeMap<NetworkNo, Network>,
     sandboxes: BTreeMap<SandboxNo, NamespaceId>,
+    /// How often a namespace was replaced by another of its number.
+    replaced: BTreeMap<u64, u64>,
+    gone: BTreeSet<u64>,
     ports: BTreeMap<PortNo, Port>,
     peers: BTreeMap<PortNo, (NetworkNo, PeerSettings)>,
     published: Vec<PublishedPorts>,
@@ -56,6 +60,7 @@ struct State {
 struct Network {
     settings: NetworkSettings,
     overlay: Option<OverlaySettings>,
+    has_parent: bool,
     fdb: BTreeMap<(MacAddr, Option<Vid>), PortNo>,
     neighbors: BTreeMap<IpAddr, StaticNeighbor>,
     names: Option<NetworkNames>,
@@ -162,6 +167,21 @@ impl MemoryDatapath {
         self.state().silence.insert(peer, silent_for);
     }
 
+    /// Ends a namespace without a report.
+    pub fn end_namespace(&self, number: u64) {
+        self.state().gone.insert(number);
+    }
+
+    /// Puts another namespace in the place of one.
+    pub fn replace_namespace(&self, number: u64) {
+        *self.state().replaced.entry(number).or_default() += 1;
+    }
+
+    /// Loses a port without a report.
+    pub fn lose_port(&self, port: PortNo) {
+        self.state().ports.remove(&port);
+    }
+
     /// Takes the uplink away.
     pub fn cut_uplink(&self) {
         self.state().has_no_uplink = true;
@@ -238,6 +258,7 @@ impl Datapath for MemoryDatapath {
         let network = Network {
             settings: settings.clone(),
             overlay: None,
+            has_parent: false,
             fdb: BTreeMap::new(),
             neighbors: BTreeMap::new(),
             names: None,
@@ -249,7 +270,7 @@ impl Datapath for MemoryDatapath {
     fn add_parent(&self, network: NetworkNo, _ifname: &str) -> Result<(), DatapathError> {
         let mut state = self.state();
         state.maybe_fail()?;
-        state.network(network)?;
+        state.network(network)?.has_parent = true;
         Ok(())
     }
 
@@ -329,7 +350,7 @@ impl Datapath for MemoryDatapath {
         &self,
         sandbox: SandboxNo,
         namespace: &NamespaceRef,
-    ) -> Result<NamespaceId, DatapathError> {
+    ) -> Result<OpenedNamespace, DatapathError> {
         let mut state = self.state();
         state.maybe_fail()?;
         let identity = identity(namespace).ok_or_else(|| {
@@ -338,8 +359,16 @@ impl Datapath for MemoryDatapath {
                 format!("{namespace:?} is not a network namespace"),
             )
         })?;
+        if state.gone.contains(&identity.ino) {
+            let refusal = refusal(DatapathErrorKind::Invalid, "the namespace is gone");
+            return Err(refusal);
+        }
         state.sandboxes.insert(sandbox, identity);
-        Ok(identity)
+        let times = state.replaced.get(&identity.ino);
+        Ok(OpenedNamespace {
+            id: identity,
+            mark: NamespaceMark(times.copied().unwrap_or_default()),
+        })
     }
 
     fn remove_sandbox(&self, sandbox: SandboxNo) {
@@ -575,6 +604,39 @@ impl Datapath for MemoryDatapath {
         None
     }
 
+    fn observe(&self) -> Observed {
+        let state = self.state();
+        let of_endpoints = state.ports.iter().map(|(number, port)| {
+            let owner = PortOwner::Endpoint(port.interface.endpoint.clone());
+            let network = port.network;
+            (*number, ObservedPort { network, owner })
+        });
+        let of_peers = state.peers.iter().map(|(number, (network, peer))| {
+            let owner = PortOwner::Peer(peer.address);
+            let network = *network;
+            (*number, ObservedPort { network, owner })
+        });
+        let networks = state.networks.iter();
+        let joined = networks.filter(|(_, it)| it.overlay.is_some() || it.has_parent);
+        let life = |identity: &NamespaceId| {
+            if state.gone.contains(&identity.ino) {
+                SandboxLife::Ended
+            } else {
+                SandboxLife::Alive
+            }
+        };
+        let sandboxes = state.sandboxes.iter();
+        Observed {
+            networks: state.networks.keys().copied().collect(),
+            joined: joined.map(|(number, _)| *number).collect(),
+            sandboxes: sandboxes
+                .map(|(number, identity)| (*number, life(identity)))
+                .collect(),
+            ports: of_endpoints.chain(of_peers).collect(),
+            published: state.published.clone(),
+        }
+    }
+
     fn worker_stats(&self) -> Vec<WorkerStats> {
         Vec::new()
     }
@@ -585,6 +647,7 @@ impl Datapath for MemoryDatapath {
 #[derive(Debug, Default)]
 pub struct MemoryHost {
     prefixes: Vec<IpNet>,
+    boot: u32,
     draws: Mutex<u64>,
 }
 
@@ -593,8 +656,16 @@ impl MemoryHost {
     pub fn new(prefixes: Vec<IpNet>) -> Self {
         Self {
             prefixes,
+            boot: 1,
             draws: Mutex::default(),
         }
+    }
+
+    /// Boots the machine so many times.
+    #[must_use]
+    pub const fn booted(mut self, times: u32) -> Self {
+        self.boot = times;
+        self
     }
 }
 
@@ -618,6 +689,10 @@ impl Host for MemoryHost {
             }
         }
         Ok(())
+    }
+
+    fn boot_id(&self) -> Result<String, DatapathError> {
+        Ok(format!("boot {}", self.boot))
     }
 
     fn prefixes_in_use(&self) -> Result<Vec<IpNet>, DatapathError> {

@@ -21,23 +21,28 @@ use std::ops::Bound;
 use ipnet::IpNet;
 use tapweave_net::{NetworkNo, PortNo};
 
-use crate::datapath::{AttachedPort, NamespaceId, NamespaceRef, PublishedPorts, SandboxNo};
+use crate::datapath::{AttachedPort, NamespaceRef, OpenedNamespace, PublishedPorts, SandboxNo};
 use crate::error::Thing;
+use crate::records::StationPlace;
 use crate::{ControlError, Id, Name};
 
 mod endpoint;
+mod intents;
 mod network;
 mod peers;
 mod publishing;
+mod restore;
 mod rules;
 mod sandbox;
+mod wanted;
 
-pub(crate) use endpoint::{EndpointPlan, EndpointRecord, Place};
-pub(crate) use network::{Lifecycle, NetworkRecord};
-pub(crate) use peers::{PeerOrigin, PeerRecord};
+pub(crate) use endpoint::{EndpointPlan, EndpointRecord, Place, Waiting};
+pub(crate) use network::{Joining, Lifecycle, NetworkRecord};
+pub(crate) use peers::{PeerOrigin, PeerPlace, PeerRecord};
 use publishing::Holding;
 pub use publishing::PublishError;
 pub(crate) use publishing::{Outside, Publish};
+pub(crate) use restore::{NOT_TRIED, Restored};
 pub(crate) use rules::PortRules;
 pub(crate) use sandbox::SandboxRecord;
 
@@ -50,6 +55,7 @@ pub(crate) struct Model {
     network_names: BTreeMap<Name, Id>,
     sandboxes: BTreeMap<SandboxNo, SandboxRecord>,
     sandbox_names: BTreeMap<Name, SandboxNo>,
+    sandbox_ids: BTreeMap<Id, SandboxNo>,
     /// Sandboxes whose namespace is being opened.
     opening: BTreeMap<SandboxNo, Name>,
     last_sandbox: u64,
@@ -203,9 +209,12 @@ impl Model {
         number: SandboxNo,
         id: Id,
         namespace: NamespaceRef,
-        identity: NamespaceId,
+        identity: OpenedNamespace,
     ) -> Result<(), ControlError> {
-        if let Some(other) = self.sandboxes.values().find(|s| s.identity == identity) {
+        let mut known = self.sandboxes.values();
+        // One that is still to be opened may have been followed by another of its inode.
+        let is_it = |it: &&SandboxRecord| it.problem.is_none() && it.identity.id == identity.id;
+        if let Some(other) = known.find(is_it) {
             return Err(ControlError::NamespaceKnown {
                 sandbox: other.name.clone(),
             });
@@ -217,12 +226,14 @@ impl Model {
             });
         };
         self.sandbox_names.insert(name.clone(), number);
+        self.sandbox_ids.insert(id.clone(), number);
         let record = SandboxRecord {
             number,
             id,
             name,
             namespace,
             identity,
+            problem: None,
             endpoints: BTreeMap::new(),
         };
         self.sandboxes.insert(number, record);
@@ -234,6 +245,7 @@ impl Model {
         self.opening.remove(&number);
         let sandbox = self.sandboxes.remove(&number)?;
         self.sandbox_names.remove(&sandbox.name);
+        self.sandbox_ids.remove(&sandbox.id);
         Some(sandbox)
     }
 
@@ -364,6 +376,7 @@ impl Model {
         }
         if let Some(network) = self.networks.get_mut(&endpoint.network_id) {
             network.dismiss(&endpoint);
+            network.forget_stations_at(&StationPlace::Endpoint(id.clone()));
         }
         if let Some(sandbox) = self.sandboxes.get_mut(&endpoint.sandbox) {
             sandbox.endpoints.remove(&endpoint.network_id);
@@ -390,7 +403,7 @@ impl Model {
 
     /// Returns the sandboxes that have an endpoint without a port yet.
     pub(crate) fn joining_sandboxes(&self) -> Vec<Name> {
-        let planned = |endpoint: &&EndpointRecord| endpoint.place == Place::Planned;
+        let planned = |endpoint: &&EndpointRecord| endpoint.port_no().is_none();
         self.endpoints
             .values()
             .filter(planned)
@@ -433,9 +446,9 @@ impl Model {
         else {
             return Ok(());
         };
-        let other = self.endpoints_in(sandbox).find(
-            |endpoint| matches!(&endpoint.place, Place::At(port) if port.ifname == ifname.as_str()),
-        );
+        let other = self
+            .endpoints_in(sandbox)
+            .find(|endpoint| endpoint.ifname_given() == Some(ifname.as_str()));
         match other {
             Some(other) => Err(ControlError::IfNameTaken {
                 ifname: ifname.to_string(),

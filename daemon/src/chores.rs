@@ -9,8 +9,9 @@ use std::time::Duration;
 use tapweave_control::Controller;
 use tapweave_nat::Nat;
 use tapweave_switch::Switch;
+use tokio::sync::Notify;
 use tokio::task::{JoinSet, spawn_blocking};
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 use tracing::warn;
 
 use crate::clock::Clock;
@@ -43,6 +44,13 @@ const PEER_INTERVAL: Duration = Duration::from_millis(200);
 
 /// How long a change of the uplink, the underlay or a peer is not told at most.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
+
+/// How often what there is is compared with what there should be when nothing happens: a few milliseconds for a
+/// thousand ports.
+const AUDIT_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How soon what could not be done is tried again. The pause doubles until it is [`AUDIT_INTERVAL`].
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Slots looked at in one sweep: all of some tables of the default size, a part of a large one.
 const SWEEP_BUDGET: usize = 1 << 17;
@@ -100,6 +108,31 @@ impl Chores {
                 ticks.tick().await;
                 if spawn_blocking(work.clone()).await.is_err() {
                     warn!("{what} could not be looked after");
+                }
+            }
+        });
+    }
+
+    /// Compares what there is with what there should be: soon after something happened, soon again and then less
+    /// often while something cannot be done, and now and then, in case that something was not noticed.
+    pub(crate) fn audit(&mut self, controller: &Arc<Controller>, happened: Arc<Notify>) {
+        let controller = Arc::clone(controller);
+        self.0.spawn(async move {
+            let (mut pause, mut retry) = (RETRY_INTERVAL, RETRY_INTERVAL);
+            loop {
+                // Whichever comes first, the report or the end of the pause.
+                let _either = timeout(pause, happened.notified()).await;
+                let controller = Arc::clone(&controller);
+                match spawn_blocking(move || controller.reconcile()).await {
+                    Ok(true) => {
+                        pause = retry;
+                        retry = (retry * 2).min(AUDIT_INTERVAL);
+                    }
+                    Ok(false) => (pause, retry) = (AUDIT_INTERVAL, RETRY_INTERVAL),
+                    Err(_panicked) => {
+                        warn!("what there is could not be compared with what there should be");
+                        pause = AUDIT_INTERVAL;
+                    }
                 }
             }
         });

@@ -22,9 +22,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use ipnet::IpNet;
 use tapweave_control::datapath::{
     AttachedPort, Datapath, DatapathError, DatapathErrorKind as Kind, InterfaceSettings,
-    NamespaceId, NamespaceRef, NatFlow, NatStats, NetworkNames, NetworkSettings, OverlayPlace,
-    OverlaySettings, PeerSettings, PeerState, PublishedPorts, ReservedPort, ResolverStats,
-    SandboxNo, UnderlayState, UplinkState, WorkerStats,
+    NamespaceId, NamespaceMark, NamespaceRef, NatFlow, NatStats, NetworkNames, NetworkSettings,
+    Observed, ObservedPort, OpenedNamespace, OverlayPlace, OverlaySettings, PeerSettings,
+    PeerState, PortOwner, PublishedPorts, ReservedPort, ResolverStats, SandboxNo, UnderlayState,
+    UplinkState, WorkerStats,
 };
 use tapweave_device::{AttachError, Attacher, HEADROOM, NamespaceError, PortQueue};
 use tapweave_encap::{EncapKind, Layer};
@@ -72,6 +73,8 @@ pub(crate) struct AtGateways {
 /// A port that the workers know.
 #[derive(Debug)]
 struct Port {
+    /// Whose it is, if it is one that the control plane asked for.
+    owner: Option<(NetworkNo, PortOwner)>,
     /// The addresses that the flows of its sandbox are known by.
     addresses: Vec<(NetworkNo, IpAddr)>,
     readers: Readers,
@@ -234,7 +237,7 @@ impl Datapath for SwitchDatapath {
     }
 
     fn add_peer(&self, network: NetworkNo, peer: &PeerSettings) -> Result<PortNo, DatapathError> {
-        let subnets = &peer.subnets;
+        let (address, subnets) = (peer.address, &peer.subnets);
         let Way {
             tunnel,
             peer,
@@ -261,6 +264,7 @@ impl Datapath for SwitchDatapath {
             .and_then(|readers| {
                 let queues = vec![outlet];
                 let known = Port {
+                    owner: Some((network, PortOwner::Peer(address))),
                     addresses: Vec::new(),
                     readers,
                     queues,
@@ -293,15 +297,17 @@ impl Datapath for SwitchDatapath {
         &self,
         sandbox: SandboxNo,
         namespace: &NamespaceRef,
-    ) -> Result<NamespaceId, DatapathError> {
-        let id = self
+    ) -> Result<OpenedNamespace, DatapathError> {
+        let (id, mark) = self
             .sandboxes
             .add(sandbox, namespace)
             .map_err(sandbox_error)?;
-        Ok(NamespaceId {
+        let id = NamespaceId {
             dev: id.dev(),
             ino: id.ino(),
-        })
+        };
+        let mark = NamespaceMark(mark.as_u64());
+        Ok(OpenedNamespace { id, mark })
     }
 
     fn remove_sandbox(&self, sandbox: SandboxNo) {
@@ -342,7 +348,9 @@ impl Datapath for SwitchDatapath {
                 let addresses = interface.addresses.iter();
                 let addresses: Vec<_> = addresses.map(|net| (network, net.addr())).collect();
                 self.translation.limit(&addresses, interface.connections);
+                let owner = PortOwner::Endpoint(interface.endpoint.clone());
                 let known = Port {
+                    owner: Some((network, owner)),
                     addresses,
                     readers,
                     queues,
@@ -372,6 +380,7 @@ impl Datapath for SwitchDatapath {
             addresses,
             readers,
             queues,
+            ..
         } = removed;
         // One of the two knows it: whoever takes it out of `ports` first is the only one to come here.
         let removed = self.switch.remove_port(port);
@@ -485,6 +494,23 @@ impl Datapath for SwitchDatapath {
 
     fn resolver_stats(&self, network: NetworkNo) -> Option<ResolverStats> {
         self.resolvers.stats().remove(&network)
+    }
+
+    fn observe(&self) -> Observed {
+        let mut joined = self.overlay.networks();
+        joined.extend(self.networks_with_parents());
+        let ports = self.ports();
+        let owned = ports.iter().filter_map(|(number, port)| {
+            let (network, owner) = port.owner.clone()?;
+            Some((*number, ObservedPort { network, owner }))
+        });
+        Observed {
+            networks: self.switch.network_numbers().into_iter().collect(),
+            joined,
+            sandboxes: self.sandboxes.lives(),
+            ports: owned.collect(),
+            published: self.translation.published(),
+        }
     }
 
     fn worker_stats(&self) -> Vec<WorkerStats> {

@@ -1,5 +1,6 @@
 //! The machine that the daemon runs on, as the control plane asks about it.
 
+use std::fs;
 use std::time::{Duration, SystemTime};
 
 use ipnet::IpNet;
@@ -24,6 +25,12 @@ impl Host for Machine {
 
     fn fill_random(&self, buf: &mut [u8]) -> Result<(), DatapathError> {
         getrandom::fill(buf).map_err(|error| DatapathError::new(DatapathErrorKind::Internal, error))
+    }
+
+    fn boot_id(&self) -> Result<String, DatapathError> {
+        let text = fs::read_to_string("/proc/sys/kernel/random/boot_id");
+        text.map(|text| text.trim().to_owned())
+            .map_err(|error| DatapathError::new(DatapathErrorKind::Internal, error))
     }
 
     fn prefixes_in_use(&self) -> Result<Vec<IpNet>, DatapathError> {

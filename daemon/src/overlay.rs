@@ -47,7 +47,7 @@ mod tests;
 mod underlay;
 mod vtep;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU8;
@@ -282,6 +282,11 @@ impl Overlay {
             return Err(error.into());
         }
         Ok(())
+    }
+
+    /// Returns the networks that are overlays.
+    pub(crate) fn networks(&self) -> BTreeSet<NetworkNo> {
+        self.state().networks.keys().copied().collect()
     }
 
     /// Forgets a network, whose peers are gone, if it is an overlay.

@@ -16,11 +16,12 @@ use tapweave_device::{
 };
 use tapweave_ipam::DefaultPools;
 use tapweave_nat::Nat;
+use tapweave_store::Store;
 use tapweave_switch::{Switch, SwitchConfig};
 use tokio::runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tracing::{debug, error, info, warn};
@@ -44,6 +45,10 @@ use crate::workers::Workers;
 
 /// How long clients may take to finish their requests, and to read the answers, once the daemon stops.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// How long the daemon waits before it serves until what was there before is there again. A sandbox that is held up
+/// delays nothing else for longer.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Control requests that run at the same time; more wait their turn.
 const BLOCKING_THREADS: usize = 16;
@@ -163,7 +168,7 @@ async fn run_until_stopped(options: &Options, program: &mut dyn Program) -> Resu
     };
     let clock = Clock::new();
     // Before anything is made: what is stored decides what there is to be.
-    let _store = options.state.open(clock)?;
+    let store = options.state.open(clock)?;
     raise_descriptor_limit();
     let capabilities = Capabilities::detect();
     for limit in capabilities.limits() {
@@ -187,18 +192,20 @@ async fn run_until_stopped(options: &Options, program: &mut dyn Program) -> Resu
     let datapath = start_datapath(options, &switch, &workers, &sandboxes, &nat, clock)?;
     let instance = socket.path().display().to_string();
     let uplink = Uplink::open(&options.uplink, &capabilities, &datapath, &instance, clock)?;
-    let controller = Arc::new(Controller::new(
-        Arc::clone(&datapath) as Arc<dyn Datapath>,
-        Arc::new(Machine),
-        DefaultPools::default(),
-    ));
-    controller.set_network_defaults(options.networks.clone());
+    let controller = take_up(&datapath, options, store)?;
 
     let watch = sandboxes
         .watch(event_sender)
         .context("cannot watch namespaces")?;
-    let mut report = tokio::spawn(report_events(Arc::clone(&controller), events));
-    let chores = Chores::start(&datapath, &controller, Arc::clone(&switch), nat, clock);
+    let something_happened = Arc::new(Notify::new());
+    let mut report = tokio::spawn(report_events(
+        Arc::clone(&controller),
+        events,
+        Arc::clone(&something_happened),
+    ));
+    bring_back(&controller).await;
+    let mut chores = Chores::start(&datapath, &controller, Arc::clone(&switch), nat, clock);
+    chores.audit(&controller, something_happened);
     let watchdog = tokio::spawn(watchdog::watch(workers, manager.clone()));
     let refusals = tokio::spawn(refusals::watch(switch, Arc::clone(&controller), clock));
 
@@ -300,6 +307,35 @@ fn start_datapath(
     Ok(datapath)
 }
 
+/// Returns a controller that knows what an earlier daemon was asked for.
+fn take_up(
+    datapath: &Arc<SwitchDatapath>,
+    options: &Options,
+    store: Arc<dyn Store>,
+) -> Result<Arc<Controller>> {
+    let controller = Controller::open(
+        Arc::clone(datapath) as Arc<dyn Datapath>,
+        Arc::new(Machine),
+        DefaultPools::default(),
+        store,
+    );
+    let controller = controller.context("cannot take up what was there before")?;
+    controller.set_network_defaults(options.networks.clone());
+    Ok(Arc::new(controller))
+}
+
+/// Makes what an earlier daemon had anew; what takes longer than [`PATIENCE`] goes on meanwhile.
+async fn bring_back(controller: &Arc<Controller>) {
+    let controller = Arc::clone(controller);
+    let work = spawn_blocking(move || controller.reconcile());
+    match timeout(PATIENCE, work).await {
+        Ok(Ok(false)) => {}
+        Ok(Ok(true)) => warn!("not all that was there before is there again; it is tried again"),
+        Ok(Err(_panicked)) => warn!("what was there before could not be brought back"),
+        Err(_late) => warn!("bringing back what was there before takes longer, and goes on"),
+    }
+}
+
 /// Takes as many descriptors as the hard limit allows: a sandbox with one port needs four, and the
 /// usual soft limit of 1,024 is made for programs that use `select`.
 fn raise_descriptor_limit() {
@@ -341,6 +377,7 @@ fn random() -> Result<u64> {
 async fn report_events(
     controller: Arc<Controller>,
     mut events: UnboundedReceiver<Event>,
+    happened: Arc<Notify>,
 ) -> Option<usize> {
     let threads = Arc::new(Semaphore::new(EVENT_THREADS));
     loop {
@@ -348,11 +385,21 @@ async fn report_events(
         match events.recv().await? {
             Event::SandboxEnded(sandbox) => {
                 let controller = Arc::clone(&controller);
-                tokio::spawn(report(&threads, move || controller.sandbox_ended(sandbox)));
+                let happened = Arc::clone(&happened);
+                let work = move || {
+                    controller.sandbox_ended(sandbox);
+                    happened.notify_one();
+                };
+                tokio::spawn(report(&threads, work));
             }
             Event::PortFailed(port) => {
                 let controller = Arc::clone(&controller);
-                tokio::spawn(report(&threads, move || controller.port_failed(port)));
+                let happened = Arc::clone(&happened);
+                let work = move || {
+                    controller.port_failed(port);
+                    happened.notify_one();
+                };
+                tokio::spawn(report(&threads, work));
             }
             Event::WorkerFailed(number) => return Some(number),
         }

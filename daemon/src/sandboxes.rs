@@ -12,9 +12,9 @@ use std::thread::{Builder, JoinHandle};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use tapweave_control::datapath::{NamespaceRef, SandboxNo};
+use tapweave_control::datapath::{NamespaceRef, SandboxLife, SandboxNo};
 use tapweave_device::{
-    NamespaceError, NamespaceId, NamespaceWatcher, NetNamespace, Waker, WatchId,
+    NamespaceError, NamespaceId, NamespaceMark, NamespaceWatcher, NetNamespace, Waker, WatchId,
 };
 use thiserror::Error;
 use tokio::sync::mpsc::UnboundedSender;
@@ -38,6 +38,7 @@ struct Inner {
 struct Known {
     namespace: Arc<NetNamespace>,
     watch: WatchId,
+    life: SandboxLife,
 }
 
 /// Why a namespace cannot be a sandbox.
@@ -94,20 +95,21 @@ impl Sandboxes {
         &self,
         sandbox: SandboxNo,
         reference: &NamespaceRef,
-    ) -> Result<NamespaceId, AddError> {
+    ) -> Result<(NamespaceId, NamespaceMark), AddError> {
         let namespace = match reference {
             NamespaceRef::Path(path) => NetNamespace::open_path(path)?,
             NamespaceRef::Pid(pid) => NetNamespace::open_pid(*pid)?,
         };
-        let id = namespace.id();
+        let identity = (namespace.id(), namespace.mark());
         let mut inner = self.lock();
         let watch = inner.watcher.watch(&namespace).map_err(AddError::Watch)?;
         let known = Known {
             namespace: Arc::new(namespace),
             watch,
+            life: SandboxLife::Alive,
         };
         inner.known.insert(sandbox, known);
-        Ok(id)
+        Ok(identity)
     }
 
     /// Stops watching and lets go of the namespace.
@@ -124,6 +126,13 @@ impl Sandboxes {
             .known
             .get(&sandbox)
             .map(|known| Arc::clone(&known.namespace))
+    }
+
+    /// Returns what was opened, and whether it has ended.
+    pub(crate) fn lives(&self) -> BTreeMap<SandboxNo, SandboxLife> {
+        let inner = self.lock();
+        let known = inner.known.iter();
+        known.map(|(number, known)| (*number, known.life)).collect()
     }
 
     /// Starts a thread that reports sandboxes to `ended` as they end, until what it returns is
@@ -177,13 +186,14 @@ impl Sandboxes {
     fn take_ended(&self) -> io::Result<Vec<SandboxNo>> {
         let mut inner = self.lock();
         let watches = inner.watcher.take_ended()?;
-        let is_over = |known: &Known| watches.contains(&known.watch);
-        Ok(inner
-            .known
-            .iter()
-            .filter(|(_, known)| is_over(known))
-            .map(|(no, _)| *no)
-            .collect())
+        let mut ended = Vec::new();
+        for (number, known) in &mut inner.known {
+            if watches.contains(&known.watch) {
+                known.life = SandboxLife::Ended;
+                ended.push(*number);
+            }
+        }
+        Ok(ended)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -66,7 +66,7 @@ pub use host::{
 };
 pub use huge_pages::advise_huge_pages;
 pub use memory::MemoryPort;
-pub use namespace::{NamespaceError, NamespaceId, NetNamespace};
+pub use namespace::{NamespaceError, NamespaceId, NamespaceMark, NetNamespace};
 pub use packet::{PacketError, PacketSocket, PacketView, take_overflow_count};
 pub use queue::{HEADROOM, MAX_FRAME_LEN, PortQueue, RECV_BUF_LEN, Received, SendError};
 pub use source::{FrameSink, FrameSource, Intake, SourceNo};

@@ -65,6 +65,44 @@ impl fmt::Display for NamespaceId {
     }
 }
 
+/// What tells a namespace from another one that has its identity later, since the kernel gives inodes again.
+///
+/// For a file it is when the kernel made the inode of nsfs, which the mount that makes the file keeps: nanoseconds
+/// since 1970. For a process it is when that began: clock ticks since the machine was booted (field 22 of
+/// `/proc/PID/stat`, `man 5 proc_pid_stat`), since the inode of a namespace that nothing but its processes holds
+/// is made anew for everybody who looks. It means something until the machine is booted.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct NamespaceMark(u64);
+
+impl NamespaceMark {
+    /// Returns it as a number.
+    pub const fn as_u64(self) -> u64 {
+        self.0
+    }
+
+    fn of_file(file: BorrowedFd<'_>) -> io::Result<Self> {
+        let stat = rustix::fs::fstat(file)?;
+        let secs = u64::try_from(stat.st_ctime).unwrap_or_default();
+        let nanos = secs.saturating_mul(1_000_000_000);
+        Ok(Self(nanos.saturating_add(stat.st_ctime_nsec)))
+    }
+
+    fn of_process(pid: u32) -> io::Result<Self> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        began(&stat)
+            .map(Self)
+            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not the state of a process"))
+    }
+}
+
+/// Reads when a process began from its `/proc/PID/stat`. The name of the program stands in parentheses, and may
+/// have any character in it.
+fn began(stat: &str) -> Option<u64> {
+    let (_, rest) = stat.rsplit_once(')')?;
+    // The first field after the name is the third.
+    rest.split_ascii_whitespace().nth(22 - 3)?.parse().ok()
+}
+
 /// By what a namespace was named, and so what its end is.
 #[derive(Debug)]
 pub(crate) enum Origin {
@@ -140,6 +178,7 @@ pub enum NamespaceError {
 pub struct NetNamespace {
     file: OwnedFd,
     id: NamespaceId,
+    mark: NamespaceMark,
     origin: Origin,
 }
 
@@ -156,7 +195,8 @@ impl NetNamespace {
             return Self::open_of_process(pid, &resolved);
         }
         let file = open_namespace(&resolved, path)?;
-        Self::new(file, Origin::Path(resolved), path)
+        let mark = NamespaceMark::of_file(file.as_fd()).map_err(|error| file_error(path, error))?;
+        Self::new(file, mark, Origin::Path(resolved), path)
     }
 
     /// Opens the namespace in which process `pid` is now.
@@ -187,20 +227,38 @@ impl NetNamespace {
             }
             opened => opened?,
         };
+        let mark = NamespaceMark::of_process(pid);
+        // What was read until here was of this process if it still is there.
         if crate::watch::process_has_ended(process.as_fd()) {
             return Err(gone());
         }
-        Self::new(file, Origin::Process(process), path)
+        let mark = mark.map_err(|error| file_error(path, error))?;
+        Self::new(file, mark, Origin::Process(process), path)
     }
 
-    fn new(file: OwnedFd, origin: Origin, path: &Path) -> Result<Self, NamespaceError> {
+    fn new(
+        file: OwnedFd,
+        mark: NamespaceMark,
+        origin: Origin,
+        path: &Path,
+    ) -> Result<Self, NamespaceError> {
         let id = NamespaceId::of(file.as_fd()).map_err(|error| file_error(path, error))?;
-        Ok(Self { file, id, origin })
+        Ok(Self {
+            file,
+            id,
+            mark,
+            origin,
+        })
     }
 
     /// Returns which namespace it is: two names of one namespace give the same.
     pub const fn id(&self) -> NamespaceId {
         self.id
+    }
+
+    /// Returns what tells it from others that had or will have its identity.
+    pub const fn mark(&self) -> NamespaceMark {
+        self.mark
     }
 
     pub(crate) const fn origin(&self) -> &Origin {
@@ -366,6 +424,27 @@ mod tests {
         let looped = dir.path().join("loop");
         symlink("loop", &looped).unwrap();
         assert!(refusal(&looped).contains("cannot be opened"));
+    }
+
+    #[test]
+    fn the_mark_of_a_process_is_when_it_began() {
+        let own = NetNamespace::open_pid(process::id()).unwrap();
+        assert_eq!(
+            own.mark(),
+            NetNamespace::open_pid(process::id()).unwrap().mark()
+        );
+        let mut child = process::Command::new("cat")
+            .stdin(process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let of_child = NetNamespace::open_pid(child.id()).unwrap();
+        assert_eq!(of_child.id(), own.id());
+        assert!(of_child.mark().as_u64() >= own.mark().as_u64());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let odd = "17 (a) b (c)) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20";
+        assert_eq!(began(odd), Some(4711));
+        assert_eq!(began("17 (cat) S 1 2"), None);
     }
 
     #[test]

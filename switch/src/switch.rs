@@ -227,6 +227,11 @@ impl Switch {
         }
     }
 
+    /// Returns the numbers of the networks, in order.
+    pub fn network_numbers(&self) -> Vec<NetworkNo> {
+        self.control().networks.keys().copied().collect()
+    }
+
     /// Returns the largest L3 packet of a network, in bytes.
     pub fn network_mtu(&self, network: NetworkNo) -> Option<u16> {
         let control = self.control();

@@ -188,4 +188,8 @@ pub struct Endpoint {
     pub connection_rate: Option<u32>,
     /// The ports of the uplink that lead to the sandbox.
     pub published: Vec<PortMapping>,
+    /// Why it carries no frames: its interface could not be made after a restart, which is tried again. None
+    /// while all is well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }

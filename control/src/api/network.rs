@@ -153,6 +153,10 @@ pub struct NetworkInspect {
     pub options: BTreeMap<String, String>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
+    /// Why it reaches no other host or LAN: it could not be joined to them after a restart, which is tried
+    /// again. Docker has no such key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// The addresses of a network, in Docker's shape.
@@ -269,6 +273,7 @@ mod tests {
             containers: BTreeMap::from([(id.clone(), container)]),
             options: BTreeMap::new(),
             labels: BTreeMap::new(),
+            problem: None,
         };
         let expected = json!({
             "Name": "net", "Id": id, "Created": "", "Scope": "local", "Driver": "bridge",

@@ -56,12 +56,15 @@ pub struct PeerView {
     pub state: PeerStateView,
     /// Milliseconds since something came from it; none when nothing ever did.
     pub heard_ms: Option<u64>,
-    /// Largest IP packet that the way to it takes, in bytes.
+    /// Largest IP packet that the way to it takes, in bytes; 0 while there is no way.
     pub path_mtu: u16,
     /// Largest IP packet of the network that reaches it, in bytes; none when none does.
     pub mtu: Option<u16>,
     /// What was exchanged with it. `rx` is what came from the host.
     pub counters: PortCounters,
+    /// Why there is no way to it: that could not be made after a restart, which is tried again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// How a host came to take part in a network.
@@ -98,6 +101,8 @@ pub enum PeerStateView {
     Heard,
     /// Not in the last minute. It may have nothing to say.
     Silent,
+    /// There is no way to it yet.
+    Waiting,
 }
 
 impl PeerStateView {
@@ -107,6 +112,7 @@ impl PeerStateView {
             Self::Unheard => "unheard",
             Self::Heard => "heard",
             Self::Silent => "silent",
+            Self::Waiting => "waiting",
         }
     }
 }

@@ -51,6 +51,8 @@ pub enum PortState {
     Up,
     /// The switch no longer has it: its sandbox is about to go.
     Gone,
+    /// Its interface could not be made after a restart, which is tried again.
+    Waiting,
 }
 
 /// The counters of a port. `rx` is what came in from the sandbox.

@@ -25,6 +25,9 @@ pub struct Sandbox {
     /// What leads to its ports from outside, in the shape of `docker inspect`.
     #[serde(rename = "NetworkSettings")]
     pub network_settings: PublishedView,
+    /// Why its namespace is not open: it could not be opened after a restart, which is tried again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// What leads to the ports of a sandbox.

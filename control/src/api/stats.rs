@@ -1,5 +1,7 @@
 //! Figures of the whole daemon.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +35,9 @@ pub struct Stats {
     pub nat: NatStats,
     /// The worker threads.
     pub workers: Vec<WorkerStats>,
+    /// What was done so that there is what there should be, by kind; kinds that never occurred are left out.
+    #[serde(default)]
+    pub repairs: BTreeMap<String, u64>,
     /// What overlays travel over.
     #[serde(default)]
     pub underlay: UnderlayState,

@@ -9,7 +9,9 @@ use super::planning::Planned;
 use crate::api::{Connect, Disconnect, Endpoint, EventAction};
 use crate::datapath::{AttachedPort, Isolation, Offloading, SandboxNo};
 use crate::error::Thing;
+use crate::journal::Changes;
 use crate::model::{EndpointPlan, EndpointRecord, PortRules};
+use crate::records::{EndpointIntent, FdbIntent, SandboxIntent, StationPlace};
 use crate::{ControlError, Id, Name};
 
 /// Most queues of a TAP.
@@ -50,7 +52,7 @@ impl Controller {
         let _turn = self.turns.request(&name)?;
         let (number, newly_opened) = self.find_or_open(&name, request.namespace.as_ref())?;
         plan.sandbox = number;
-        let joined = self.join(&plan);
+        let joined = self.join(&plan, newly_opened);
         match &joined {
             Ok(endpoint) => info!(port = endpoint.port, "sandbox connected"),
             Err(_) if newly_opened => self.abandon(number),
@@ -88,11 +90,10 @@ impl Controller {
                 })
         };
         match id {
-            Ok(id) => self.detach(&id),
-            Err(_) if request.force => {}
-            Err(error) => return Err(error),
+            Ok(id) => self.disconnect_endpoint(&id),
+            Err(_) if request.force => Ok(()),
+            Err(error) => Err(error),
         }
-        Ok(())
     }
 
     /// Removes an endpoint by its id or the beginning of it.
@@ -109,8 +110,7 @@ impl Controller {
         let _turn = self.turns.request(&name)?;
         // It may have gone while this request waited.
         self.model().endpoint(id.as_str())?;
-        self.detach(&id);
-        Ok(())
+        self.disconnect_endpoint(&id)
     }
 
     /// Frees the endpoint of a port whose interface is gone, for instance because somebody deleted it
@@ -135,6 +135,7 @@ impl Controller {
         if let Ok(endpoint) = self.endpoint(id.as_str()) {
             self.tell_endpoint(EventAction::Failed, &endpoint);
         }
+        self.note_gone(&[&id], None);
         self.detach(&id);
     }
 
@@ -170,8 +171,9 @@ impl Controller {
         Some((endpoint.id.clone(), endpoint.sandbox_name.clone()))
     }
 
-    /// Makes the port of a planned endpoint. The caller has the sandbox's turn.
-    fn join(&self, plan: &EndpointPlan) -> Result<Endpoint, ControlError> {
+    /// Makes the port of a planned endpoint, and stores it, with its sandbox if that is new. The caller has the
+    /// sandbox's turn.
+    fn join(&self, plan: &EndpointPlan, sandbox_is_new: bool) -> Result<Endpoint, ControlError> {
         let Planned {
             id,
             sandbox,
@@ -187,19 +189,96 @@ impl Controller {
         };
         let number = port.port;
         let endpoint = seat(&mut self.model(), &id, port)?;
-        if !endpoint.published.is_empty()
-            && let Err(cause) = self.publish()
-        {
-            self.datapath.remove_port(number);
-            self.model().forget_endpoint(&id);
-            return Err(cause.into());
+        let has_published = !endpoint.published.is_empty();
+        let published = if has_published {
+            self.publish()
+        } else {
+            Ok(())
+        };
+        let stored = published
+            .map_err(ControlError::from)
+            .and_then(|()| self.write_endpoint(&id, sandbox_is_new.then_some(sandbox)));
+        match stored {
+            Ok(()) => {
+                self.publish_names(&endpoint.network_id);
+                self.tell_endpoint(EventAction::Connected, &endpoint);
+                Ok(endpoint)
+            }
+            Err(cause) => {
+                // Without the turn nobody else has taken it down.
+                self.datapath.remove_port(number);
+                self.model().forget_endpoint(&id);
+                self.publish_rest(has_published, &endpoint.port);
+                Err(cause)
+            }
         }
-        self.publish_names(&endpoint.network_id);
-        self.tell_endpoint(EventAction::Connected, &endpoint);
-        Ok(endpoint)
     }
 
-    /// Removes an endpoint and its port. The caller has the sandbox's turn.
+    /// Stores an endpoint, and its sandbox if that is to be stored too.
+    fn write_endpoint(&self, id: &Id, sandbox: Option<SandboxNo>) -> Result<(), ControlError> {
+        let mut changes = Changes::default();
+        {
+            let model = self.model();
+            let sandbox = sandbox.and_then(|number| model.sandbox_by_no(number));
+            if let Some(sandbox) = sandbox {
+                changes.put(&sandbox.intent(&self.boot))?;
+            }
+            if let Some(endpoint) = model.endpoint_intent(id.as_str()) {
+                changes.put(&endpoint)?;
+            }
+        }
+        self.journal.write(changes)
+    }
+
+    /// Removes an endpoint for good. The caller has the sandbox's turn.
+    fn disconnect_endpoint(&self, id: &Id) -> Result<(), ControlError> {
+        let gone = self.gone(&[id], None)?;
+        self.journal.write(gone)?;
+        self.detach(id);
+        Ok(())
+    }
+
+    /// Returns the deletion of a sandbox and of endpoints, with the static entries at their ports.
+    pub(super) fn gone(
+        &self,
+        endpoints: &[&Id],
+        sandbox: Option<&Id>,
+    ) -> Result<Changes, ControlError> {
+        let mut changes = Changes::default();
+        let model = self.model();
+        if let Some(sandbox) = sandbox {
+            changes.delete(&SandboxIntent::key_of(sandbox))?;
+        }
+        for id in endpoints {
+            changes.delete(&EndpointIntent::key_of(id))?;
+        }
+        for id in endpoints {
+            let endpoint = model.endpoint(id.as_str()).ok();
+            let network = endpoint.and_then(|it| model.network_by_id(it.network_id.as_str()));
+            let Some(network) = network else { continue };
+            for station in network.stations_at(&StationPlace::Endpoint((*id).clone())) {
+                changes.delete(&FdbIntent::key_of(&network.id, station))?;
+            }
+        }
+        Ok(changes)
+    }
+
+    /// Notes in the store that a sandbox and endpoints have gone by themselves.
+    pub(super) fn note_gone(&self, endpoints: &[&Id], sandbox: Option<&Id>) {
+        match self.gone(endpoints, sandbox) {
+            Ok(gone) => self.journal.note(gone),
+            Err(cause) => error!(%cause, "what has gone stays stored"),
+        }
+    }
+
+    fn publish_rest(&self, had_published: bool, port: &str) {
+        if had_published && let Err(cause) = self.publish() {
+            // What leads to an endpoint that has gone is dropped; the next list repairs it.
+            error!(%cause, port, "the packet path kept the published ports of a port that has gone");
+        }
+    }
+
+    /// Removes an endpoint and its port, but not its record. The caller has the sandbox's turn.
     pub(super) fn detach(&self, id: &Id) {
         let found = self.model().endpoint(id.as_str()).map(|endpoint| {
             let has_published = !endpoint.published.is_empty();
@@ -214,10 +293,7 @@ impl Controller {
             self.datapath.remove_port(port);
         }
         self.model().forget_endpoint(id);
-        if has_published && let Err(cause) = self.publish() {
-            // What leads to an endpoint that has gone is dropped; the next list repairs it.
-            error!(%cause, port = name, "the packet path kept the published ports of a port that has gone");
-        }
+        self.publish_rest(has_published, &name);
         self.publish_names(&network);
         info!(port = name, "sandbox disconnected");
         if let Some(view) = view {

@@ -8,12 +8,13 @@ use std::net::IpAddr;
 
 use tapweave_encap::Admission;
 use tapweave_net::NetworkNo;
-use tracing::{debug, info};
+use tracing::{debug, error, info};
 
 use super::Controller;
 use crate::api::EventAction;
-use crate::datapath::{OverlaySettings, PeerSettings};
-use crate::model::{NetworkRecord, PeerOrigin, PeerRecord};
+use crate::datapath::OverlaySettings;
+use crate::journal::Changes;
+use crate::model::{NetworkRecord, PeerOrigin, PeerPlace, PeerRecord};
 
 /// Most peers that one network learns.
 pub(super) const LEARNED_MAX: usize = 64;
@@ -37,41 +38,45 @@ impl Controller {
                 && learned.count() < LEARNED_MAX
                 && !record.peers.contains_key(&address)
         };
-        let name = {
-            let model = self.model();
-            let mut networks = model.networks();
-            let record = networks.find(|record| record.number == network);
-            match record.filter(|record| can_learn(record)) {
-                Some(record) => record.name.clone(),
-                None => return,
-            }
-        };
-        let settings = PeerSettings {
-            address,
-            port: None,
+        let record = PeerRecord {
+            place: PeerPlace::Planned,
+            udp_port: None,
             subnets: Vec::new(),
+            origin: PeerOrigin::Learned {
+                at: self.host.unix_time(),
+            },
+        };
+        let settings = record.settings(address);
+        let (name, planned) = {
+            let mut model = self.model();
+            let mut networks = model.networks();
+            let known = networks.find(|record| record.number == network);
+            let Some(name) = known
+                .filter(|record| can_learn(record))
+                .map(|record| record.name.clone())
+            else {
+                return;
+            };
+            drop(networks);
+            match model.plan_peer(name.as_str(), address, record) {
+                Ok(planned) => (name, planned),
+                Err(_) => return,
+            }
         };
         // Its address may be one that no peer can have: anybody can write one into a datagram.
         let port = match self.datapath.add_peer(network, &settings) {
             Ok(port) => port,
             Err(error) => {
+                self.model().unplan_peer(&planned.network, address);
                 debug!(%error, network = %name, peer = %address, "a host is not learned");
                 return;
             }
         };
-        let record = PeerRecord {
-            port,
-            subnets: settings.subnets,
-            origin: PeerOrigin::Learned {
-                at: self.host.unix_time(),
-            },
-        };
-        let seated = self.model().seat_peer(network, address, record);
-        if seated.is_err() {
-            self.datapath.remove_port(port);
-        } else {
+        if self.model().seat_peer(&planned.network, address, port) {
             info!(network = %name, peer = %address, "peer learned");
             self.tell_peer(EventAction::Added, &name, address);
+        } else {
+            self.datapath.remove_port(port);
         }
     }
 
@@ -83,8 +88,8 @@ impl Controller {
             let ageing = record.settings.ageing;
             learned.extend(record.peers.iter().filter_map(|(address, peer)| {
                 let unheard = now.saturating_sub(peer.learned_at()?);
-                let place = (record.number, record.name.clone());
-                Some((place, *address, peer.port, unheard, ageing))
+                let place = (record.id.clone(), record.name.clone());
+                Some((place, *address, peer.port_no()?, unheard, ageing))
             }));
         }
         for ((network, name), address, port, unheard, ageing) in learned {
@@ -94,9 +99,14 @@ impl Controller {
                 continue;
             }
             // It may have been removed meanwhile, or asked for.
-            let unlearned = self.model().unlearn_peer(network, address);
+            let mut changes = Changes::default();
+            if let Err(cause) = self.drop_stations(&network, address, &mut changes) {
+                error!(%cause, "static entries at a peer that has gone stay stored");
+            }
+            let unlearned = self.model().unlearn_peer(&network, address);
             if let Some(port) = unlearned {
                 self.datapath.remove_port(port);
+                self.journal.note(changes);
                 info!(network = %name, peer = %address, "peer forgotten");
                 self.tell_peer(EventAction::Removed, &name, address);
             }

@@ -11,7 +11,9 @@ use super::Controller;
 use super::tables::chosen;
 use crate::ControlError;
 use crate::api::{NeighborAdd, NeighborKind, NeighborView};
+use crate::journal::Changes;
 use crate::model::{EndpointRecord, NetworkRecord};
+use crate::records::NeighborIntent;
 
 impl Controller {
     /// Returns the neighbours that are answered for in one network, or in all, in order of network and address.
@@ -71,9 +73,15 @@ impl Controller {
     /// address; what the packet path says.
     pub fn neighbor_add(&self, request: &NeighborAdd) -> Result<(), ControlError> {
         let address = request.address.to_canonical();
-        let number = {
-            let model = self.model();
-            let network = model.network(&request.network)?;
+        let name = self.model().network(&request.network)?.name.clone();
+        let _turn = self.network_turns.take(&name);
+        let station = StaticNeighbor {
+            mac: request.mac,
+            is_router: request.router,
+        };
+        let (id, number, before) = {
+            let mut model = self.model();
+            let network = model.network(name.as_str())?;
             network.check_open()?;
             network.check_suppression()?;
             let mut endpoints = model.endpoints_of(&network.id);
@@ -87,15 +95,33 @@ impl Controller {
                     port: endpoint.port_name(),
                 });
             }
-            network.number
+            drop(endpoints);
+            let (id, number) = (network.id.clone(), network.number);
+            let before = model.set_neighbor(&id, address, Some(station));
+            (id, number, before)
         };
-        let station = StaticNeighbor {
-            mac: request.mac,
-            is_router: request.router,
+        let intent = NeighborIntent {
+            network: id.clone(),
+            address,
+            mac: station.mac,
+            router: station.is_router,
         };
-        self.datapath.neighbor_add(number, address, station)?;
-        info!(network = %request.network, mac = %request.mac, "neighbour added");
-        Ok(())
+        let added = self.datapath.neighbor_add(number, address, station);
+        let stored = added.map_err(ControlError::from).and_then(|()| {
+            let mut changes = Changes::default();
+            changes.put(&intent)?;
+            self.journal.write(changes).inspect_err(|_not_stored| {
+                self.datapath.neighbor_del(number, address);
+            })
+        });
+        match stored {
+            Ok(()) => info!(network = %name, mac = %request.mac, "neighbour added"),
+            Err(_) => {
+                // What it replaced comes back at the next audit.
+                self.model().set_neighbor(&id, address, before);
+            }
+        }
+        stored
     }
 
     /// Takes back what was stated of a neighbour.
@@ -105,12 +131,21 @@ impl Controller {
     /// `NoSuch` or `Ambiguous` for the network; `NoNeighbor`.
     pub fn neighbor_del(&self, network: &str, address: IpAddr) -> Result<(), ControlError> {
         let address = address.to_canonical();
-        let (name, number) = {
+        let name = self.model().network(network)?.name.clone();
+        let _turn = self.network_turns.take(&name);
+        let (id, number, is_known) = {
             let model = self.model();
-            let network = model.network(network)?;
-            (network.name.clone(), network.number)
+            let network = model.network(name.as_str())?;
+            let is_known = network.neighbors.contains_key(&address);
+            (network.id.clone(), network.number, is_known)
         };
-        if self.datapath.neighbor_del(number, address) {
+        if is_known {
+            let mut changes = Changes::default();
+            changes.delete(&NeighborIntent::key_of(&id, address))?;
+            self.journal.write(changes)?;
+            self.model().set_neighbor(&id, address, None);
+        }
+        if self.datapath.neighbor_del(number, address) || is_known {
             return Ok(());
         }
         Err(ControlError::NoNeighbor {

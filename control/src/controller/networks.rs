@@ -1,7 +1,6 @@
 //! Networks: create, look at, remove.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 
 use ipnet::IpNet;
 use tapweave_encap::Encap;
@@ -14,13 +13,15 @@ use tracing::{error, info, warn};
 
 use super::Controller;
 use crate::api::{CreateNetwork, EventAction, NetworkInspect, SubnetRequest};
-use crate::datapath::{
-    DatapathError, GatewaySettings, OverlayPlace, OverlaySettings, PeerSettings, WayOut,
-};
+use crate::datapath::{DatapathError, GatewaySettings, OverlayPlace, OverlaySettings, WayOut};
 use crate::host::rfc_3339;
-use crate::model::{Lifecycle, NetworkRecord, PeerOrigin, PeerRecord};
+use crate::journal::Changes;
+use crate::model::{
+    Joining, Lifecycle, NOT_TRIED, NetworkRecord, PeerOrigin, PeerPlace, PeerRecord,
+};
 use crate::network_settings::{DRIVER_BRIDGE, ValidSettings};
-use crate::{ControlError, Name};
+use crate::records::{FdbIntent, NeighborIntent, NetworkIntent, PeerIntent};
+use crate::{ControlError, Id, Name};
 
 /// Words that `--network` takes and that name no network.
 const RESERVED_NAMES: [&str; 2] = ["none", "host"];
@@ -61,51 +62,27 @@ impl Controller {
             Vec::new()
         };
         let (id, created) = (self.new_id()?, rfc_3339(self.host.unix_time()));
-        let addresses = self.draft_network(&request.name, wanted, in_use, defaults.pools())?;
-
-        let gateway = if is_lan {
-            None
-        } else {
-            gateway(&addresses, valid.way_out, valid.overlay.as_ref())
-        };
-        let macs = gateway.iter().map(|gateway| gateway.mac).collect();
-        valid.settings.gateway = gateway;
-        let number = self.datapath.add_network(&valid.settings);
-        let joined = match (&valid.overlay, &valid.settings.parent) {
-            (Some(overlay), _) => self.join_overlay(number, overlay, &addresses),
-            (None, Some(parent)) => {
-                let added = self.datapath.add_parent(number, parent);
-                added.map(|()| BTreeMap::new())
+        let name = &request.name;
+        let addresses = self.draft_network(name, wanted, in_use, defaults.pools())?;
+        let mtu = valid.settings.mtu;
+        let intent = NetworkIntent::new(id, created, &request, addresses.subnets(), mtu);
+        let mut network = self.lay_network(valid, addresses, intent);
+        let joined = self.join_first(&mut network).map_err(ControlError::from);
+        let stored = joined.and_then(|()| {
+            let mut changes = Changes::default();
+            changes.put(&network.intent)?;
+            self.journal.write(changes)
+        });
+        if let Err(cause) = stored {
+            for port in network.peers.values().filter_map(PeerRecord::port_no) {
+                self.datapath.remove_port(port);
             }
-            (None, None) => Ok(BTreeMap::new()),
-        };
-        let peers = match joined {
-            Ok(peers) => peers,
-            Err(cause) => {
-                if let Err(cause) = self.datapath.remove_network(number) {
-                    error!(%cause, ?number, "the packet path kept a network that was not made");
-                }
-                self.model().discard_draft(&request.name);
-                return Err(cause.into());
+            if let Err(cause) = self.datapath.remove_network(network.number) {
+                error!(%cause, network = %name, "the packet path kept a network that was not made");
             }
-        };
-        let network = NetworkRecord {
-            id,
-            name: request.name,
-            created,
-            number,
-            settings: valid.settings,
-            host_binding: valid.host_binding,
-            internal: request.internal,
-            addresses,
-            labels: request.labels,
-            options: valid.options,
-            overlay: valid.overlay,
-            peers,
-            endpoints: BTreeSet::new(),
-            macs,
-            lifecycle: Lifecycle::Open,
-        };
+            self.model().discard_draft(name);
+            return Err(cause);
+        }
         let place = self.overlay_options(network.number, network.overlay.as_ref());
         let id = network.id.clone();
         let view = {
@@ -121,64 +98,158 @@ impl Controller {
         Ok(view)
     }
 
-    /// Makes a network an overlay; returns its multicast group, if it has one.
-    fn join_overlay(
+    /// Makes a network as it was stored, except that it is joined to nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// When it is not one that this program makes, or its name or a subnet is that of another.
+    pub(super) fn restore_network(&self, intent: NetworkIntent) -> Result<(), ControlError> {
+        let request = intent.request();
+        let mut valid = ValidSettings::new(&request)?;
+        valid.settings.mtu = intent.mtu;
+        let subnets = request.subnets.into_iter();
+        let subnets: Vec<_> = subnets
+            .map(|subnet| Subnet::new(subnet.into()))
+            .collect::<Result<_, _>>()?;
+        let prefixes: Vec<_> = subnets.iter().map(Subnet::prefix).collect();
+        let addresses = NetworkAddresses::new(subnets)?;
+        self.model().check_network(&intent.name, prefixes)?;
+        let mut network = self.lay_network(valid, addresses, intent);
+        if network.overlay.is_some() || network.settings.parent.is_some() {
+            network.joining = Joining::Waiting(NOT_TRIED.to_owned());
+        }
+        self.model().insert_network(network);
+        Ok(())
+    }
+
+    /// Makes the bridge domain of a network and returns the network, which has no endpoints and is joined to
+    /// nothing; its multicast group waits.
+    fn lay_network(
         &self,
-        number: NetworkNo,
-        overlay: &OverlaySettings,
-        addresses: &NetworkAddresses,
-    ) -> Result<BTreeMap<IpAddr, PeerRecord>, DatapathError> {
-        let subnets = addresses.subnets().iter().map(Subnet::prefix);
-        let subnets: Vec<_> = subnets.collect();
-        self.datapath.join_overlay(number, overlay, &subnets)?;
-        let Some(address) = overlay.group else {
-            return Ok(BTreeMap::new());
+        mut valid: ValidSettings,
+        addresses: NetworkAddresses,
+        intent: NetworkIntent,
+    ) -> NetworkRecord {
+        let is_lan = valid.settings.parent.is_some();
+        let gateway = if is_lan {
+            None
+        } else {
+            gateway(&addresses, valid.way_out, valid.overlay.as_ref())
         };
-        let settings = PeerSettings {
-            address,
-            port: None,
-            subnets: Vec::new(),
-        };
-        let record = PeerRecord {
-            port: self.datapath.add_peer(number, &settings)?,
-            subnets: settings.subnets,
-            origin: PeerOrigin::Group,
-        };
-        Ok(BTreeMap::from([(address, record)]))
+        let macs = gateway.iter().map(|gateway| gateway.mac).collect();
+        valid.settings.gateway = gateway;
+        let group = valid.overlay.and_then(|overlay| overlay.group);
+        let group = group.map(|address| {
+            let peer = PeerRecord {
+                place: PeerPlace::Waiting(NOT_TRIED.to_owned()),
+                udp_port: None,
+                subnets: Vec::new(),
+                origin: PeerOrigin::Group,
+            };
+            (address, peer)
+        });
+        NetworkRecord {
+            id: intent.id.clone(),
+            name: intent.name.clone(),
+            number: self.datapath.add_network(&valid.settings),
+            intent,
+            settings: valid.settings,
+            host_binding: valid.host_binding,
+            addresses,
+            options: valid.options,
+            overlay: valid.overlay,
+            peers: group.into_iter().collect(),
+            endpoints: BTreeSet::new(),
+            macs,
+            stations: BTreeMap::new(),
+            neighbors: BTreeMap::new(),
+            joining: Joining::Joined,
+            lifecycle: Lifecycle::Open,
+        }
+    }
+
+    /// Joins a network that was just made, and its multicast group, if it has one.
+    fn join_first(&self, network: &mut NetworkRecord) -> Result<(), DatapathError> {
+        self.join_outside(network)?;
+        let number = network.number;
+        for (address, peer) in &mut network.peers {
+            let port = self.datapath.add_peer(number, &peer.settings(*address))?;
+            peer.place = PeerPlace::At(port);
+        }
+        Ok(())
+    }
+
+    /// Joins a network to the underlay or to its LAN, if it is one that spans more than this host.
+    pub(super) fn join_outside(&self, network: &NetworkRecord) -> Result<(), DatapathError> {
+        match (&network.overlay, &network.settings.parent) {
+            (Some(overlay), _) => {
+                let subnets = network.addresses.subnets().iter().map(Subnet::prefix);
+                let subnets: Vec<_> = subnets.collect();
+                let number = network.number;
+                self.datapath.join_overlay(number, overlay, &subnets)
+            }
+            (None, Some(parent)) => self.datapath.add_parent(network.number, parent),
+            (None, None) => Ok(()),
+        }
     }
 
     /// Removes a network without endpoints. Its peers go with it.
     ///
     /// # Errors
     ///
-    /// `NoSuch`, `NetworkInUse`, or what the packet path said; then the network is as it was.
+    /// `NoSuch`, `NetworkInUse`, or what the store or the packet path said; then the network is as it was, in the
+    /// latter case without its peers.
     pub fn remove_network(&self, reference: &str) -> Result<(), ControlError> {
-        let (id, number, peers) = {
-            let mut model = self.model();
-            let (id, number) = model.close_network(reference)?;
-            let peers = model.forget_peers(&id);
-            (id, number, peers)
-        };
+        let name = self.model().network(reference)?.name.clone();
+        let _turn = self.network_turns.take(&name);
+        let (id, number) = self.model().close_network(reference)?;
+        if let Err(cause) = self.unwrite_network(&id) {
+            self.model().reopen_network(&id);
+            return Err(cause);
+        }
+        let peers = self.model().forget_peers(&id);
         for port in peers {
             self.datapath.remove_port(port);
         }
-        let removed = self.datapath.remove_network(number);
-        let mut model = self.model();
-        match removed {
+        match self.datapath.remove_network(number) {
             Ok(()) => {
-                if let Some(network) = model.forget_network(&id) {
+                let forgotten = self.model().forget_network(&id);
+                if let Some(network) = forgotten {
                     self.tell_network(EventAction::Removed, &network);
                 }
-                info!(network = id.short(), "network removed");
-                drop(model);
+                info!(network = %name, "network removed");
                 self.publish_names(&id);
                 Ok(())
             }
             Err(cause) => {
-                model.reopen_network(&id);
+                let changes = {
+                    let mut model = self.model();
+                    model.reopen_network(&id);
+                    let network = model.network_by_id(id.as_str());
+                    network.map_or_else(|| Ok(Changes::default()), records_of)?
+                };
+                self.journal.note(changes);
                 Err(cause.into())
             }
         }
+    }
+
+    /// Deletes the records of a network and of all that is in it.
+    fn unwrite_network(&self, id: &Id) -> Result<(), ControlError> {
+        let mut changes = Changes::default();
+        changes.delete(&NetworkIntent::key_of(id))?;
+        if let Some(network) = self.model().network_by_id(id.as_str()) {
+            for station in network.stations.keys() {
+                changes.delete(&FdbIntent::key_of(id, *station))?;
+            }
+            for address in network.neighbors.keys() {
+                changes.delete(&NeighborIntent::key_of(id, *address))?;
+            }
+            for address in network.peers.keys() {
+                changes.delete(&PeerIntent::key_of(id, *address))?;
+            }
+        }
+        self.journal.write(changes)
     }
 
     /// Returns the networks in order of their names.
@@ -329,6 +400,18 @@ fn gateway(
         addresses: subnets.iter().map(gateway_address).collect(),
         way_out,
     })
+}
+
+/// Returns what is stored of a network that has lost its peers, and with them its FDB entries.
+fn records_of(network: &NetworkRecord) -> Result<Changes, ControlError> {
+    let mut changes = Changes::default();
+    changes.put(&network.intent)?;
+    for address in network.neighbors.keys() {
+        if let Some(neighbor) = network.neighbor_intent(*address) {
+            changes.put(&neighbor)?;
+        }
+    }
+    Ok(changes)
 }
 
 fn gateway_address(subnet: &Subnet) -> IpNet {

@@ -7,13 +7,23 @@ use tracing::{error, info};
 
 use super::Controller;
 use super::tables::chosen;
-use crate::ControlError;
 use crate::api::{EventAction, PeerAdd, PeerOrigin, PeerStateView, PeerView, PortCounters};
-use crate::datapath::PeerSettings;
-use crate::model::{PeerOrigin as Origin, PeerRecord};
+use crate::datapath::PeerState;
+use crate::journal::Changes;
+use crate::model::{PeerOrigin as Origin, PeerPlace, PeerRecord};
+use crate::records::{FdbIntent, PeerIntent, StationPlace};
+use crate::{ControlError, Id};
 
 /// A host of which nothing came for so long is called silent.
 const SILENCE: Duration = Duration::from_mins(1);
+
+/// The state of a peer that there is no way to.
+const NO_WAY: PeerState = PeerState {
+    port: None,
+    silent_for: None,
+    path_mtu: 0,
+    inner_mtu: None,
+};
 
 impl Controller {
     /// Lets a host take part in a network.
@@ -24,39 +34,44 @@ impl Controller {
     /// refuses.
     pub fn add_peer(&self, request: &PeerAdd) -> Result<(), ControlError> {
         let address = request.address.to_canonical();
-        let PeerAdd {
-            network, subnets, ..
-        } = request;
-        let (number, name) = {
-            let model = self.model();
-            let number = model.check_peer(network, address, subnets)?;
-            (number, model.network(network)?.name.clone())
-        };
-        // One that was learned becomes one that stays, on the port that is asked for.
-        let learned = self.model().unlearn_peer(number, address);
-        if let Some(port) = learned {
-            self.datapath.remove_port(port);
-        }
-        let settings = PeerSettings {
-            address,
-            port: request.port,
-            subnets: subnets.clone(),
-        };
-        let port = self.datapath.add_peer(number, &settings)?;
-        let subnets = settings.subnets;
+        let name = self.model().network(&request.network)?.name.clone();
+        let _turn = self.network_turns.take(&name);
         let record = PeerRecord {
-            port,
-            subnets,
+            place: PeerPlace::Planned,
+            udp_port: request.port,
+            subnets: request.subnets.clone(),
             origin: Origin::Static,
         };
-        let seated = self.model().seat_peer(number, address, record);
-        if seated.is_err() {
+        let settings = record.settings(address);
+        let planned = self.model().plan_peer(name.as_str(), address, record)?;
+        // One that was learned becomes one that stays, on the port that is asked for.
+        if let Some(port) = planned.replaced {
             self.datapath.remove_port(port);
-        } else {
-            info!(network = %request.network, peer = %address, "peer added");
-            self.tell_peer(EventAction::Added, &name, address);
         }
-        seated
+        let made = self.datapath.add_peer(planned.number, &settings);
+        let stored = made.map_err(ControlError::from).and_then(|port| {
+            let intent = self.peer_intent(&planned.network, address);
+            let mut changes = Changes::default();
+            let written = intent.map_or(Ok(()), |intent| changes.put(&intent));
+            let written = written.map_err(ControlError::from);
+            let written = written.and_then(|()| self.journal.write(changes));
+            if written.is_err() {
+                self.datapath.remove_port(port);
+            }
+            written.map(|()| port)
+        });
+        match stored {
+            Ok(port) => {
+                self.model().seat_peer(&planned.network, address, port);
+                info!(network = %name, peer = %address, "peer added");
+                self.tell_peer(EventAction::Added, &name, address);
+                Ok(())
+            }
+            Err(cause) => {
+                self.model().unplan_peer(&planned.network, address);
+                Err(cause)
+            }
+        }
     }
 
     /// Lets a host take part as `wanted`, in the place of what was said of it before. Tells whether it did take
@@ -98,17 +113,49 @@ impl Controller {
     ///
     /// # Errors
     ///
-    /// `NoSuch` or `Ambiguous` for the network; `NoOverlay`, `NoPeer`, `PeerIsGroup`.
+    /// `NoSuch` or `Ambiguous` for the network; `NoOverlay`, `NoPeer`, `PeerIsGroup`; what the
+    /// store said.
     pub fn remove_peer(&self, network: &str, address: IpAddr) -> Result<(), ControlError> {
-        let port = {
-            let mut model = self.model();
-            let port = model.forget_peer(network, address)?;
-            self.tell_peer(EventAction::Removed, &model.network(network)?.name, address);
-            port
-        };
-        self.datapath.remove_port(port);
-        info!(network, peer = %address, "peer removed");
+        let address = address.to_canonical();
+        let name = self.model().network(network)?.name.clone();
+        let _turn = self.network_turns.take(&name);
+        let (id, peer) = self.model().peer(name.as_str(), address)?;
+        let mut changes = Changes::default();
+        if peer.origin == Origin::Static {
+            changes.delete(&PeerIntent::key_of(&id, address))?;
+        }
+        self.drop_stations(&id, address, &mut changes)?;
+        self.journal.write(changes)?;
+        let port = self.model().forget_peer(&id, address);
+        if let Some(port) = port {
+            self.datapath.remove_port(port);
+        }
+        info!(network = %name, peer = %address, "peer removed");
+        self.tell_peer(EventAction::Removed, &name, address);
         Ok(())
+    }
+
+    /// Adds the deletion of the static entries at a peer.
+    pub(super) fn drop_stations(
+        &self,
+        network: &Id,
+        address: IpAddr,
+        changes: &mut Changes,
+    ) -> Result<(), ControlError> {
+        let model = self.model();
+        let Some(record) = model.network_by_id(network.as_str()) else {
+            return Ok(());
+        };
+        for station in record.stations_at(&StationPlace::Peer(address)) {
+            changes.delete(&FdbIntent::key_of(network, station))?;
+        }
+        Ok(())
+    }
+
+    fn peer_intent(&self, network: &Id, address: IpAddr) -> Option<PeerIntent> {
+        let model = self.model();
+        let network = model.network_by_id(network.as_str())?;
+        network.peer_intent(address)
     }
 
     /// Returns the peers of one network, or of all, in order of network and address.
@@ -131,9 +178,20 @@ impl Controller {
             }
         }
         let views = found.into_iter().filter_map(|(network, address, peer)| {
+            let problem = match &peer.place {
+                PeerPlace::Planned => return None,
+                PeerPlace::At(_) => None,
+                PeerPlace::Waiting(reason) => Some(reason.clone()),
+            };
             // One that is gone since has no state.
-            let state = self.datapath.peer_state(peer.port)?;
-            let stats = self.datapath.port_stats(peer.port)?;
+            let known = |port| {
+                let stats = self.datapath.port_stats(port)?;
+                Some((self.datapath.peer_state(port)?, PortCounters::from(&stats)))
+            };
+            let (state, counters) = match peer.port_no() {
+                Some(port) => known(port)?,
+                None => (NO_WAY, PortCounters::default()),
+            };
             let heard_ms = |silent: Duration| u64::try_from(silent.as_millis()).unwrap_or(u64::MAX);
             Some(PeerView {
                 network,
@@ -146,6 +204,7 @@ impl Controller {
                     Origin::Group => PeerOrigin::Group,
                 },
                 state: match state.silent_for {
+                    _ if problem.is_some() => PeerStateView::Waiting,
                     None => PeerStateView::Unheard,
                     Some(silent) if silent < SILENCE => PeerStateView::Heard,
                     Some(_) => PeerStateView::Silent,
@@ -153,7 +212,8 @@ impl Controller {
                 heard_ms: state.silent_for.map(heard_ms),
                 path_mtu: state.path_mtu,
                 mtu: state.inner_mtu,
-                counters: PortCounters::from(&stats),
+                counters,
+                problem,
             })
         });
         Ok(views.collect())

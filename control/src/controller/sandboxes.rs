@@ -5,7 +5,7 @@ use tracing::info;
 use super::Controller;
 use crate::api::{EventAction, Sandbox};
 use crate::datapath::{NamespaceRef, SandboxNo};
-use crate::{ControlError, Name};
+use crate::{ControlError, Id, Name};
 
 impl Controller {
     /// Frees everything of a sandbox whose namespace has ended: ports, addresses, endpoints, its name.
@@ -20,7 +20,7 @@ impl Controller {
         let _turn = self.turns.take(&name);
         if self.model().sandbox_by_no(number).is_some() {
             info!(sandbox = %name, "sandbox ended");
-            self.clear_sandbox(number);
+            self.bury(number);
         }
     }
 
@@ -38,9 +38,13 @@ impl Controller {
             let sandbox = model.sandbox_named(name.as_str());
             sandbox.map(|sandbox| sandbox.number)
         };
-        if let Some(number) = number {
-            self.clear_sandbox(number);
-        }
+        let Some(number) = number else {
+            return Ok(());
+        };
+        let (id, endpoints) = self.belongings(number);
+        let endpoints: Vec<_> = endpoints.iter().collect();
+        self.journal.write(self.gone(&endpoints, id.as_ref())?)?;
+        self.clear_sandbox(number, &endpoints);
         Ok(())
     }
 
@@ -73,7 +77,7 @@ impl Controller {
         let known = {
             let model = self.model();
             let sandbox = model.sandbox_named(name.as_str());
-            sandbox.map(|sandbox| (sandbox.number, sandbox.identity))
+            sandbox.map(|sandbox| (sandbox.number, sandbox.identity.id))
         };
         let Some(namespace) = namespace else {
             return match known {
@@ -94,7 +98,7 @@ impl Controller {
             (Some((number, identity)), Ok(found)) => {
                 // It was opened only to see which namespace it is.
                 self.abandon(opened);
-                if identity == found {
+                if identity == found.id {
                     Ok((number, false))
                 } else {
                     Err(ControlError::SandboxElsewhere {
@@ -127,14 +131,25 @@ impl Controller {
         }
     }
 
-    fn clear_sandbox(&self, number: SandboxNo) {
-        let endpoints: Vec<_> = {
-            let model = self.model();
-            let sandbox = model.sandbox_by_no(number);
-            let endpoints = sandbox.map(|sandbox| sandbox.endpoints.values().cloned());
-            endpoints.into_iter().flatten().collect()
-        };
-        for id in &endpoints {
+    /// Removes a sandbox that has ended, with all that it had. The caller has its turn.
+    pub(super) fn bury(&self, number: SandboxNo) {
+        let (id, endpoints) = self.belongings(number);
+        let endpoints: Vec<_> = endpoints.iter().collect();
+        self.note_gone(&endpoints, id.as_ref());
+        self.clear_sandbox(number, &endpoints);
+    }
+
+    /// Returns the ids of a sandbox and of its endpoints.
+    fn belongings(&self, number: SandboxNo) -> (Option<Id>, Vec<Id>) {
+        let model = self.model();
+        let sandbox = model.sandbox_by_no(number);
+        let endpoints = sandbox.map(|sandbox| sandbox.endpoints.values().cloned());
+        let endpoints = endpoints.into_iter().flatten().collect();
+        (sandbox.map(|sandbox| sandbox.id.clone()), endpoints)
+    }
+
+    fn clear_sandbox(&self, number: SandboxNo, endpoints: &[&Id]) {
+        for id in endpoints {
             self.detach(id);
         }
         self.abandon(number);

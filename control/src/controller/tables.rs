@@ -11,7 +11,9 @@ use crate::api::{
     PortUnderlay, Stats,
 };
 use crate::error::Thing;
-use crate::model::{EndpointRecord, Model, NetworkRecord};
+use crate::journal::Changes;
+use crate::model::{EndpointRecord, Model, NetworkRecord, PeerRecord};
+use crate::records::{FdbIntent, StationPlace};
 use crate::{ControlError, Name};
 
 impl Controller {
@@ -84,44 +86,38 @@ impl Controller {
     ///
     /// When network or port are not known or do not belong together, or the table refuses.
     pub fn fdb_add(&self, request: &FdbAdd) -> Result<(), ControlError> {
-        let (number, port) = {
-            let model = self.model();
-            let network = model.network(&request.network)?;
-            let wanted = match (&request.port, request.vtep) {
-                (Some(port), None) => port,
-                (None, Some(address)) => {
-                    network.check_overlay()?;
-                    let peer = network.peers.get(&address.to_canonical());
-                    let peer = peer.ok_or_else(|| ControlError::NoPeer {
-                        network: network.name.clone(),
-                        address,
-                    })?;
-                    let port = peer.port;
-                    let number = network.number;
-                    drop(model);
-                    let (mac, vlan) = (request.mac, request.vlan);
-                    return Ok(self.datapath.fdb_add(number, mac, vlan, port)?);
-                }
-                _ => return Err(ControlError::PortOrVtep),
-            };
-            let endpoint = find_port(&model, wanted)?;
-            if endpoint.network_id != network.id {
-                return Err(ControlError::PortElsewhere {
-                    port: wanted.clone(),
-                    network: network.name.clone(),
-                });
-            }
-            if !endpoint.vlans.carries(request.vlan) {
-                return Err(ControlError::PortNotInVlan {
-                    port: endpoint.port_name(),
-                    vlan: request.vlan,
-                    vlans: endpoint.vlans.clone(),
-                });
-            }
-            (network.number, port_no(endpoint, wanted)?)
+        let name = self.model().network(&request.network)?.name.clone();
+        let _turn = self.network_turns.take(&name);
+        let station = (request.mac, request.vlan);
+        let (id, number, at, port, before) = {
+            let mut model = self.model();
+            let network = model.network(name.as_str())?;
+            network.check_open()?;
+            let (at, port) = station_place(&model, network, request)?;
+            let (id, number) = (network.id.clone(), network.number);
+            let before = model.set_station(&id, station, Some(at.clone()));
+            (id, number, at, port, before)
         };
-        let (mac, vlan) = (request.mac, request.vlan);
-        Ok(self.datapath.fdb_add(number, mac, vlan, port)?)
+        let (mac, vlan) = station;
+        let intent = FdbIntent {
+            network: id.clone(),
+            mac,
+            vlan,
+            at,
+        };
+        let added = self.datapath.fdb_add(number, mac, vlan, port);
+        let stored = added.map_err(ControlError::from).and_then(|()| {
+            let mut changes = Changes::default();
+            changes.put(&intent)?;
+            self.journal.write(changes).inspect_err(|_not_stored| {
+                self.datapath.fdb_del(number, mac, vlan);
+            })
+        });
+        if stored.is_err() {
+            // What it replaced comes back at the next audit.
+            self.model().set_station(&id, station, before);
+        }
+        stored
     }
 
     /// Removes an entry of a VLAN or of none, learned or static.
@@ -135,12 +131,21 @@ impl Controller {
         mac: MacAddr,
         vlan: Option<Vid>,
     ) -> Result<(), ControlError> {
-        let (name, number) = {
+        let name = self.model().network(network)?.name.clone();
+        let _turn = self.network_turns.take(&name);
+        let (id, number, is_static) = {
             let model = self.model();
-            let network = model.network(network)?;
-            (network.name.clone(), network.number)
+            let network = model.network(name.as_str())?;
+            let is_static = network.stations.contains_key(&(mac, vlan));
+            (network.id.clone(), network.number, is_static)
         };
-        if self.datapath.fdb_del(number, mac, vlan) {
+        if is_static {
+            let mut changes = Changes::default();
+            changes.delete(&FdbIntent::key_of(&id, (mac, vlan)))?;
+            self.journal.write(changes)?;
+            self.model().set_station(&id, (mac, vlan), None);
+        }
+        if self.datapath.fdb_del(number, mac, vlan) || is_static {
             return Ok(());
         }
         let entries = self.datapath.fdb_entries(number);
@@ -227,6 +232,7 @@ impl Controller {
             sandboxes,
             ports: endpoints.len(),
             fdb,
+            repairs: self.repairs(),
             uplink: self.datapath.uplink(),
             nat: self.datapath.nat_stats(),
             workers: self.datapath.worker_stats(),
@@ -245,13 +251,15 @@ impl Controller {
     }
 
     fn port_view(&self, endpoint: &EndpointRecord) -> Option<Port> {
-        let stats = self.datapath.port_stats(endpoint.port_no()?);
+        let port = endpoint.port_no();
+        let stats = port.and_then(|port| self.datapath.port_stats(port));
         Some(Port {
             endpoint: endpoint.view()?,
             kind: PortKind::Tap,
-            state: match stats {
-                Some(_) => PortState::Up,
-                None => PortState::Gone,
+            state: match (port, &stats) {
+                (_, Some(_)) => PortState::Up,
+                (Some(_), None) => PortState::Gone,
+                (None, None) => PortState::Waiting,
             },
             counters: stats.as_ref().map(PortCounters::from).unwrap_or_default(),
             underlay: None,
@@ -277,6 +285,45 @@ pub(super) fn chosen<'m>(
         Some(reference) => Ok(vec![model.network(reference)?]),
         None => Ok(model.networks().collect()),
     }
+}
+
+/// Returns where `request` says that a station is, and the port there.
+fn station_place(
+    model: &Model,
+    network: &NetworkRecord,
+    request: &FdbAdd,
+) -> Result<(StationPlace, PortNo), ControlError> {
+    let wanted = match (&request.port, request.vtep) {
+        (Some(port), None) => port,
+        (None, Some(address)) => {
+            network.check_overlay()?;
+            let address = address.to_canonical();
+            let peer = network.peers.get(&address);
+            let port = peer.and_then(PeerRecord::port_no);
+            let port = port.ok_or_else(|| ControlError::NoPeer {
+                network: network.name.clone(),
+                address,
+            })?;
+            return Ok((StationPlace::Peer(address), port));
+        }
+        _ => return Err(ControlError::PortOrVtep),
+    };
+    let endpoint = find_port(model, wanted)?;
+    if endpoint.network_id != network.id {
+        return Err(ControlError::PortElsewhere {
+            port: wanted.clone(),
+            network: network.name.clone(),
+        });
+    }
+    if !endpoint.vlans.carries(request.vlan) {
+        return Err(ControlError::PortNotInVlan {
+            port: endpoint.port_name(),
+            vlan: request.vlan,
+            vlans: endpoint.vlans.clone(),
+        });
+    }
+    let port = port_no(endpoint, wanted)?;
+    Ok((StationPlace::Endpoint(endpoint.id.clone()), port))
 }
 
 fn find_port<'m>(model: &'m Model, reference: &str) -> Result<&'m EndpointRecord, ControlError> {

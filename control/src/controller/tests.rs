@@ -24,6 +24,8 @@ mod nat;
 mod neighbors;
 mod peers;
 mod publishing;
+mod restore;
+mod storing;
 mod tables;
 mod telling;
 

@@ -1,10 +1,19 @@
 //! An endpoint: planned, then seated at a port.
+//!
+//! ```text
+//!   plan ──► Planned ──► At(port) ──► gone
+//!               └──────► gone ▲         ▲
+//!   restore ──► Waiting ──────┴─────────┘
+//! ```
+//!
+//! One that was acknowledged once stays until it is taken away, or its sandbox or its interface ends: when its
+//! interface cannot be made after a restart, it waits.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
 
 use ipnet::IpNet;
-use tapweave_net::{MacAddr, NetworkNo, PortNo};
+use tapweave_net::{MacAddr, NetworkNo, OffloadSet, PortNo};
 use tapweave_switch::{PortVlans, Stations};
 
 use crate::api::{Endpoint, PortMapping};
@@ -96,7 +105,7 @@ pub(crate) struct EndpointRecord {
     pub(crate) rules: PortRules,
     /// The ports of the uplink that lead to it.
     pub(crate) published: Vec<PublishedPorts>,
-    /// Whether it has its port yet.
+    /// Whether it has its port.
     pub(crate) place: Place,
 }
 
@@ -107,6 +116,17 @@ pub(crate) enum Place {
     Planned,
     /// At this port.
     At(AttachedPort),
+    /// It was restored, and its port is still to be made.
+    Waiting(Waiting),
+}
+
+/// What is known of an endpoint without a port.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Waiting {
+    /// The name that its interface had.
+    pub(crate) ifname: String,
+    /// Why it has none now.
+    pub(crate) reason: String,
 }
 
 impl EndpointRecord {
@@ -118,15 +138,35 @@ impl EndpointRecord {
     /// Returns the number of its port, if it has one.
     pub(crate) const fn port_no(&self) -> Option<PortNo> {
         match &self.place {
-            Place::Planned => None,
+            Place::Planned | Place::Waiting(_) => None,
             Place::At(port) => Some(port.port),
+        }
+    }
+
+    /// Returns the name that its interface has or had, `None` while it is planned.
+    pub(crate) fn ifname_given(&self) -> Option<&str> {
+        match &self.place {
+            Place::Planned => None,
+            Place::At(port) => Some(&port.ifname),
+            Place::Waiting(waiting) => Some(&waiting.ifname),
+        }
+    }
+
+    /// Returns why it has no port, if it waits for one.
+    pub(crate) fn problem(&self) -> Option<&str> {
+        match &self.place {
+            Place::Planned | Place::At(_) => None,
+            Place::Waiting(waiting) => Some(&waiting.reason),
         }
     }
 
     /// Returns what the packet path needs to make its port.
     pub(crate) fn interface(&self) -> InterfaceSettings {
+        // One that it had once is the only one that will do.
+        let had = self.ifname_given().map(str::to_owned);
         InterfaceSettings {
-            ifname: self.ifname.as_ref().map(ToString::to_string),
+            endpoint: self.id.clone(),
+            ifname: had.or_else(|| self.ifname.as_ref().map(ToString::to_string)),
             mac: self.mac,
             mtu: self.mtu,
             addresses: self.addresses.clone(),
@@ -148,10 +188,12 @@ impl EndpointRecord {
         self.published.iter().map(PortMapping::from).collect()
     }
 
-    /// Returns what the API shows, `None` while it has no port.
+    /// Returns what the API shows, `None` while it is planned.
     pub(crate) fn view(&self) -> Option<Endpoint> {
-        let Place::At(port) = &self.place else {
-            return None;
+        let (ifname, offloads) = match &self.place {
+            Place::Planned => return None,
+            Place::At(port) => (&port.ifname, port.offloads),
+            Place::Waiting(waiting) => (&waiting.ifname, OffloadSet::EMPTY),
         };
         Some(Endpoint {
             id: self.id.clone(),
@@ -159,14 +201,14 @@ impl EndpointRecord {
             network: self.network.clone(),
             network_id: self.network_id.clone(),
             sandbox: self.sandbox_name.clone(),
-            ifname: port.ifname.clone(),
+            ifname: ifname.clone(),
             mac: self.mac,
             addresses: self.addresses.clone(),
             aliases: self.aliases.clone(),
             dns: self.resolvers.clone(),
             mtu: self.mtu,
             queues: self.queue_count,
-            offloads: port.offloads.names().map(str::to_owned).collect(),
+            offloads: offloads.names().map(str::to_owned).collect(),
             isolated: self.isolation == Isolation::Isolated,
             vlan: self.vlans.untagged(),
             trunk: self.vlans.tagged().cloned(),
@@ -182,6 +224,7 @@ impl EndpointRecord {
             connection_limit: self.rules.connections.count.map(NonZeroU32::get),
             connection_rate: self.rules.connections.per_second.map(NonZeroU32::get),
             published: self.mappings(),
+            problem: self.problem().map(str::to_owned),
         })
     }
 }

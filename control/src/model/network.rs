@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 use tapweave_ipam::{Family, LeaseError, NetworkAddresses, Subnet, derived_mac, owner_mac};
-use tapweave_net::{MacAddr, NetworkNo};
+use tapweave_net::{MacAddr, NetworkNo, Vid};
+use tapweave_switch::StaticNeighbor;
 
 use crate::api::{
     ConfigFrom, ContainerInspect, IpamConfig, IpamInspect, NetworkInspect, docker_ports,
@@ -14,6 +15,7 @@ use crate::datapath::{Isolation, NetworkSettings, OverlaySettings, PublishedPort
 use crate::model::publishing::{self, Holding, Publish, PublishError, Target};
 use crate::model::{EndpointPlan, EndpointRecord, Model, PeerRecord, Place};
 use crate::network_settings::{DRIVER_BRIDGE, DRIVER_NIC};
+use crate::records::{NetworkIntent, StationPlace};
 use crate::{ControlError, Id, Name};
 
 /// A network.
@@ -23,21 +25,17 @@ pub(crate) struct NetworkRecord {
     pub(crate) id: Id,
     /// Its name.
     pub(crate) name: Name,
-    /// When it was made (RFC 3339).
-    pub(crate) created: String,
+    /// What is stored of it.
+    pub(crate) intent: NetworkIntent,
     /// Its number towards the packet path.
     pub(crate) number: NetworkNo,
     /// What the packet path was told.
     pub(crate) settings: NetworkSettings,
     /// Which address of the uplink its ports are published on when none is given.
     pub(crate) host_binding: Option<Ipv4Addr>,
-    /// Whether it has no way to the outside.
-    pub(crate) internal: bool,
     /// Its addresses.
     pub(crate) addresses: NetworkAddresses,
-    /// Labels.
-    pub(crate) labels: BTreeMap<String, String>,
-    /// Driver options.
+    /// Driver options, with what was asked for by flag.
     pub(crate) options: BTreeMap<String, String>,
     /// What makes it an overlay.
     pub(crate) overlay: Option<OverlaySettings>,
@@ -47,8 +45,23 @@ pub(crate) struct NetworkRecord {
     pub(crate) endpoints: BTreeSet<Id>,
     /// The MACs of its endpoints.
     pub(crate) macs: BTreeSet<MacAddr>,
+    /// Its static FDB entries.
+    pub(crate) stations: BTreeMap<(MacAddr, Option<Vid>), StationPlace>,
+    /// Its static neighbours.
+    pub(crate) neighbors: BTreeMap<IpAddr, StaticNeighbor>,
+    /// Whether it is joined to what is outside of this host.
+    pub(crate) joining: Joining,
     /// Whether it takes endpoints.
     pub(crate) lifecycle: Lifecycle,
+}
+
+/// Whether a network is joined to an underlay or a LAN.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Joining {
+    /// It is, or there is nothing to join it to.
+    Joined,
+    /// It was restored, and is still to be joined; why it could not.
+    Waiting(String),
 }
 
 /// Whether a network takes endpoints.
@@ -132,7 +145,7 @@ impl NetworkRecord {
                 network: self.name.clone(),
             });
         }
-        if self.internal {
+        if self.intent.internal {
             return Err(PublishError::Internal {
                 network: self.name.clone(),
             });
@@ -152,6 +165,11 @@ impl NetworkRecord {
         self.endpoints.remove(&endpoint.id);
     }
 
+    /// Forgets the static FDB entries at something that goes.
+    pub(super) fn forget_stations_at(&mut self, place: &StationPlace) {
+        self.stations.retain(|_, at| at != place);
+    }
+
     /// Refuses when the network is being removed.
     pub(crate) fn check_open(&self) -> Result<(), ControlError> {
         match self.lifecycle {
@@ -166,7 +184,7 @@ impl NetworkRecord {
     pub(crate) fn view(&self, model: &Model) -> NetworkInspect {
         let containers = model.endpoints_of(&self.id).filter_map(|endpoint| {
             let sandbox = model.sandbox_by_no(endpoint.sandbox)?;
-            endpoint.port_no()?;
+            endpoint.ifname_given()?;
             Some((sandbox.id.clone(), container(endpoint)))
         });
         let config = self.addresses.subnets().iter().map(config);
@@ -178,7 +196,7 @@ impl NetworkRecord {
         NetworkInspect {
             name: self.name.clone(),
             id: self.id.clone(),
-            created: self.created.clone(),
+            created: self.intent.created.clone(),
             scope: "local".to_owned(),
             driver: match (&self.overlay, &self.settings.parent) {
                 (Some(_), _) => "overlay".to_owned(),
@@ -192,21 +210,25 @@ impl NetworkRecord {
                 options: BTreeMap::new(),
                 config: config.collect(),
             },
-            internal: self.internal,
+            internal: self.intent.internal,
             attachable: true,
             ingress: false,
             config_from: ConfigFrom::default(),
             config_only: false,
             containers: containers.collect(),
             options: self.options.clone(),
-            labels: self.labels.clone(),
+            labels: self.intent.labels.clone(),
+            problem: match &self.joining {
+                Joining::Joined => None,
+                Joining::Waiting(reason) => Some(reason.clone()),
+            },
         }
     }
 
     /// Returns the gateway of each family that an endpoint with `addresses` has, if it leads out.
     ///
     /// On a LAN that is the LAN's router.
-    fn default_gateways(&self, addresses: &[IpNet]) -> Vec<IpAddr> {
+    pub(super) fn default_gateways(&self, addresses: &[IpNet]) -> Vec<IpAddr> {
         if self.settings.parent.is_some() {
             let routers = self.addresses.subnets().iter().map(Subnet::gateway);
             let is_neighbor = |router: &IpAddr| addresses.iter().any(|own| own.contains(router));
@@ -223,7 +245,7 @@ impl NetworkRecord {
     }
 
     /// Returns the resolvers that an endpoint with `addresses` can ask.
-    fn resolvers_of(&self, addresses: &[IpNet]) -> Vec<IpAddr> {
+    pub(super) fn resolvers_of(&self, addresses: &[IpNet]) -> Vec<IpAddr> {
         let is_neighbor = |own: &&IpNet| {
             let mut addresses = addresses.iter();
             addresses.any(|address| address.contains(&own.addr()))

@@ -11,15 +11,18 @@ use tapweave_ipam::Subnet;
 use tapweave_net::{NetworkNo, PortNo};
 
 use super::Model;
-use crate::ControlError;
-use crate::datapath::OverlaySettings;
+use crate::datapath::{OverlaySettings, PeerSettings};
 use crate::model::NetworkRecord;
+use crate::records::StationPlace;
+use crate::{ControlError, Id};
 
 /// A host that takes part in a network.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct PeerRecord {
-    /// The way to it.
-    pub(crate) port: PortNo,
+    /// Whether there is a way to it.
+    pub(crate) place: PeerPlace,
+    /// The UDP port that it listens on; none for that of the network.
+    pub(crate) udp_port: Option<u16>,
     /// What is behind it; none where all hosts are on one link.
     pub(crate) subnets: Vec<IpNet>,
     /// Why it takes part.
@@ -50,32 +53,101 @@ impl PeerRecord {
     }
 }
 
+/// Whether there is a way to a peer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum PeerPlace {
+    /// The packet path is making its port.
+    Planned,
+    /// By this port.
+    At(PortNo),
+    /// It was restored, and its port is still to be made; why it could not.
+    Waiting(String),
+}
+
+impl PeerRecord {
+    /// Returns its port, if it has one.
+    pub(crate) const fn port_no(&self) -> Option<PortNo> {
+        match &self.place {
+            PeerPlace::At(port) => Some(*port),
+            PeerPlace::Planned | PeerPlace::Waiting(_) => None,
+        }
+    }
+
+    /// Returns what the packet path needs to make its port.
+    pub(crate) fn settings(&self, address: IpAddr) -> PeerSettings {
+        PeerSettings {
+            address,
+            port: self.udp_port,
+            subnets: self.subnets.clone(),
+        }
+    }
+}
+
+/// What making a peer's port needs.
+#[derive(Clone, Debug)]
+pub(crate) struct PlannedPeer {
+    /// Id of the network.
+    pub(crate) network: Id,
+    /// Number of the network.
+    pub(crate) number: NetworkNo,
+    /// The port of the learned peer that the planned one replaces.
+    pub(crate) replaced: Option<PortNo>,
+}
+
 impl Model {
-    /// Returns the number of an overlay network that may get a peer at `address` with these subnets behind it.
-    pub(crate) fn check_peer(
-        &self,
+    /// Takes the address and the subnets of a peer to come. A learned one makes room for one that stays.
+    pub(crate) fn plan_peer(
+        &mut self,
         network: &str,
         address: IpAddr,
-        subnets: &[IpNet],
-    ) -> Result<NetworkNo, ControlError> {
-        let network = self.network(network)?;
-        network.check_open()?;
-        let overlay = network.check_overlay()?;
-        let name = || network.name.clone();
-        match (overlay.is_routed(), subnets.is_empty()) {
+        peer: PeerRecord,
+    ) -> Result<PlannedPeer, ControlError> {
+        let address = address.to_canonical();
+        let record = self.network(network)?;
+        record.check_open()?;
+        let overlay = record.check_overlay()?;
+        let name = || record.name.clone();
+        match (overlay.is_routed(), peer.subnets.is_empty()) {
             (true, true) => return Err(ControlError::PeerNeedsSubnet { network: name() }),
             (false, false) => return Err(ControlError::PeerWithSubnet { network: name() }),
             (true, false) | (false, true) => {}
         }
-        self.check_peer_subnets(network, subnets)?;
-        let known = network.peers.get(&address.to_canonical());
-        if known.is_some_and(|peer| peer.learned_at().is_none()) {
+        self.check_peer_subnets(record, &peer.subnets)?;
+        let known = record.peers.get(&address);
+        if known.is_some_and(|known| known.learned_at().is_none()) {
             return Err(ControlError::PeerExists {
-                network: network.name.clone(),
+                network: name(),
                 address,
             });
         }
-        Ok(network.number)
+        let planned = PlannedPeer {
+            network: record.id.clone(),
+            number: record.number,
+            replaced: known.and_then(PeerRecord::port_no),
+        };
+        let peers = &mut self.network_mut(&planned.network)?.peers;
+        peers.insert(address, peer);
+        Ok(planned)
+    }
+
+    /// Notes the port of a planned or waiting peer; tells whether there still is such a one.
+    pub(crate) fn seat_peer(&mut self, network: &Id, address: IpAddr, port: PortNo) -> bool {
+        let record = self.network_mut(network).ok();
+        let peer = record.and_then(|record| record.peers.get_mut(&address.to_canonical()));
+        match peer {
+            Some(peer) if peer.port_no().is_none() => {
+                peer.place = PeerPlace::At(port);
+                true
+            }
+            Some(_) | None => false,
+        }
+    }
+
+    /// Forgets a peer that was planned.
+    pub(crate) fn unplan_peer(&mut self, network: &Id, address: IpAddr) {
+        if let Ok(record) = self.network_mut(network) {
+            record.peers.remove(&address.to_canonical());
+        }
     }
 
     fn check_peer_subnets(
@@ -101,67 +173,55 @@ impl Model {
         Ok(())
     }
 
-    /// Notes a peer, unless the network has gone meanwhile, or something else has its subnets.
-    pub(crate) fn seat_peer(
-        &mut self,
-        network: NetworkNo,
-        address: IpAddr,
-        peer: PeerRecord,
-    ) -> Result<(), ControlError> {
-        let mut networks = self.networks.values();
-        let record = networks.find(|record| record.number == network);
-        let record = record
-            .ok_or_else(|| ControlError::no_such(crate::Thing::Network, network.0.to_string()))?;
-        record.check_open()?;
-        self.check_peer_subnets(record, &peer.subnets)?;
-        let id = record.id.clone();
-        let peers = &mut self.network_mut(&id)?.peers;
-        peers.insert(address.to_canonical(), peer);
-        Ok(())
-    }
-
     /// Forgets the peer at `address` if it was learned, and returns its port.
-    pub(crate) fn unlearn_peer(&mut self, network: NetworkNo, address: IpAddr) -> Option<PortNo> {
-        let mut networks = self.networks.values_mut();
-        let record = networks.find(|record| record.number == network)?;
+    pub(crate) fn unlearn_peer(&mut self, network: &Id, address: IpAddr) -> Option<PortNo> {
+        let record = self.networks.get_mut(network)?;
         record.peers.get(&address)?.learned_at()?;
-        record.peers.remove(&address).map(|peer| peer.port)
+        record.forget_stations_at(&StationPlace::Peer(address));
+        let peer = record.peers.remove(&address)?;
+        peer.port_no()
     }
 
-    /// Forgets a peer and returns its port.
-    pub(crate) fn forget_peer(
-        &mut self,
+    /// Finds a peer of a network that can be removed, and returns the network's id.
+    pub(crate) fn peer(
+        &self,
         network: &str,
         address: IpAddr,
-    ) -> Result<PortNo, ControlError> {
-        let id = self.network(network)?.id.clone();
-        let record = self.network_mut(&id)?;
+    ) -> Result<(Id, PeerRecord), ControlError> {
+        let record = self.network(network)?;
         record.check_overlay()?;
-        let address = address.to_canonical();
-        if record
-            .overlay
-            .is_some_and(|overlay| overlay.group == Some(address))
-        {
-            return Err(ControlError::PeerIsGroup {
+        let peer = record.peers.get(&address.to_canonical());
+        let peer = peer.filter(|peer| peer.place != PeerPlace::Planned);
+        match peer {
+            Some(peer) if peer.origin == PeerOrigin::Group => Err(ControlError::PeerIsGroup {
                 network: record.name.clone(),
                 address,
-            });
+            }),
+            Some(peer) => Ok((record.id.clone(), peer.clone())),
+            None => Err(ControlError::NoPeer {
+                network: record.name.clone(),
+                address,
+            }),
         }
-        let peer = record.peers.remove(&address);
-        let peer = peer.ok_or_else(|| ControlError::NoPeer {
-            network: record.name.clone(),
-            address,
-        })?;
-        Ok(peer.port)
+    }
+
+    /// Forgets a peer and returns its port, if it has one.
+    pub(crate) fn forget_peer(&mut self, network: &Id, address: IpAddr) -> Option<PortNo> {
+        let address = address.to_canonical();
+        let record = self.networks.get_mut(network)?;
+        record.forget_stations_at(&StationPlace::Peer(address));
+        record.peers.remove(&address)?.port_no()
     }
 
     /// Forgets all peers of a network and returns their ports.
-    pub(crate) fn forget_peers(&mut self, id: &crate::Id) -> Vec<PortNo> {
+    pub(crate) fn forget_peers(&mut self, id: &Id) -> Vec<PortNo> {
         self.network_mut(id).map_or_else(
             |_gone| Vec::new(),
             |record| {
+                let of_peer = |at: &StationPlace| matches!(at, StationPlace::Peer(_));
+                record.stations.retain(|_, at| !of_peer(at));
                 let peers = std::mem::take(&mut record.peers).into_values();
-                peers.map(|peer| peer.port).collect()
+                peers.filter_map(|peer| peer.port_no()).collect()
             },
         )
     }
@@ -187,7 +247,7 @@ impl NetworkRecord {
     pub(crate) fn peer_at(&self, port: PortNo) -> Option<IpAddr> {
         let mut peers = self.peers.iter();
         peers
-            .find(|(_, peer)| peer.port == port)
+            .find(|(_, peer)| peer.port_no() == Some(port))
             .map(|(addr, _)| *addr)
     }
 }

@@ -8,11 +8,12 @@ use tapweave_switch::{PortVlans, Stations};
 use crate::ControlError;
 use crate::api::Connect;
 use crate::datapath::ConnectionLimits;
+use crate::records::{EndpointIntent, GuardIntent, StationsIntent};
 
 /// The rules of a port as they were asked for, checked.
 #[derive(Clone, Debug)]
 pub(crate) struct PortRules {
-    guard: GuardChoice,
+    guard: GuardIntent,
     /// Further addresses that the sandbox may use.
     pub(crate) allowed: Vec<IpNet>,
     /// Which stations may send.
@@ -23,14 +24,6 @@ pub(crate) struct PortRules {
     pub(crate) connections: ConnectionLimits,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum GuardChoice {
-    /// On where the addresses are known.
-    Auto,
-    On,
-    Off,
-}
-
 impl PortRules {
     /// Reads the rules that `request` asks for.
     ///
@@ -39,11 +32,11 @@ impl PortRules {
     /// When they contradict each other or a number or prefix is not one.
     pub(crate) fn new(request: &Connect) -> Result<Self, ControlError> {
         let guard = match request.guard {
-            None => GuardChoice::Auto,
-            Some(true) => GuardChoice::On,
-            Some(false) => GuardChoice::Off,
+            None => GuardIntent::Auto,
+            Some(true) => GuardIntent::On,
+            Some(false) => GuardIntent::Off,
         };
-        if guard == GuardChoice::Off && !request.allow_addresses.is_empty() {
+        if guard == GuardIntent::Off && !request.allow_addresses.is_empty() {
             return Err(ControlError::AllowedWithoutGuard);
         }
         let with_host_bits = |prefix: &&IpNet| prefix.trunc() != **prefix;
@@ -76,6 +69,38 @@ impl PortRules {
         })
     }
 
+    /// Returns the rules that an endpoint was stored with.
+    pub(crate) fn restored(intent: &EndpointIntent) -> Self {
+        Self {
+            guard: intent.guard,
+            allowed: intent.allowed.clone(),
+            stations: match intent.stations {
+                StationsIntent::Free => Stations::Free,
+                StationsIntent::Sticky => Stations::Sticky,
+                StationsIntent::Locked => Stations::Locked,
+            },
+            mac_limit: intent.mac_limit,
+            connections: ConnectionLimits {
+                count: intent.connection_limit,
+                per_second: intent.connection_rate,
+            },
+        }
+    }
+
+    /// Returns what was asked for of the guard.
+    pub(crate) const fn guard(&self) -> GuardIntent {
+        self.guard
+    }
+
+    /// Returns which stations may send, as it is stored.
+    pub(crate) const fn stations_intent(&self) -> StationsIntent {
+        match self.stations {
+            Stations::Free => StationsIntent::Free,
+            Stations::Sticky => StationsIntent::Sticky,
+            Stations::Locked => StationsIntent::Locked,
+        }
+    }
+
     /// Returns the addresses that a sandbox with `addresses` may use, `None` when it is not guarded.
     ///
     /// Unless it was said, it is guarded where its addresses are known: on a network without subnets only
@@ -88,9 +113,9 @@ impl PortRules {
         let own = addresses.iter().map(|address| IpNet::from(address.addr()));
         let known: Vec<IpNet> = own.chain(self.allowed.iter().copied()).collect();
         let is_on = match self.guard {
-            GuardChoice::Auto => !known.is_empty() && vlans.tagged().is_none(),
-            GuardChoice::On => true,
-            GuardChoice::Off => false,
+            GuardIntent::Auto => !known.is_empty() && vlans.tagged().is_none(),
+            GuardIntent::On => true,
+            GuardIntent::Off => false,
         };
         is_on.then_some(known)
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::api::{NamespaceIdView, PublishedView, Sandbox, docker_ports};
-use crate::datapath::{NamespaceId, NamespaceRef, SandboxNo};
+use crate::datapath::{NamespaceRef, OpenedNamespace, SandboxNo};
 use crate::model::{EndpointRecord, Model};
 use crate::{Id, Name};
 
@@ -19,7 +19,9 @@ pub(crate) struct SandboxRecord {
     /// Where the namespace was found.
     pub(crate) namespace: NamespaceRef,
     /// Which namespace that is.
-    pub(crate) identity: NamespaceId,
+    pub(crate) identity: OpenedNamespace,
+    /// Why it is not open, if it was restored and is still to be opened.
+    pub(crate) problem: Option<String>,
     /// Its endpoints, by network.
     pub(crate) endpoints: BTreeMap<Id, Id>,
 }
@@ -39,11 +41,12 @@ impl SandboxRecord {
             id: self.id.clone(),
             namespace: self.namespace.clone(),
             namespace_id: NamespaceIdView {
-                dev: self.identity.dev,
-                ino: self.identity.ino,
+                dev: self.identity.id.dev,
+                ino: self.identity.id.ino,
             },
             endpoints,
             network_settings: PublishedView { ports },
+            problem: self.problem.clone(),
         }
     }
 }

@@ -63,6 +63,7 @@ impl SwitchDatapath {
         match self.workers.add_port(port, &queues) {
             Ok(readers) => {
                 let known = Port {
+                    owner: None,
                     addresses: Vec::new(),
                     readers,
                     queues,

@@ -101,6 +101,7 @@ impl SwitchDatapath {
             Ok(readers) => {
                 let addresses = Vec::new();
                 let port_of_lan = Port {
+                    owner: None,
                     addresses,
                     readers,
                     queues,
@@ -115,6 +116,13 @@ impl SwitchDatapath {
                 Err(DatapathError::new(Kind::Internal, error))
             }
         }
+    }
+
+    /// Returns the networks that are part of a LAN, whether its interface is there or not.
+    pub(super) fn networks_with_parents(&self) -> Vec<NetworkNo> {
+        let parents = self.parents();
+        let kept = parents.0.values().filter(|it| it.keeper.is_some());
+        kept.map(|parent| parent.network).collect()
     }
 
     fn parents(&self) -> MutexGuard<'_, Parents> {

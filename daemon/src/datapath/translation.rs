@@ -129,6 +129,11 @@ impl Translation {
         Ok(())
     }
 
+    /// Returns the published ports.
+    pub(super) fn published(&self) -> Vec<PublishedPorts> {
+        self.wishes().published.clone()
+    }
+
     /// Replaces the addresses that sandboxes have outside, and the ports there that are not theirs.
     pub(super) fn set_outside(&self, external: Vec<IpAddr>, reserved: Vec<(Transport, u16)>) {
         let is_known = {
