@@ -2,12 +2,98 @@
 
 #[cfg(test)]
 mod once {
+    use std::collections::BTreeSet;
     use std::fs::{self, Permissions};
     use std::os::unix::fs::PermissionsExt;
+    use std::sync::mpsc;
+    use std::thread;
 
-    use anyhow::Result;
+    use anyhow::{Context, Result, ensure};
+    use rustix::process::Signal;
+    use tapweave_integration::listing::rows;
     use tapweave_integration::process::run;
-    use tapweave_integration::{Lab, cli};
+    use tapweave_integration::{Cli, Lab, cli};
+
+    /// Clients at a time, and requests that are answered before the daemon is killed.
+    const CLIENTS: usize = 4;
+    const ANSWERS: usize = 24;
+
+    /// What one client was told, until nobody answered.
+    #[derive(Default)]
+    struct Told {
+        /// Networks that are there.
+        there: BTreeSet<String>,
+        /// Networks that are gone. The one that was asked about last is in neither.
+        gone: BTreeSet<String>,
+    }
+
+    /// Creates networks and removes every other one until the daemon does not answer.
+    fn ask(cli: &Cli, client: usize, answered: &mpsc::Sender<()>) -> Told {
+        let mut told = Told::default();
+        for n in 0.. {
+            let name = format!("n{client}-{n}");
+            if cli
+                .ok(&format!("network create {name} --subnet none"))
+                .is_err()
+            {
+                break;
+            }
+            // Nobody listens any more when enough was answered.
+            let _ignored = answered.send(());
+            if n % 2 == 1 {
+                told.there.insert(name);
+            } else if cli.ok(&format!("network rm {name}")).is_ok() {
+                told.gone.insert(name);
+            } else {
+                break;
+            }
+        }
+        told
+    }
+
+    #[test]
+    fn what_clients_were_told_is_so_after_the_daemon_was_killed_under_them() -> Result<()> {
+        Lab::run(|lab| {
+            let options = format!("--state-dir {}", lab.file("state").display());
+            let mut daemon = lab.daemon_with(&options)?;
+            for _ in 0..3 {
+                let known = names(daemon.cli())?;
+                for name in &known {
+                    daemon.cli().ok(&format!("network rm {name}"))?;
+                }
+                let (answered, answers) = mpsc::channel();
+                let told = thread::scope(|scope| {
+                    let clients: [_; CLIENTS] = std::array::from_fn(|client| {
+                        let (cli, answered) = (daemon.cli(), answered.clone());
+                        scope.spawn(move || ask(cli, client, &answered))
+                    });
+                    drop(answered);
+                    let enough = answers.iter().take(ANSWERS).count();
+                    let killed = daemon.signal(Signal::KILL);
+                    let told = clients.map(|client| client.join().ok());
+                    killed.map(|()| (enough, told))
+                });
+                let (enough, told) = told?;
+                assert_eq!(enough, ANSWERS);
+                daemon = lab.daemon_with(&options)?;
+                let there = names(daemon.cli())?;
+                for told in told {
+                    let told = told.context("a client failed")?;
+                    let lost: Vec<_> = told.there.difference(&there).collect();
+                    ensure!(lost.is_empty(), "{lost:?} are lost");
+                    let back: Vec<_> = told.gone.intersection(&there).collect();
+                    ensure!(back.is_empty(), "{back:?} are back");
+                }
+            }
+            daemon.stop()
+        })
+    }
+
+    fn names(cli: &Cli) -> Result<BTreeSet<String>> {
+        let networks = cli.json("network ls")?;
+        let names = rows(&networks)?.iter().filter_map(|it| it["Name"].as_str());
+        Ok(names.map(str::to_owned).collect())
+    }
 
     /// What a daemon with `options` says on its way out, and its exit status.
     fn refusal(lab: &Lab, options: &str) -> Result<(Option<i32>, String)> {
