@@ -156,8 +156,7 @@ impl Daemon {
         }
         command.args(options.split_whitespace());
         let mut process = Background::start(&mut command, log)?;
-        let line = process.line("ready")?;
-        ensure!(line == "ready", "the daemon said {line:?}, not \"ready\"");
+        process.ready()?;
         Ok(Self { process, cli })
     }
 }

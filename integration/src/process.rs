@@ -117,10 +117,29 @@ impl Background {
     ///
     /// As [`Background::line`].
     pub fn line_within(&mut self, text: &str, limit: Duration) -> Result<String> {
+        self.find_line(text, limit, |line| line.contains(text))
+    }
+
+    /// Waits until it says `ready` and nothing else on a line; a log may have the word among others.
+    ///
+    /// # Errors
+    ///
+    /// As [`Background::line`].
+    pub fn ready(&mut self) -> Result<()> {
+        self.find_line("ready", wait::SOON, |line| line == "ready")
+            .map(drop)
+    }
+
+    fn find_line(
+        &mut self,
+        text: &str,
+        limit: Duration,
+        is_meant: impl Fn(&str) -> bool,
+    ) -> Result<String> {
         let mut said = String::new();
         loop {
             match self.lines.recv_timeout(limit) {
-                Ok(line) if line.contains(text) => return Ok(line),
+                Ok(line) if is_meant(&line) => return Ok(line),
                 Ok(line) => {
                     said.push_str(&line);
                     said.push('\n');
