@@ -90,7 +90,7 @@ mod once {
             cli.ok(&format!("network create red {DUAL} --label team=a"))?;
             cli.ok("network create raw --subnet none -o tapweave.ageing=60s --icc=false")?;
             let (a, b) = (world::station(lab, "a")?, world::station(lab, "b")?);
-            let of_a = cli.connect("red", &a, "-p 7100 -p 7100:7100/udp --alias www")?;
+            let of_a = cli.connect("red", &a, "-p 7100:7100 -p 7100/udp --alias www")?;
             let of_b = cli.connect("red", &b, "--ip 10.211.0.77 --mac 02:00:00:00:00:77")?;
             cli.connect("raw", &b, "--ifname raw0 --locked")?;
             cli.ok("fdb add raw 02:00:00:00:00:01 --port raw/b")?;
@@ -149,6 +149,11 @@ mod once {
             replaced.end()?;
             // The same path, and maybe the same inode.
             let replaced = lab.sandbox("replaced")?;
+            wait::until_true(
+                "the interface of the killed daemon to go",
+                wait::SOON,
+                || Ok(!blocked.ifnames()?.contains(&"eth0".to_owned())),
+            )?;
             blocked.ip("link add eth0 type veth peer name eth7")?;
 
             let daemon = lab.daemon_with(&options)?;
