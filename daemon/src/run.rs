@@ -23,7 +23,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tracing::{debug, error, info, warn};
 
 use crate::chores::Chores;
@@ -49,6 +49,10 @@ const GRACE: Duration = Duration::from_secs(2);
 /// How long the daemon waits before it serves until what was there before is there again. A sandbox that is held up
 /// delays nothing else for longer.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often what was there before is tried to be brought back before clients are served, and how long it rests in between.
+const FIRST_ROUNDS: u32 = 10;
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
 /// Control requests that run at the same time; more wait their turn.
 const BLOCKING_THREADS: usize = 16;
@@ -191,7 +195,8 @@ async fn run_until_stopped(options: &Options, program: &mut dyn Program) -> Resu
     let nat = new_nat(options)?;
     let datapath = start_datapath(options, &switch, &workers, &sandboxes, &nat, clock)?;
     let instance = socket.path().display().to_string();
-    let uplink = Uplink::open(&options.uplink, &capabilities, &datapath, &instance, clock)?;
+    let uplink = Uplink::open(&options.uplink, &capabilities, &datapath, &instance, clock);
+    let uplink = Box::pin(uplink).await?;
     let controller = take_up(&datapath, options, store)?;
 
     let watch = sandboxes
@@ -325,14 +330,26 @@ fn take_up(
 }
 
 /// Makes what an earlier daemon had anew; what takes longer than [`PATIENCE`] goes on meanwhile.
+///
+/// The kernel may take the interfaces of a daemon that was killed away only after its end, so what cannot be made is
+/// tried again at once for a moment.
 async fn bring_back(controller: &Arc<Controller>) {
-    let controller = Arc::clone(controller);
-    let work = spawn_blocking(move || controller.reconcile());
-    match timeout(PATIENCE, work).await {
-        Ok(Ok(false)) => {}
-        Ok(Ok(true)) => warn!("not all that was there before is there again; it is tried again"),
-        Ok(Err(_panicked)) => warn!("what was there before could not be brought back"),
-        Err(_late) => warn!("bringing back what was there before takes longer, and goes on"),
+    let rounds = async {
+        for _ in 0..FIRST_ROUNDS {
+            let controller = Arc::clone(controller);
+            match spawn_blocking(move || controller.reconcile()).await {
+                Ok(false) => return,
+                Ok(true) => sleep(FIRST_PAUSE).await,
+                Err(_panicked) => {
+                    warn!("what was there before could not be brought back");
+                    return;
+                }
+            }
+        }
+        warn!("not all that was there before is there again; it is tried again");
+    };
+    if timeout(PATIENCE, rounds).await.is_err() {
+        warn!("bringing back what was there before takes longer, and goes on");
     }
 }
 

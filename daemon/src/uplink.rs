@@ -24,12 +24,14 @@ mod steps;
 mod tun;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use tapweave_control::datapath::UplinkState;
 use tapweave_control::did_you_mean;
 use tapweave_device::HostLink;
 use tapweave_device::{Capabilities, OwnNamespaces, TunDevice};
+use tokio::time::sleep;
 use tracing::warn;
 
 pub use self::choice::{NicAddress, NicChoice, TunChoice, UplinkChoice, UplinkChoiceError};
@@ -37,9 +39,13 @@ pub(crate) use self::keeper::Keeper;
 use self::nic::NicLine;
 pub(crate) use self::parent::ParentLine;
 use self::shown::Shown;
-use self::tun::TunLine;
+use self::tun::{PrefixInUse, TunLine};
 use crate::clock::Clock;
 use crate::datapath::SwitchDatapath;
+
+/// How often a prefix that is in use is tried again at start, and after how long.
+const PREFIX_TRIES: u32 = 10;
+const PREFIX_PAUSE: Duration = Duration::from_millis(50);
 
 /// What the daemon is told of its uplink.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -86,7 +92,7 @@ impl Uplink {
     /// # Errors
     ///
     /// When an uplink that was named cannot be opened. With `auto` there is none then.
-    pub(crate) fn open(
+    pub(crate) async fn open(
         options: &UplinkOptions,
         capabilities: &Capabilities,
         datapath: &Arc<SwitchDatapath>,
@@ -102,14 +108,17 @@ impl Uplink {
         let keeper = match &options.choice {
             UplinkChoice::None => return Ok(none("--uplink none")),
             UplinkChoice::Tun(choice) => {
-                let line = TunLine::new(choice, options.mtu, "--uplink tun");
+                let line = patiently(|| TunLine::new(choice, options.mtu, "--uplink tun")).await;
                 keep(line.context("cannot open the uplink")?)?
             }
             UplinkChoice::Nic(choice) => {
                 let line = NicLine::new(choice, options.mtu, instance, clock);
                 keep_nic(line.context("cannot open the uplink")?)?
             }
-            UplinkChoice::Auto => match auto(options, capabilities).and_then(keep) {
+            UplinkChoice::Auto => match patiently(|| auto(options, capabilities))
+                .await
+                .and_then(keep)
+            {
                 Ok(keeper) => keeper,
                 Err(error) => {
                     let reason = format!("{error:#}");
@@ -122,6 +131,18 @@ impl Uplink {
             _keeper: Some(keeper),
         })
     }
+}
+
+/// Opens a TUN, and tries again for a moment while its prefix is in use: the kernel may take the interface of a daemon
+/// that was killed away only after its end.
+async fn patiently(open: impl Fn() -> Result<TunLine>) -> Result<TunLine> {
+    for _ in 0..PREFIX_TRIES {
+        match open() {
+            Err(error) if error.is::<PrefixInUse>() => sleep(PREFIX_PAUSE).await,
+            outcome => return outcome,
+        }
+    }
+    open()
 }
 
 /// Returns what suits this process best.

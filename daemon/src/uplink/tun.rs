@@ -15,6 +15,7 @@ use tapweave_control::datapath::{UplinkKind as Kind, UplinkState};
 use tapweave_device::{PortQueue, Tun, TunSpec, has_ipv6, interface_index, prefixes_in_use};
 use tapweave_net::PortNo;
 use tapweave_switch::{UplinkConfig, UplinkKind};
+use thiserror::Error;
 use tracing::warn;
 
 use super::choice::TunChoice;
@@ -158,6 +159,14 @@ impl UplinkLine for TunLine {
     }
 }
 
+/// A prefix that was chosen is not free.
+#[derive(Debug, Error)]
+#[error("{prefix} overlaps {other}, which the host uses already")]
+pub(super) struct PrefixInUse {
+    prefix: IpNet,
+    other: IpNet,
+}
+
 /// Returns the prefixes that were chosen, or free ones of the families that the host has.
 fn prefixes(choice: &TunChoice) -> Result<Vec<IpNet>> {
     let in_use = prefixes_in_use()?;
@@ -166,7 +175,10 @@ fn prefixes(choice: &TunChoice) -> Result<Vec<IpNet>> {
         .collect();
     for prefix in &chosen {
         if let Some(other) = overlapping(*prefix, &in_use) {
-            bail!("{prefix} overlaps {other}, which the host uses already");
+            bail!(PrefixInUse {
+                prefix: *prefix,
+                other,
+            });
         }
         if matches!(prefix.addr(), IpAddr::V6(_)) && !has_ipv6() {
             bail!("{prefix} cannot be had: IPv6 is switched off (net.ipv6.conf.all.disable_ipv6)");
