@@ -7,7 +7,7 @@
 //! what it says ([`layers`]); the tables are laid over each other, and the result is validated into the
 //! [`Options`] of the daemon. `config show` prints the layers, `config check` and a reload (SIGHUP)
 //! compute them again, and the reference in `docs/config.md` is printed from the same types
-//! ([`reference`]).
+//! ([`mod@reference`]).
 
 use std::env;
 use std::path::{Path, PathBuf};
