@@ -32,15 +32,17 @@ impl<T: Serialize> Inspection<T> {
         }
     }
 
-    /// Prints what was found, as an array.
+    /// Prints what was found, as an array; nothing where nothing was.
     ///
     /// # Errors
     ///
     /// All failures, in one line, or the one of printing.
     pub(crate) fn finish(self, output: &mut Output<'_>) -> anyhow::Result<()> {
-        output.json(&self.found)?;
         if self.failures.is_empty() {
-            return Ok(());
+            return Ok(output.json(&self.found)?);
+        }
+        if !self.found.is_empty() {
+            output.json(&self.found)?;
         }
         Err(anyhow!("{}", self.failures.join("; ")))
     }
