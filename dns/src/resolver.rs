@@ -52,11 +52,28 @@ pub struct ResolverStats {
 pub struct Resolver<T> {
     zone: Zone,
     cache: Cache,
-    asked: HashMap<Question, Vec<Waiter<T>>>,
+    asked: HashMap<Question, Asked<T>>,
     shares: Shares,
     limits: Limits,
     turn: usize,
     stats: ResolverStats,
+}
+
+/// A question under way.
+#[derive(Debug)]
+struct Asked<T> {
+    waiters: Vec<Waiter<T>>,
+    /// Whether its answer comes from servers that are not asked any more.
+    is_outdated: bool,
+}
+
+impl<T> Default for Asked<T> {
+    fn default() -> Self {
+        Self {
+            waiters: Vec::new(),
+            is_outdated: false,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -152,7 +169,8 @@ impl<T> Resolver<T> {
             ticket,
             request,
         };
-        self.asked.entry(question.clone()).or_default().push(waiter);
+        let asked = self.asked.entry(question.clone()).or_default();
+        asked.waiters.push(waiter);
         if is_asked {
             Step::Wait
         } else {
@@ -170,9 +188,11 @@ impl<T> Resolver<T> {
         if outcome.is_none() {
             self.stats.failed += 1;
         }
-        self.cache.keep(question, outcome, now);
-        let waiters = self.asked.remove(question).unwrap_or_default();
-        let answered = waiters.into_iter().map(|waiter| {
+        let asked = self.asked.remove(question).unwrap_or_default();
+        if !asked.is_outdated {
+            self.cache.keep(question, outcome, now);
+        }
+        let answered = asked.waiters.into_iter().map(|waiter| {
             self.shares.release(waiter.client);
             let reply = match outcome {
                 Some(answer) => respelt(&answer.reply, waiter.request.query.name()),
@@ -183,9 +203,12 @@ impl<T> Resolver<T> {
         answered.collect()
     }
 
-    /// Forgets what others have said: the host asks other servers now.
+    /// Forgets what others have said: the host asks other servers now. What is under way is answered, and not kept.
     pub fn flush(&mut self) {
         self.cache = Cache::new(self.limits.cache);
+        for asked in self.asked.values_mut() {
+            asked.is_outdated = true;
+        }
     }
 
     /// Returns what was done so far.

@@ -253,3 +253,25 @@ fn who_does_not_want_others_asked_learns_nothing_of_what_they_were_asked() {
         ResponseCode::Refused
     );
 }
+
+#[test]
+fn what_a_server_says_that_is_not_asked_any_more_is_passed_on_and_not_kept() {
+    let mut resolver = resolver(World::Forwarded);
+    let query = query("www.example.com.", RecordType::A);
+    let question = asked(resolver.put(START, 1, &query));
+    resolver.flush();
+    let mut answered = |last: &str| {
+        let message = answer(
+            &question,
+            &[("www.example.com.", 60, last)],
+            ResponseCode::NoError,
+        );
+        let outcome = read(&question, &message);
+        let replies = resolver.handle_outcome(START, &question, outcome.as_ref());
+        assert_eq!(replies.len(), 1);
+        resolver.put(START, 1, &query)
+    };
+    asked(answered("192.0.2.7"));
+    let cached = replied(answered("192.0.2.8"));
+    assert_eq!(addresses(&cached), ["192.0.2.8".parse::<IpAddr>().unwrap()]);
+}
