@@ -111,9 +111,9 @@ pub use ecn::EcnMode;
 pub use marking::{DscpModel, HopLimit, Marking};
 
 // Hosts, networks and paths.
-pub use path_mtu::PathMtu;
+pub use path_mtu::{FoundPath, PathMtu};
 pub use peer::{Peer, Wanted};
 pub use prefix_map::PrefixMap;
 pub use probe::{Prober, Station, echo_reply, echo_request};
-pub use route_table::{Route, RouteError, RouteTable};
+pub use route_table::{InnerAddresses, Route, RouteError, RouteTable};
 pub use vxlan_table::{Accepted, Admission, VxlanTable, VxlanTableError};

@@ -49,6 +49,17 @@ pub struct PathMtu {
     last_answer: Option<Timestamp>,
 }
 
+/// That a path takes less than the kernel knows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FoundPath {
+    /// The largest outer packet that was answered, in bytes.
+    pub size: u16,
+    /// When a probe was last answered.
+    pub answered: Timestamp,
+    /// When more is tried again.
+    pub raise_at: Timestamp,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
     /// Nothing to do before this time.
@@ -103,6 +114,34 @@ impl PathMtu {
         }
     }
 
+    /// Returns what was found, for a machine of a later process; nothing where it is no less than the ceiling. While the
+    /// first search is under way it is what was proved last, and more is to be tried at once.
+    pub fn found(&self) -> Option<FoundPath> {
+        let answered = self.last_answer?;
+        let raise_at = self.raise_at.unwrap_or(answered);
+        (self.current < self.ceiling).then_some(FoundPath {
+            size: self.current,
+            answered,
+            raise_at,
+        })
+    }
+
+    /// Goes on with what the machine of an earlier process found, which is checked at once, or searched on from if it is
+    /// time for more. What cannot be, or is as old as what is not believed any more, is left out.
+    pub fn resume(&mut self, found: FoundPath, now: Timestamp) {
+        let answered = found.answered.min(now);
+        let is_believed = now.since(answered) < Self::RAISE_AFTER;
+        if !is_believed || found.size < self.min || found.size >= self.ceiling {
+            return;
+        }
+        self.current = found.size;
+        self.last_answer = Some(answered);
+        self.raise_at = Some(found.raise_at.min(now + Self::RAISE_AFTER));
+        let is_due = found.raise_at <= now;
+        let size = if is_due { self.ceiling } else { found.size };
+        self.phase = Phase::Check(Probe::new(size));
+    }
+
     /// Returns the largest outer packet that is sent to the peer.
     pub const fn current(&self) -> u16 {
         self.current
@@ -135,9 +174,9 @@ impl PathMtu {
         self.current = size;
         match self.phase {
             Phase::Wait(_) | Phase::Check(_) => self.wait(now),
-            // Three may be lost by chance, or by a path that was gone for a moment: once more.
+            // Three may be lost by a path that was gone for a moment: one more.
             Phase::Base { high, .. } => {
-                let (probe, low) = (Probe::new(high), size);
+                let (probe, low) = (Probe::last_of(high), size);
                 self.phase = Phase::Search { probe, low, high };
             }
             Phase::Search { high, .. } => self.search(now, size, high),
@@ -257,6 +296,14 @@ impl Probe {
             size,
             sent_count: 0,
             deadline: Timestamp::ZERO,
+        }
+    }
+
+    /// The last try of a size, due at once.
+    const fn last_of(size: u16) -> Self {
+        Self {
+            sent_count: PathMtu::MAX_PROBES - 1,
+            ..Self::new(size)
         }
     }
 }

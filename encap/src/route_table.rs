@@ -151,9 +151,22 @@ impl RouteTable {
     /// here or in another network, [`Refusal::InnerMalformed`].
     #[inline]
     pub fn accept(&self, source: IpAddr, packet: &[u8]) -> Result<Accepted<'_>, Refusal> {
+        self.accept_between(source, InnerAddresses::of(packet)?)
+    }
+
+    /// As [`RouteTable::accept`] of a packet with these addresses: the answer is the same for all of them.
+    ///
+    /// # Errors
+    ///
+    /// As [`RouteTable::accept`].
+    #[inline]
+    pub fn accept_between(
+        &self,
+        source: IpAddr,
+        inner: InnerAddresses,
+    ) -> Result<Accepted<'_>, Refusal> {
         let source = source.to_canonical();
-        let (inner_src, inner_dst) = addresses(packet).ok_or(Refusal::InnerMalformed)?;
-        let sender = self.routes.get(inner_src).and_then(|(_, route)| {
+        let sender = self.routes.get(inner.src).and_then(|(_, route)| {
             let peer = route.via.as_ref()?;
             (peer.vtep().addr() == source).then_some((route.network, peer))
         });
@@ -164,7 +177,7 @@ impl RouteTable {
                 Refusal::UnknownPeer
             });
         };
-        match self.routes.get(inner_dst) {
+        match self.routes.get(inner.dst) {
             Some((_, route)) if route.via.is_none() && route.network == network => Ok(Accepted {
                 network,
                 peer: Some(peer),
@@ -174,18 +187,35 @@ impl RouteTable {
     }
 }
 
-#[inline]
-fn addresses(packet: &[u8]) -> Option<(IpAddr, IpAddr)> {
-    match packet.first()? >> 4 {
-        4 => {
-            let ip = Ipv4View::parse_quoted(packet).ok()?;
-            Some((ip.src().into(), ip.dst().into()))
-        }
-        6 => {
-            let ip = Ipv6View::parse_quoted(packet).ok()?;
-            Some((ip.src().into(), ip.dst().into()))
-        }
-        _ => None,
+/// The addresses of a packet that came out of a tunnel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct InnerAddresses {
+    /// Who sends it.
+    pub src: IpAddr,
+    /// Whom it is for.
+    pub dst: IpAddr,
+}
+
+impl InnerAddresses {
+    /// Returns those of `packet`, which begins with its IP header.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::InnerMalformed`].
+    #[inline]
+    pub fn of(packet: &[u8]) -> Result<Self, Refusal> {
+        let found = match packet.first().map(|octet| octet >> 4) {
+            Some(4) => Ipv4View::parse_quoted(packet).ok().map(|ip| Self {
+                src: ip.src().into(),
+                dst: ip.dst().into(),
+            }),
+            Some(6) => Ipv6View::parse_quoted(packet).ok().map(|ip| Self {
+                src: ip.src().into(),
+                dst: ip.dst().into(),
+            }),
+            _ => None,
+        };
+        found.ok_or(Refusal::InnerMalformed)
     }
 }
 

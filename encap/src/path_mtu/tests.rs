@@ -96,6 +96,23 @@ fn a_silent_black_hole_is_found_by_probing() {
 }
 
 #[test]
+fn what_was_lost_three_times_is_tried_once_more_when_less_is_answered() {
+    let mut mtu = PathMtu::new(Underlay::V4, 1500);
+    let (mut sizes, mut now) = (Vec::new(), START);
+    while sizes.len() < 6 {
+        if let Some(size) = mtu.poll_probe(now) {
+            sizes.push(size);
+            if size <= 1400 {
+                mtu.handle_answer(now, size);
+            }
+        }
+        now = now.max(mtu.poll_timeout());
+    }
+    assert_eq!(sizes, [1500, 1500, 1500, 1350, 1500, 1425]);
+    assert_eq!(now.since(START), PathMtu::PROBE_TIMEOUT * 5);
+}
+
+#[test]
 fn what_the_kernel_hears_counts_at_once_and_is_checked() {
     let mut mtu = PathMtu::new(Underlay::V4, 1500);
     let mut path = Path::new(1400);
@@ -259,4 +276,64 @@ proptest! {
         let best = limit.min(ceiling);
         prop_assert!(mtu.current() <= best && best - mtu.current() <= 8);
     }
+}
+
+#[test]
+fn what_was_found_goes_on_in_another_machine_and_is_checked() {
+    let mut old = PathMtu::new(Underlay::V4, 1500);
+    assert_eq!(old.found(), None);
+    let mut path = Path::new(1400);
+    path.settle(&mut old);
+    let found = old.found().unwrap();
+    assert_eq!(found.size, old.current());
+    let mut new = PathMtu::new(Underlay::V4, 1500);
+    new.resume(found, path.now);
+    assert_eq!((new.current(), new.found()), (old.current(), Some(found)));
+    path.probe_count = 0;
+    path.settle(&mut new);
+    assert_eq!((new.current(), path.probe_count), (old.current(), 1));
+    // A path that has become wider is noticed at the time that the old one would have.
+    path.limit = Some(1500);
+    path.pass(&mut new, 11);
+    assert_eq!((new.current(), new.found()), (1500, None));
+}
+
+#[test]
+fn a_search_that_is_under_way_goes_on_in_another_machine() {
+    let mut old = PathMtu::new(Underlay::V4, 1500);
+    let mut path = Path::new(1400);
+    while old.current() == 1500 {
+        if let Some(size) = old.poll_probe(path.now).filter(|size| *size <= 1400) {
+            old.handle_answer(path.now, size);
+        }
+        path.now = path.now.max(old.poll_timeout());
+    }
+    let found = old.found().unwrap();
+    assert_eq!((found.size, old.current()), (1350, 1350));
+    let mut new = PathMtu::new(Underlay::V4, 1500);
+    new.resume(found, path.now);
+    assert_eq!(new.current(), 1350, "nothing is sent into the black hole");
+    path.settle(&mut new);
+    assert!((1392..=1400).contains(&new.current()), "{}", new.current());
+    assert_eq!(
+        new.found().unwrap().raise_at,
+        path.now + PathMtu::RAISE_AFTER
+    );
+}
+
+#[test]
+fn what_cannot_be_or_is_old_is_not_gone_on_with() {
+    let found = FoundPath {
+        size: 1400,
+        answered: START,
+        raise_at: START + PathMtu::RAISE_AFTER,
+    };
+    for size in [0, 100, 1500, u16::MAX] {
+        let mut mtu = PathMtu::new(Underlay::V4, 1500);
+        mtu.resume(FoundPath { size, ..found }, START);
+        assert_eq!(mtu.current(), 1500, "{size}");
+    }
+    let mut mtu = PathMtu::new(Underlay::V4, 1500);
+    mtu.resume(found, START + PathMtu::RAISE_AFTER);
+    assert_eq!(mtu.current(), 1500);
 }
