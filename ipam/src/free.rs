@@ -5,17 +5,36 @@
 
 use std::collections::BTreeMap;
 
-/// Numbers that are free. The key is the first and the value the last of an interval; intervals are
-/// disjoint and never touch.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(crate) struct FreeSet {
-    intervals: BTreeMap<u128, u128>,
+/// What the set is of: the numbers of addresses, and in tests such that count how often they are compared.
+pub(crate) trait Number: Copy + Ord {
+    /// Returns the number before, if there is one.
+    fn previous(self) -> Option<Self>;
+
+    /// Returns the number after, if there is one.
+    fn next(self) -> Option<Self>;
 }
 
-impl FreeSet {
+impl Number for u128 {
+    fn previous(self) -> Option<Self> {
+        self.checked_sub(1)
+    }
+
+    fn next(self) -> Option<Self> {
+        self.checked_add(1)
+    }
+}
+
+/// Numbers that are free. The key is the first and the value the last of an interval; intervals are
+/// disjoint and never touch.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct FreeSet<N = u128> {
+    intervals: BTreeMap<N, N>,
+}
+
+impl<N: Number> FreeSet<N> {
     /// Returns the set of all numbers from `first` to `last`, both included; empty when `last` is
     /// less.
-    pub(crate) fn range(first: u128, last: u128) -> Self {
+    pub(crate) fn range(first: N, last: N) -> Self {
         let mut intervals = BTreeMap::new();
         if first <= last {
             intervals.insert(first, last);
@@ -24,7 +43,7 @@ impl FreeSet {
     }
 
     /// Takes `number` out and tells whether it was in.
-    pub(crate) fn remove(&mut self, number: u128) -> bool {
+    pub(crate) fn remove(&mut self, number: N) -> bool {
         let Some((&first, &last)) = self.intervals.range(..=number).next_back() else {
             return false;
         };
@@ -32,30 +51,33 @@ impl FreeSet {
             return false;
         }
         self.intervals.remove(&first);
-        // Neither bound can overflow: there is a smaller, or a larger, number in the interval.
-        if first < number {
-            self.intervals.insert(first, number - 1);
+        if let Some(previous) = number.previous()
+            && first <= previous
+        {
+            self.intervals.insert(first, previous);
         }
-        if number < last {
-            self.intervals.insert(number + 1, last);
+        if let Some(next) = number.next()
+            && next <= last
+        {
+            self.intervals.insert(next, last);
         }
         true
     }
 
     /// Puts `number` in and tells whether it was not in before.
-    pub(crate) fn insert(&mut self, number: u128) -> bool {
+    pub(crate) fn insert(&mut self, number: N) -> bool {
         let before = self.intervals.range(..=number).next_back();
         let mut first = number;
         if let Some((&start, &end)) = before {
             if end >= number {
                 return false;
             }
-            if end + 1 == number {
+            if end.next() == Some(number) {
                 first = start;
             }
         }
-        let last = number
-            .checked_add(1)
+        let after = number.next();
+        let last = after
             .and_then(|after| self.intervals.remove(&after))
             .unwrap_or(number);
         self.intervals.insert(first, last);
@@ -64,7 +86,7 @@ impl FreeSet {
 
     /// Returns the smallest member that is at least `from`, else the smallest of all; `None` when the
     /// set is empty.
-    pub(crate) fn next_from(&self, from: u128) -> Option<u128> {
+    pub(crate) fn next_from(&self, from: N) -> Option<N> {
         if let Some((_, &last)) = self.intervals.range(..=from).next_back()
             && last >= from
         {
@@ -78,6 +100,8 @@ impl FreeSet {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::cmp::Ordering;
     use std::collections::BTreeSet;
 
     use proptest::prelude::{Strategy, any, prop};
@@ -137,6 +161,69 @@ mod tests {
 
     #[test]
     fn a_range_that_ends_before_it_begins_is_empty() {
-        assert_eq!(FreeSet::range(5, 4).next_from(0), None);
+        assert_eq!(FreeSet::<u128>::range(5, 4).next_from(0), None);
+    }
+
+    thread_local! {
+        static COMPARISONS: Cell<u32> = const { Cell::new(0) };
+    }
+
+    /// A number that counts how often one is compared.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+    struct Counted(u128);
+
+    impl Ord for Counted {
+        fn cmp(&self, other: &Self) -> Ordering {
+            COMPARISONS.set(COMPARISONS.get() + 1);
+            self.0.cmp(&other.0)
+        }
+    }
+
+    impl PartialOrd for Counted {
+        fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+            Some(self.cmp(other))
+        }
+    }
+
+    impl Number for Counted {
+        fn previous(self) -> Option<Self> {
+            self.0.previous().map(Self)
+        }
+
+        fn next(self) -> Option<Self> {
+            self.0.next().map(Self)
+        }
+    }
+
+    /// Returns the most comparisons that it takes to find, take out and put back a number, of a prefix in which
+    /// `holes` numbers that do not touch are taken, from different places on.
+    fn most_comparisons(first: u128, host_bits: u32, holes: u32) -> u32 {
+        let last = first + (1 << host_bits) - 1;
+        let mut set = FreeSet::range(Counted(first), Counted(last));
+        let distance = (1 << host_bits) / (u128::from(holes) + 1);
+        let hole = |place: u32| Counted(first + u128::from(place + 1) * distance);
+        for place in 0..holes {
+            assert!(set.remove(hole(place)));
+        }
+        let places = [0, holes / 3, holes / 2, holes.saturating_sub(1)];
+        let counts = places.map(|place| {
+            COMPARISONS.set(0);
+            let found = set.next_from(hole(place)).unwrap();
+            assert!(set.remove(found) && set.insert(found));
+            COMPARISONS.get()
+        });
+        counts.into_iter().max().unwrap()
+    }
+
+    #[test]
+    fn what_an_address_costs_does_not_grow_with_the_prefix_and_hardly_with_its_holes() {
+        for holes in [0, 10, 1_000, 100_000] {
+            let v4 = most_comparisons(0x0a00_0000, 24, holes);
+            let v6 = most_comparisons(0xfd00 << 112, 64, holes);
+            assert_eq!(v4, v6, "a /8 and a /64 with {holes} holes");
+            // A path through the tree of intervals compares with at most 11 keys a node, and there are seven paths.
+            let levels = (holes + 1).ilog(6) + 1;
+            assert!(v4 <= 7 * 11 * levels + 11, "{v4} with {holes} holes");
+        }
     }
 }

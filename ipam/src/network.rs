@@ -123,6 +123,24 @@ impl NetworkAddresses {
         self.subnets.iter().flat_map(Subnet::released)
     }
 
+    /// Returns who had `address`, if it rests and that is remembered.
+    pub fn last_owner(&self, address: IpAddr) -> Option<&str> {
+        let mut owners = self.subnets.iter().map(|it| it.last_owner(address));
+        owners.find_map(|owner| owner)
+    }
+
+    /// Tells whether `address` will rest when it is released, and its holder be remembered.
+    pub fn will_rest(&self, address: IpAddr) -> bool {
+        self.subnets.iter().any(|subnet| subnet.will_rest(address))
+    }
+
+    /// Returns the address whose holder is forgotten when `address` is released.
+    pub fn forgotten_with(&self, address: IpAddr) -> Option<IpAddr> {
+        let mut subnets = self.subnets.iter();
+        let subnet = subnets.find(|subnet| subnet.will_rest(address))?;
+        subnet.next_to_forget()
+    }
+
     /// Returns the subnets.
     pub fn subnets(&self) -> &[Subnet] {
         &self.subnets
@@ -244,6 +262,8 @@ mod tests {
             restarted.lease(given[address].addr(), "s").unwrap();
         }
         restarted.remember(&kept);
+        assert_eq!(restarted.last_owner(given[6].addr()), Some("s6"));
+        assert_eq!(restarted.last_owner(given[0].addr()), None);
         for mut network in [network, restarted] {
             let mut next = |owner| network.lease_next(Family::V4, owner).unwrap();
             assert_eq!(next("s6"), given[6]);

@@ -84,6 +84,19 @@ impl Resting {
         Some((rest.number, rest.owner?))
     }
 
+    /// Returns who had `number`, if that is remembered.
+    pub(crate) fn last_owner(&self, number: u128) -> Option<&str> {
+        let turn = self.turn_of.get(&number)?;
+        self.by_turn.get(turn)?.owner.as_deref()
+    }
+
+    /// Returns the number that is free again when another one comes to rest, and whose owner is forgotten then.
+    pub(crate) fn next_to_forget(&self) -> Option<u128> {
+        let is_full = self.by_turn.len() >= Self::LIMIT;
+        let (_, oldest) = self.by_turn.first_key_value().filter(|_| is_full)?;
+        Some(oldest.number)
+    }
+
     /// Returns the numbers with the names of those who had them, the one released first coming first.
     pub(crate) fn remembered(&self) -> impl Iterator<Item = (u128, &str)> {
         let rests = self.by_turn.values();

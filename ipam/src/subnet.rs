@@ -198,6 +198,24 @@ impl Subnet {
             })
     }
 
+    /// Returns who had `address`, if it rests and that is remembered.
+    pub fn last_owner(&self, address: IpAddr) -> Option<&str> {
+        let is_ours = self.spec.subnet.contains(&address);
+        is_ours.then(|| self.resting.last_owner(number(address)))?
+    }
+
+    /// Tells whether `address` will rest when it is released, and its holder be remembered.
+    pub fn will_rest(&self, address: IpAddr) -> bool {
+        self.ip_range().contains(&address)
+    }
+
+    /// Returns the address whose holder is forgotten when one more is released: there are as many as are remembered.
+    pub fn next_to_forget(&self) -> Option<IpAddr> {
+        let family = Family::of_prefix(&self.spec.subnet);
+        let number = self.resting.next_to_forget()?;
+        Some(family.address(number))
+    }
+
     /// Returns the prefix.
     pub const fn prefix(&self) -> IpNet {
         self.spec.subnet

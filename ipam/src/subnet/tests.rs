@@ -238,3 +238,20 @@ fn what_a_restart_remembers_that_is_not_so_any_more_is_left_out() {
     assert_eq!(subnet.released().count(), 0);
     assert_eq!(subnet.lease_next("web"), Some(ip("10.0.0.8")));
 }
+
+#[test]
+fn which_holder_is_forgotten_next_is_known_before() {
+    let mut subnet = subnet("10.0.0.0/16");
+    let given: Vec<_> = (0..4097)
+        .map(|n| subnet.lease_next(&format!("s{n}")).unwrap())
+        .collect();
+    for address in &given[..4096] {
+        assert_eq!(subnet.next_to_forget(), None);
+        assert!(subnet.will_rest(*address) && subnet.release(*address));
+    }
+    assert_eq!(subnet.next_to_forget(), Some(given[0]));
+    assert_eq!(subnet.last_owner(given[0]), Some("s0"));
+    assert!(subnet.release(given[4096]));
+    assert_eq!(subnet.last_owner(given[0]), None);
+    assert_eq!(subnet.next_to_forget(), Some(given[1]));
+}
