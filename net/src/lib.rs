@@ -16,6 +16,7 @@ pub mod coalesce;
 pub mod tcp_coalesce;
 
 mod bucket;
+mod domain_name;
 mod ethertype;
 mod field;
 mod flow;
@@ -79,5 +80,6 @@ pub use neighbor::{NeighborAnswer, NeighborQuestion};
 pub use bucket::bucket_pair;
 
 // Numbers and time.
+pub use domain_name::DomainName;
 pub use id::{NetworkNo, PortNo};
 pub use time::Timestamp;

@@ -34,7 +34,7 @@ pub enum OpenError {
         mode: u32,
     },
     /// The system refused something.
-    #[error("cannot {doing} {}", path.display())]
+    #[error("cannot {doing} {}{}", path.display(), advice(source.kind()))]
     Io {
         /// What was to be done.
         doing: &'static str,
@@ -78,6 +78,23 @@ impl OpenError {
             path,
             source,
         }
+    }
+}
+
+/// Returns what can be done about a refusal, where the refusal itself does not tell.
+const fn advice(refusal: io::ErrorKind) -> &'static str {
+    if matches!(
+        refusal,
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied
+    ) {
+        " (the directory has to be writable)"
+    } else if matches!(
+        refusal,
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    ) {
+        " (there has to be room)"
+    } else {
+        ""
     }
 }
 
