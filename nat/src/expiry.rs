@@ -1,11 +1,13 @@
-//! How flows end: by their time, by request, because the rules changed; and how they outlive a restart.
+//! How flows end: by their time, by request, because the rules changed.
 
-use tapweave_net::{NetworkNo, Timestamp};
+use core::sync::atomic::Ordering;
 
-use crate::flow::{host_of, opener_ends, server_ends, state_of};
+use tapweave_net::Timestamp;
+
+use crate::flow::state_of;
 use crate::label::{Kind, Label};
 use crate::nat::Nat;
-use crate::table::{Endpoint, Entry, Insert, Snapshot, Tuple};
+use crate::table::{Endpoint, Entry, Tuple};
 use crate::{Endpoints, FlowEntry, FlowFilter, FlowKind, NatRules};
 
 impl Nat {
@@ -41,67 +43,13 @@ impl Nat {
     /// mapping of a port that is published or reserved now, or by a published port that leads elsewhere
     /// now, and the mappings that nothing uses any longer. To be called after the rules were changed;
     /// tells how many flows it were.
+    ///
+    /// Nothing is removed [while flows are restored](Nat::begin_restoring): rules come one after the other then.
     pub fn retire(&self, rules: &NatRules) -> usize {
+        if self.is_restoring.load(Ordering::Relaxed) {
+            return 0;
+        }
         self.remove_flows(|entry| is_stale(entry, rules))
-    }
-
-    /// Returns all flows as plain values, for a restart.
-    pub fn snapshot(&self, now: Timestamp) -> Snapshot {
-        let mut snapshot = self.table.snapshot(now);
-        snapshot
-            .entries
-            .retain(|(_, entry)| Label::from_u32(entry.label).is_flow());
-        snapshot
-    }
-
-    /// Takes in the flows of a snapshot with as much time left as they had, and tells how many came in.
-    /// `renumber` returns the present number of a network, `None` when it is gone. Mappings and the
-    /// counts of sandboxes follow from the flows; limits are not asked.
-    pub fn restore(
-        &self,
-        snapshot: &Snapshot,
-        now: Timestamp,
-        mut renumber: impl FnMut(NetworkNo) -> Option<NetworkNo>,
-    ) -> usize {
-        let mut renumbered = |tuple: &mut Tuple| match tuple.realm.network() {
-            None => true,
-            Some(old) => renumber(old).is_some_and(|new| {
-                tuple.realm = crate::table::Realm::of(new);
-                true
-            }),
-        };
-        let mut count = 0;
-        for mut entry in snapshot.entries_at(now) {
-            let is_known = renumbered(&mut entry.original) && renumbered(&mut entry.reply);
-            if is_known && Label::from_u32(entry.label).is_flow() && self.restore_one(now, &entry) {
-                count += 1;
-            }
-        }
-        count
-    }
-
-    fn restore_one(&self, now: Timestamp, entry: &Entry) -> bool {
-        let label = Label::from_u32(entry.label);
-        let has = |holds: bool, (internal, external)| {
-            holds && self.restore_share(now, &internal, external)
-        };
-        let held = label
-            .without_shares()
-            .with_opener_mapping(has(label.holds_opener_mapping(), opener_ends(entry)))
-            .with_server_mapping(has(label.holds_server_mapping(), server_ends(entry)))
-            .with_counted(label.is_counted() && self.restore_count(now, &host_of(&entry.original)));
-        let is_inserted = held == label
-            && matches!(
-                self.table.insert(now, entry, |gone| self.forget(gone)),
-                Insert::Added(_)
-            );
-        if !is_inserted {
-            self.forget(&Entry {
-                label: held.to_u32(),
-                ..*entry
-            });
-        }
-        is_inserted
     }
 
     fn remove_flows(&self, mut goes: impl FnMut(&Entry) -> bool) -> usize {

@@ -20,7 +20,7 @@
 
 use core::time::Duration;
 
-use tapweave_net::Timestamp;
+use tapweave_net::{IpProtocol, Timestamp};
 
 use crate::host::Host;
 use crate::label::Label;
@@ -38,6 +38,9 @@ const IN_USE: u32 = 1 << 1;
 
 /// Attempts to write a word that other workers write too.
 const RETRIES: u32 = 4;
+
+/// Parts of a flow's time by which its end is written to a journal.
+const JOURNALED_PARTS: u128 = 8;
 
 /// What a flow's first packet makes of its record.
 #[derive(Clone, Copy, Debug)]
@@ -109,18 +112,29 @@ fn end_of(now: Timestamp, timeout: Duration) -> Timestamp {
     now + timeout + Timeouts::GRANULARITY
 }
 
-/// Prolongs a flow, unless that would change little.
+/// Prolongs a flow, unless that would change little. Whoever keeps a journal hears of it when the
+/// [journaled end](journaled_end) is another one by that.
 #[inline]
 fn prolong(record: &Record<'_>, now: Timestamp, timeout: Duration) {
-    let end = end_of(now, timeout);
-    if end >= record.expires() + Timeouts::GRANULARITY {
+    let (end, before) = (end_of(now, timeout), record.expires());
+    if end >= before + Timeouts::GRANULARITY {
         record.set_expires(end);
+        if journaled_end(end, timeout) != journaled_end(before, timeout) {
+            record.mark();
+        }
     }
 }
 
+/// Returns the end that a journal says of a flow that ends at `end`: at most an eighth of its time later, so that
+/// a flow in use is written seldom.
+pub(crate) fn journaled_end(end: Timestamp, timeout: Duration) -> Timestamp {
+    let step = u64::try_from(timeout.as_nanos() / JOURNALED_PARTS).unwrap_or(u64::MAX);
+    let steps = end.as_nanos().div_ceil(step.max(1));
+    Timestamp::from_nanos(steps.saturating_mul(step.max(1)))
+}
+
 impl Nat {
-    /// Takes a packet of `len` bytes into its flow, and returns the key of the other direction: its ends,
-    /// turned around, are those that the packet gets. Nothing when the flow is gone.
+    /// Takes a packet of `len` bytes into its flow.
     #[inline(always)]
     pub(crate) fn follow(
         &self,
@@ -129,23 +143,24 @@ impl Nat {
         direction: Direction,
         packet: &FlowPacket,
         len: u64,
-    ) -> Result<Option<Tuple>, NatDrop> {
-        let Some(other) = record.tuple(direction.opposite()) else {
-            return Ok(None);
-        };
+    ) -> Result<(), NatDrop> {
         match &packet.l4 {
             L4::Tcp(segment) => self.follow_tcp(pass, &mut record, direction, segment)?,
             L4::Udp => self.follow_udp(pass, &mut record, direction),
             L4::Query(_) => {
                 if direction == Direction::Reply {
+                    let before = record.state();
+                    let after = record.update(|state| Some(state | ANSWERED));
                     // A flow that is gone has nothing to remember.
-                    let _ = record.update(|state| Some(state | ANSWERED));
+                    if after.is_ok_and(|after| after != before) {
+                        record.mark();
+                    }
                 }
                 prolong(&record, pass.now, self.config.timeouts.icmp_query);
             }
         }
         record.count(direction, 1, len);
-        Ok(Some(other))
+        Ok(())
     }
 
     #[inline]
@@ -161,15 +176,19 @@ impl Nat {
         let Ok(after) = after else { return };
         let timeouts = &self.config.timeouts;
         if after & IN_USE == 0 {
-            return prolong(record, pass.now, timeouts.udp_brief);
+            prolong(record, pass.now, timeouts.udp_brief);
+        } else {
+            prolong(record, pass.now, timeouts.udp);
         }
-        prolong(record, pass.now, timeouts.udp);
-        if before & IN_USE == 0 {
+        if before != after {
+            record.mark();
+        }
+        if before & IN_USE != after & IN_USE {
             self.assure(record, Assurance::Given);
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn follow_tcp(
         &self,
         pass: &Pass<'_>,
@@ -177,11 +196,34 @@ impl Nat {
         direction: Direction,
         segment: &TcpSegment,
     ) -> Result<(), NatDrop> {
-        let before = record.state();
-        let [Some(a), Some(b), Some(c)] = [0, 1, 2].map(|index| record.word(index)) else {
+        let Some(words) = record.words() else {
             return Ok(());
         };
-        let words = [a, b, c];
+        let state = record.state();
+        let steady = Packed { state, words }.after_steady(direction, segment);
+        // Another worker may have changed the state since the record was found.
+        if let Some(after) = steady
+            && state & Entry::ASSURED != 0
+            && record.update(Some) == Ok(state)
+        {
+            write_words(record, words, after, Effect::Counts);
+            prolong(record, pass.now, self.config.timeouts.tcp_established);
+            return Ok(());
+        }
+        self.advance_tcp(pass, record, direction, segment, words)
+    }
+
+    /// Takes in a segment that may change the state of its connection, which was read with `words`.
+    #[inline(never)]
+    fn advance_tcp(
+        &self,
+        pass: &Pass<'_>,
+        record: &mut Record<'_>,
+        direction: Direction,
+        segment: &TcpSegment,
+        words: [u64; 3],
+    ) -> Result<(), NatDrop> {
+        let before = record.state();
         let mut seen = (Effect::Outside, words, TcpState::Reset);
         let after = record.update(|state| {
             let packed = Packed {
@@ -210,16 +252,13 @@ impl Nat {
             Effect::Reopens => self.reopen(pass, record)?,
             Effect::Counts => {}
         }
-        for (index, (before, after)) in words.into_iter().zip(after_words).enumerate() {
-            if before != after {
-                write_word(record, index, before, after, effect);
-            }
-        }
+        write_words(record, words, after_words, effect);
         let timeout = self.config.timeouts.of_tcp(state);
         if before & Packed::KIND == after & Packed::KIND {
             prolong(record, pass.now, timeout);
         } else {
             record.set_expires(end_of(pass.now, timeout));
+            record.mark();
         }
         match (before & Entry::ASSURED, after & Entry::ASSURED) {
             (0, 0) => {}
@@ -299,21 +338,61 @@ pub(crate) fn server_ends(entry: &Entry) -> (Internal, Endpoint) {
     (Internal::source_of(&entry.reply), entry.original.dst)
 }
 
+impl Timeouts {
+    /// Returns how long a flow lives that is in its present state.
+    pub(crate) fn of_flow(&self, flow: &Entry) -> Duration {
+        match flow.original.protocol {
+            IpProtocol::TCP => self.of_tcp(connection_of(flow).state),
+            IpProtocol::UDP if flow.state & IN_USE != 0 => self.udp,
+            IpProtocol::UDP => self.udp_brief,
+            _ => self.icmp_query,
+        }
+    }
+}
+
+/// Returns the connection of a flow of TCP.
+fn connection_of(flow: &Entry) -> Connection {
+    Connection::unpack(&Packed {
+        state: flow.state & Packed::STATE,
+        words: flow.words,
+    })
+}
+
+/// Returns a flow as it goes on after packets that nobody has seen, or that were not written down: of a connection
+/// that is open, nothing is known any more of where its ends are.
+pub(crate) fn interrupted(flow: &Entry) -> Entry {
+    if flow.original.protocol != IpProtocol::TCP {
+        return *flow;
+    }
+    let Packed { state, words } = connection_of(flow).interrupted().pack();
+    Entry {
+        state: flow.state & !Packed::STATE | state,
+        words,
+        ..*flow
+    }
+}
+
 /// Returns the state of a flow or mapping as users see it.
 pub(crate) fn state_of(entry: &Entry) -> FlowState {
     if !Label::from_u32(entry.label).is_flow() {
         return FlowState::Replied;
     }
-    if entry.original.protocol == tapweave_net::IpProtocol::TCP {
-        let packed = Packed {
-            state: entry.state & Packed::STATE,
-            words: entry.words,
-        };
-        return FlowState::Tcp(Connection::unpack(&packed).state);
+    if entry.original.protocol == IpProtocol::TCP {
+        return FlowState::Tcp(connection_of(entry).state);
     }
     match entry.state & ANSWERED {
         0 => FlowState::Unreplied,
         _ => FlowState::Replied,
+    }
+}
+
+/// Writes those words of a connection that are not as they were read.
+#[inline(always)]
+fn write_words(record: &Record<'_>, before: [u64; 3], after: [u64; 3], effect: Effect) {
+    for (index, (before, after)) in before.into_iter().zip(after).enumerate() {
+        if before != after {
+            write_word(record, index, before, after, effect);
+        }
     }
 }
 

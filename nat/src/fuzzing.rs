@@ -50,7 +50,12 @@ pub fn nat_packet(input: &[u8]) {
     };
     check_hop(bytes, &parsed);
     let mut copy = bytes.to_vec();
-    let Ok(packet) = Packet::read(&Frame::new(&mut copy, 0, offload), &parsed) else {
+    let frame = Frame::new(&mut copy, 0, offload);
+    let read = Packet::read(&frame, &parsed);
+    if let Some(plain) = FlowPacket::read_plain(&frame, &parsed) {
+        assert_eq!(read, Ok(Packet::Flow(plain)), "read in two ways");
+    }
+    let Ok(packet) = read else {
         return;
     };
     match packet {

@@ -26,7 +26,7 @@ use core::net::IpAddr;
 use foldhash::fast::FixedState;
 use tapweave_net::{Frame, IpProtocol, Ipv4View, Network, ParsedFrame};
 
-use crate::packet::is_atomic;
+use crate::packet::{Ends, is_atomic};
 use crate::sync::{AtomicU32, Ordering};
 
 /// Counters: 8 KiB. Linux has 2,048 at least (`net/ipv4/route.c`, `ip_idents`).
@@ -48,20 +48,20 @@ impl Identifications {
         }
     }
 
-    /// Returns the number that the packet in `frame` is to have when it goes from `src` to `dst`; `None` when
+    /// Returns the number that the packet in `frame` is to have when it goes with these ends; `None` when
     /// it keeps its own, as over IPv6.
     #[inline]
     pub(crate) fn for_packet(
         &self,
         frame: &Frame<'_>,
         parsed: &ParsedFrame,
-        src: IpAddr,
-        dst: IpAddr,
+        ends: &Ends,
         protocol: IpProtocol,
     ) -> Option<u16> {
         if parsed.network() != Network::V4 || is_atomic(frame, parsed) {
             return None;
         }
+        let (src, dst) = (ends.src.ip(), ends.dst.ip());
         let count = match frame.offload().gso {
             None => 1,
             Some(gso) => {

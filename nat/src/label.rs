@@ -63,6 +63,12 @@ impl Label {
         }
     }
 
+    /// Tells whether all that it says means something.
+    pub(crate) const fn is_known(self) -> bool {
+        let shares = Self::OPENER_MAPPING | Self::SERVER_MAPPING | Self::COUNTED;
+        self.0 & !(KIND | shares) == 0
+    }
+
     /// Tells whether it is a flow, and not a mapping.
     pub(crate) const fn is_flow(self) -> bool {
         !matches!(self.0 & KIND, 0 | HOST)

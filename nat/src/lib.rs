@@ -9,7 +9,7 @@
 //!   for what an uplink brings. [`packet`] reads what a frame is and rewrites it; a flow's record says
 //!   to what, and follows the flow's state; [`fragments`] go the way of the first one.
 //! - The *control side* makes [`NatRules`], which decide about new flows, and lists, flushes, retires and
-//!   saves flows. Which network, whose addresses and which routes: that is the gateway's to know.
+//!   carries over flows. Which network, whose addresses and which routes: that is the gateway's to know.
 //!
 //! The theory of each part is at the head of its file: flows in `flow.rs`, external ports in `mapping.rs`
 //! and `ports.rs`, TCP in `tcp.rs`, limits in `host.rs`, the order of decisions in `translate.rs`.
@@ -53,6 +53,7 @@ pub mod fuzzing;
 pub mod packet;
 pub mod table;
 
+mod carrying;
 mod config;
 mod counters;
 mod drop;

@@ -2,6 +2,7 @@
 
 use core::fmt;
 use core::ops::Range;
+use core::sync::atomic::AtomicBool;
 
 use tapweave_net::{Frame, NetworkNo, ParsedFrame, Timestamp};
 
@@ -39,6 +40,8 @@ pub struct Nat {
     pub(crate) pressure: Pressure,
     pub(crate) fragments: Fragments<Way>,
     pub(crate) identifications: Identifications,
+    /// Whether flows of an earlier process are still to come: see `carrying.rs`.
+    pub(crate) is_restoring: AtomicBool,
 }
 
 impl Nat {
@@ -51,6 +54,7 @@ impl Nat {
             pressure: Pressure::default(),
             fragments: Fragments::new(config.seed, config.fragments),
             identifications: Identifications::new(config.seed),
+            is_restoring: AtomicBool::new(false),
         }
     }
 

@@ -247,13 +247,15 @@ impl Nat {
                     holds_shares: true,
                 })
             }
-            Insert::Exists(record, direction) => self
-                .follow(pass, record, direction, first.packet, first.len)?
-                .map(|reply| Inserted {
+            Insert::Exists(record, direction) => {
+                let reply = record.tuple(direction.opposite());
+                let reply = reply.ok_or(NatDrop::Contended)?;
+                self.follow(pass, record, direction, first.packet, first.len)?;
+                Ok(Inserted {
                     reply,
                     holds_shares: false,
                 })
-                .ok_or(NatDrop::Contended),
+            }
             Insert::ReplyTaken | Insert::Busy => Err(NatDrop::Contended),
             Insert::Full => Err(NatDrop::TableFull),
         }

@@ -139,22 +139,12 @@ impl Packet {
         let l4 = data
             .get(l4_offset..parsed.l3_end())
             .ok_or(Unreadable::Mismatch)?;
-        let (ends, l4) = match transport {
-            Transport::Tcp => {
-                let tcp = TcpView::parse(l4)?;
-                let ends = Ends {
-                    src: src.with_port(tcp.src_port()),
-                    dst: dst.with_port(tcp.dst_port()),
-                };
-                (ends, L4::Tcp(TcpSegment::read(&tcp)))
-            }
+        let ends = Ends { src, dst };
+        let flow = match transport {
+            Transport::Tcp => FlowPacket::tcp(ends, &TcpView::parse(l4)?, checksum),
             Transport::Udp => {
-                let [s0, s1, d0, d1] = *l4.first_chunk().ok_or(Unreadable::Mismatch)?;
-                let ends = Ends {
-                    src: src.with_port(u16::from_be_bytes([s0, s1])),
-                    dst: dst.with_port(u16::from_be_bytes([d0, d1])),
-                };
-                (ends, L4::Udp)
+                let ports = l4.first_chunk().ok_or(Unreadable::Mismatch)?;
+                FlowPacket::udp(ends, *ports, checksum)
             }
             Transport::Icmpv4 | Transport::Icmpv6 => {
                 let (src, dst) = (src.ip(), dst.ip());
@@ -167,15 +157,70 @@ impl Packet {
                         checksum,
                     }));
                 };
-                (kind.ends(src, dst, id), L4::Query(kind))
+                FlowPacket {
+                    ends: kind.ends(src, dst, id),
+                    protocol: protocol_of(transport),
+                    l4: L4::Query(kind),
+                    checksum,
+                }
             }
         };
-        Ok(Self::Flow(FlowPacket {
-            ends,
-            protocol: protocol_of(transport),
-            l4,
+        Ok(Self::Flow(flow))
+    }
+}
+
+impl FlowPacket {
+    /// Reads a packet of TCP or UDP that has nothing unusual, as nearly all are. `None` for any other:
+    /// [`Packet::read`] reads these too, and says the same of all.
+    ///
+    /// A value that may be an error instead has its bytes where those of the error are, and is put together in
+    /// pieces. Whoever reads it at once waits until the pieces have reached the cache: 4 ns a packet.
+    #[inline(always)]
+    pub(crate) fn read_plain(frame: &Frame<'_>, parsed: &ParsedFrame) -> Option<Self> {
+        let data = frame.data();
+        let (src, dst) = match (*parsed.flow(), data.get(parsed.l3_offset()..)?) {
+            (FlowKey::V4 { src, dst, .. }, [0x45, ..]) => {
+                (Endpoint::v4(src, 0), Endpoint::v4(dst, 0))
+            }
+            (FlowKey::V6 { src, dst, .. }, [_, _, _, _, _, _, 6 | 17, ..])
+                if !is_v4_mapped(src) && !is_v4_mapped(dst) =>
+            {
+                (Endpoint::v6(src, 0), Endpoint::v6(dst, 0))
+            }
+            _ => return None,
+        };
+        if parsed.fragment() == Fragment::Later {
+            return None;
+        }
+        let ends = Ends { src, dst };
+        let checksum = L4Checksum::of(frame.offload().checksum, parsed).ok()?;
+        let l4 = data.get(parsed.l4_offset()?..parsed.l3_end())?;
+        match parsed.transport()? {
+            Transport::Tcp => Some(Self::tcp(ends, &TcpView::parse(l4).ok()?, checksum)),
+            Transport::Udp => Some(Self::udp(ends, *l4.first_chunk()?, checksum)),
+            Transport::Icmpv4 | Transport::Icmpv6 => None,
+        }
+    }
+
+    #[inline(always)]
+    fn tcp(ends: Ends, tcp: &TcpView<'_>, checksum: L4Checksum) -> Self {
+        Self {
+            ends: ends.with_ports(tcp.src_port(), tcp.dst_port()),
+            protocol: IpProtocol::TCP,
+            l4: L4::Tcp(TcpSegment::read(tcp)),
             checksum,
-        }))
+        }
+    }
+
+    #[inline(always)]
+    const fn udp(ends: Ends, [s0, s1, d0, d1]: [u8; 4], checksum: L4Checksum) -> Self {
+        let (src, dst) = (u16::from_be_bytes([s0, s1]), u16::from_be_bytes([d0, d1]));
+        Self {
+            ends: ends.with_ports(src, dst),
+            protocol: IpProtocol::UDP,
+            l4: L4::Udp,
+            checksum,
+        }
     }
 }
 

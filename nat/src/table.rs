@@ -29,6 +29,8 @@
 //! million records take a few milliseconds; a wheel would have to be written with every packet that
 //! moves a deadline.
 //!
+//! **Changes** are marked, a bit a slot, so that a journal can be written of them (`marks.rs`).
+//!
 //! **Full table.** An insertion evicts an expired record or else one that is neither kept nor assured
 //! (`eviction.rs`), from a window that goes round, so that its work is bounded. The index has room for
 //! 10 links where a full table has 6. In a simulation of a table that stays full of 100,000 records
@@ -47,10 +49,10 @@ mod life;
 #[cfg(test)]
 #[cfg(loom)]
 mod loom_tests;
+mod marks;
 mod prefetch;
 mod record;
 mod slot;
-mod snapshot;
 mod spare;
 #[cfg(test)]
 #[cfg(not(loom))]
@@ -71,7 +73,6 @@ pub use entry::{Direction, Entry};
 pub use hint::Hint;
 pub use insertion::Insert;
 pub use record::{NotUpdated, Record, RecordRef};
-pub use snapshot::Snapshot;
 pub use sweep::Sweep;
 pub use tuple::{Endpoint, Realm, Tuple};
 
@@ -79,6 +80,7 @@ use arena::Arena;
 use hash::{KeyHasher, Probe};
 use index::{BUCKET_LEN, Index, Link};
 use life::{Life, Phase};
+use marks::Marks;
 use spare::Spare;
 
 use crate::sync::AtomicU32;
@@ -96,6 +98,8 @@ pub struct PairTable {
     eviction_hand: AtomicU32,
     /// Where the sweep goes on.
     sweep_hand: AtomicU32,
+    /// The slots whose record came, went or was marked.
+    marks: Marks,
 }
 
 impl PairTable {
@@ -118,6 +122,7 @@ impl PairTable {
             hasher: KeyHasher::new(seed, bucket_count),
             eviction_hand: AtomicU32::new(0),
             sweep_hand: AtomicU32::new(0),
+            marks: Marks::new(capacity),
         }
     }
 
@@ -170,6 +175,28 @@ impl PairTable {
         (0..self.spare.used()).filter_map(|index| self.live(index))
     }
 
+    /// Returns how many slots have been in use: all records are in slots below that.
+    pub fn slot_count(&self) -> u32 {
+        self.spare.used()
+    }
+
+    /// Returns the record in a slot, expired or not.
+    pub fn record_in(&self, slot: u32) -> Option<Record<'_>> {
+        self.live(slot)
+    }
+
+    /// Gives `take` the slots whose record has come, gone or been [marked](Record::mark) since they were last taken,
+    /// in no order and each once, at most about `budget` of them; tells how many it were. What is in a slot is to be
+    /// read after it was given.
+    pub fn take_changed(&self, budget: usize, take: impl FnMut(u32)) -> usize {
+        self.marks.take(budget, take)
+    }
+
+    /// Tells whether there may be slots to [take](Self::take_changed). A load for each 4,096 slots.
+    pub fn has_changed(&self) -> bool {
+        self.marks.is_any()
+    }
+
     #[inline(always)]
     fn find_probe(&self, probe: &Probe, now: Timestamp) -> Option<(Record<'_>, Direction)> {
         let (record, direction) = self.index.find_map(probe.place, |link| {
@@ -210,6 +237,7 @@ impl PairTable {
         self.unlink(index, &entry.original, Direction::Original);
         self.unlink(index, &entry.reply, Direction::Reply);
         slot.set_free(0);
+        self.marks.add(index);
         Some(entry)
     }
 

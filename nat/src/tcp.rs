@@ -43,6 +43,7 @@
 //!   so none are checked; it counts as open once the other end has answered.
 
 mod side;
+mod steady;
 #[cfg(test)]
 #[cfg(not(loom))]
 mod tests;
@@ -92,6 +93,40 @@ impl Packed {
     pub(crate) const STATE: u32 = (1 << 23) - 1;
     /// Those of them that say which [`TcpState`] it is in.
     pub(crate) const KIND: u32 = 0b111;
+    /// That of them that says that the connection was picked up in the middle.
+    const LOOSE: u32 = 1 << 4;
+
+    #[inline]
+    fn words_of(original: &Side, reply: &Side) -> [u64; 3] {
+        let word = |high, low| u64::from(high) << 32 | u64::from(low);
+        [
+            word(original.end, original.limit),
+            word(reply.end, reply.limit),
+            word(original.acked, reply.acked),
+        ]
+    }
+
+    #[inline]
+    fn bits(&self, from: u32, count: u32) -> u8 {
+        let [byte, ..] = (self.state >> from & ((1 << count) - 1)).to_le_bytes();
+        byte
+    }
+
+    #[inline]
+    fn sides(&self) -> [Side; 2] {
+        let [original, reply, acked] = self.words.map(halves);
+        let side = |[end, limit]: [u32; 2], acked, scale, window_bits| Side {
+            end,
+            limit,
+            acked,
+            scale,
+            window_bits,
+        };
+        [
+            side(original, acked[0], self.bits(5, 4), self.bits(13, 5)),
+            side(reply, acked[1], self.bits(9, 4), self.bits(18, 5)),
+        ]
+    }
 }
 
 impl Connection {
@@ -125,6 +160,19 @@ impl Connection {
             is_loose,
             sides: [original, Side::UNSEEN],
         })
+    }
+
+    /// Returns what is left of it when segments may have passed that were not overheard. Of a connection that only one
+    /// end has heard of, and of one that is over, that is all.
+    pub(crate) const fn interrupted(self) -> Self {
+        match self.state {
+            TcpState::SynSent | TcpState::TimeWait | TcpState::Reset => self,
+            TcpState::SynReceived | TcpState::Established | TcpState::FinSeen => Self {
+                is_loose: true,
+                sides: [Side::UNSEEN; 2],
+                ..self
+            },
+        }
     }
 
     /// Takes in a segment that goes in `direction`.
@@ -273,18 +321,8 @@ impl Connection {
     fn is_in_window(&self, direction: Direction, segment: &TcpSegment) -> bool {
         let sender = &self.sides[direction.index()];
         let receiver = &self.sides[direction.opposite().index()];
-        if self.is_loose || !sender.is_seen() || !receiver.is_seen() {
-            return true;
-        }
-        let data_fits = !is_after(segment.seq, sender.limit)
-            && !is_after(
-                sender.end.wrapping_sub(receiver.max_window()),
-                segment.end(),
-            );
-        let ack_fits = !segment.flags.contains(TcpFlags::ACK)
-            || (!is_after(segment.ack, receiver.end)
-                && !is_after(receiver.end.wrapping_sub(sender.max_ack_lag()), segment.ack));
-        data_fits && ack_fits
+        let is_known = !self.is_loose && sender.is_seen() && receiver.is_seen();
+        !is_known || fits(sender, receiver, segment)
     }
 
     /// Remembers what a segment in window says.
@@ -299,16 +337,7 @@ impl Connection {
             *sender = Side::first(segment);
             sender.scale = Side::UNKNOWN_SCALE;
         }
-        let scale = if segment.flags.contains(TcpFlags::SYN) {
-            0
-        } else {
-            sender.shift()
-        };
-        sender.note_sent(segment.end(), u32::from(segment.window) << scale);
-        if segment.flags.contains(TcpFlags::ACK) {
-            sender.note_acked(segment.ack);
-            receiver.note_offered(segment.ack, u32::from(segment.window) << scale);
-        }
+        note(sender, receiver, segment);
     }
 
     /// Packs the connection.
@@ -317,51 +346,59 @@ impl Connection {
         let [original, reply] = &self.sides;
         let state = self.state as u32
             | (self.by as u32) << 3
-            | u32::from(self.is_loose) << 4
+            | if self.is_loose { Packed::LOOSE } else { 0 }
             | u32::from(original.scale) << 5
             | u32::from(reply.scale) << 9
             | u32::from(original.window_bits) << 13
             | u32::from(reply.window_bits) << 18;
-        let word = |high, low| u64::from(high) << 32 | u64::from(low);
         Packed {
             state,
-            words: [
-                word(original.end, original.limit),
-                word(reply.end, reply.limit),
-                word(original.acked, reply.acked),
-            ],
+            words: Packed::words_of(original, reply),
         }
     }
 
     /// Unpacks what [`Connection::pack`] gave; other bits of the state are not looked at.
     #[inline]
     pub(crate) fn unpack(packed: &Packed) -> Self {
-        let bits = |from: u32, count: u32| {
-            let [byte, ..] = (packed.state >> from & ((1 << count) - 1)).to_le_bytes();
-            byte
-        };
-        let side = |words: usize, scale, window_bits| {
-            let [end, limit] = halves(packed.words[words]);
-            Side {
-                end,
-                limit,
-                acked: halves(packed.words[2])[words],
-                scale,
-                window_bits,
-            }
-        };
         Self {
-            state: state_from(bits(0, 3)),
-            by: match bits(3, 1) {
+            state: state_from(packed.bits(0, 3)),
+            by: match packed.bits(3, 1) {
                 0 => Direction::Original,
                 _ => Direction::Reply,
             },
-            is_loose: bits(4, 1) == 1,
-            sides: [
-                side(0, bits(5, 4), bits(13, 5)),
-                side(1, bits(9, 4), bits(18, 5)),
-            ],
+            is_loose: packed.state & Packed::LOOSE != 0,
+            sides: packed.sides(),
         }
+    }
+}
+
+/// Tells whether a segment of `sender` fits what both sides, of which something was seen, have said.
+#[inline(always)]
+fn fits(sender: &Side, receiver: &Side, segment: &TcpSegment) -> bool {
+    let data_fits = !is_after(segment.seq, sender.limit)
+        && !is_after(
+            sender.end.wrapping_sub(receiver.max_window()),
+            segment.end(),
+        );
+    let ack_fits = !segment.flags.contains(TcpFlags::ACK)
+        || (!is_after(segment.ack, receiver.end)
+            && !is_after(receiver.end.wrapping_sub(sender.max_ack_lag()), segment.ack));
+    data_fits && ack_fits
+}
+
+/// Remembers what a segment of `sender` says, of which something was seen before.
+#[inline(always)]
+fn note(sender: &mut Side, receiver: &mut Side, segment: &TcpSegment) {
+    let scale = if segment.flags.contains(TcpFlags::SYN) {
+        0
+    } else {
+        sender.shift()
+    };
+    let window = u32::from(segment.window) << scale;
+    sender.note_sent(segment.end(), window);
+    if segment.flags.contains(TcpFlags::ACK) {
+        sender.note_acked(segment.ack);
+        receiver.note_offered(segment.ack, window);
     }
 }
 
@@ -382,6 +419,7 @@ pub(crate) fn later_of(one: u64, other: u64) -> u64 {
 }
 
 /// Returns the upper and the lower half.
+#[inline]
 fn halves(word: u64) -> [u32; 2] {
     let half = |word: u64| u32::try_from(word & u64::from(u32::MAX)).unwrap_or(u32::MAX);
     [half(word >> 32), half(word)]

@@ -1,5 +1,6 @@
 //! The translation as a whole, requirement by requirement.
 
+mod carrying;
 mod expiry;
 mod fragments;
 mod hairpin;

@@ -1,7 +1,7 @@
 //! What becomes of a packet: which flow it belongs to, or may begin, and what that makes of it.
 //!
 //! A packet whose flow is known is translated by it, whatever the rules say now; that is the path that
-//! has to be fast. What has no flow is asked about in this order:
+//! has to be fast, so packets of TCP and UDP are looked up before anything else is asked. What has no flow is asked about in this order:
 //!
 //! - *Out of a network*: to an external address, it is a hairpin (RFC 4787 REQ-9); else the network's
 //!   rules decide whether it is masqueraded or goes on as it is.
@@ -37,31 +37,43 @@ pub(crate) use fragment::Way;
 use crate::NatDrop;
 use crate::nat::{Nat, Pass};
 use crate::packet::{Ends, FlowPacket, RewriteError, Unreadable};
-use crate::table::{Endpoint, Realm, Tuple};
+use crate::table::{Direction, Endpoint, Realm, Record, Tuple};
 
 impl Nat {
-    /// Follows the flow that has a key, and returns its other key.
-    ///
-    /// # Errors
-    ///
-    /// [`NatDrop::Malformed`] also for a packet that has the key of a mapping: from or to the unspecified
-    /// address, which is never forwarded (RFC 1122 §3.2.1.3, RFC 4291 §2.5.2), and port 0.
+    /// Returns the flow that has a key, if there is one. The key of a mapping, with the unspecified address and port 0,
+    /// has none.
     #[inline(always)]
-    fn follow_tuple(
-        &self,
-        pass: &Pass<'_>,
-        tuple: &Tuple,
-        packet: &FlowPacket,
-        len: u64,
-    ) -> Result<Option<Tuple>, NatDrop> {
+    fn find_flow(&self, pass: &Pass<'_>, tuple: &Tuple) -> Option<Found<'_>> {
         if tuple.src.is_any() || tuple.dst.is_any() {
-            return Err(NatDrop::Malformed);
+            return None;
         }
-        match self.table.find_by(pass.hint, tuple, pass.now) {
-            Some((record, direction)) => self.follow(pass, record, direction, packet, len),
-            None => Ok(None),
-        }
+        let (record, direction) = self.table.find_by(pass.hint, tuple, pass.now)?;
+        let other = record.tuple(direction.opposite())?;
+        Some(Found {
+            record,
+            direction,
+            other,
+        })
     }
+}
+
+/// Refuses a packet that has the key of a mapping: from or to the unspecified address, which is never forwarded
+/// (RFC 1122 §3.2.1.3, RFC 4291 §2.5.2), and port 0.
+fn permit_key(tuple: &Tuple) -> Result<(), NatDrop> {
+    if tuple.src.is_any() || tuple.dst.is_any() {
+        Err(NatDrop::Malformed)
+    } else {
+        Ok(())
+    }
+}
+
+/// A flow that a packet belongs to.
+struct Found<'a> {
+    record: Record<'a>,
+    /// Which way the packet goes.
+    direction: Direction,
+    /// The key of the other direction: its ends, turned around, are those that the packet gets.
+    other: Tuple,
 }
 
 #[inline]

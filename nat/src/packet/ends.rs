@@ -25,6 +25,15 @@ impl Ends {
         }
     }
 
+    /// Returns the same addresses with other ports.
+    #[inline]
+    pub(super) const fn with_ports(self, src: u16, dst: u16) -> Self {
+        Self {
+            src: self.src.with_port(src),
+            dst: self.dst.with_port(dst),
+        }
+    }
+
     /// Returns the ends of a packet in the other direction.
     #[inline]
     #[must_use]

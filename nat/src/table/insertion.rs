@@ -117,6 +117,7 @@ impl<'t, G: FnMut(&Entry)> Insertion<'t, '_, G> {
                 Ok(()) => {
                     let life = draft.life.live(self.entry.state);
                     if draft.slot.exchange(draft.life, life) {
+                        self.table.marks.add(draft.index);
                         return Some(Insert::Added(Record { life, ..draft }));
                     }
                     None

@@ -291,3 +291,29 @@ fn a_slot_never_shows_a_key_of_two_records() {
         writer.join().unwrap();
     });
 }
+
+/// Who takes a mark reads what was changed before it was made.
+#[test]
+fn the_last_taken_of_a_marked_slot_is_as_it_is() {
+    check(|| {
+        let table = table(2);
+        assert!(insert(&table, &flow(1, 1)));
+        let read = |table: &PairTable| {
+            let mut state = None;
+            table.take_changed(usize::MAX, |slot| {
+                state = table.record_in(slot).map(|record| record.state());
+            });
+            state
+        };
+        assert_eq!(read(&table), Some(0));
+        let other = spawn(&table, |table| {
+            let (mut record, _) = table.find(&key(1, 1), NOW).unwrap();
+            assert_eq!(record.update(|state| Some(state | 1)), Ok(1));
+            record.mark();
+        });
+        let first = read(&table);
+        other.join().unwrap();
+        let second = read(&table);
+        assert_eq!(second.or(first), Some(1));
+    });
+}

@@ -139,11 +139,24 @@ impl Record<'_> {
         }
     }
 
+    /// Has the record's slot told among those that [changed](PairTable::take_changed). To be called after the change.
+    #[cold]
+    pub fn mark(&self) {
+        self.table.marks.add(self.index);
+    }
+
     /// Returns a word of the owner; `None` also beyond [`Entry::WORDS`].
     #[inline]
     pub fn word(&self, index: usize) -> Option<u64> {
         let word = self.slot.word(index)?.load(Ordering::Relaxed);
         self.is_present().then_some(word)
+    }
+
+    /// Returns all words of the owner, each as it was at some moment.
+    #[inline]
+    pub fn words(&self) -> Option<[u64; Entry::WORDS]> {
+        let words = self.slot.words();
+        self.is_present().then_some(words)
     }
 
     /// Changes a word of the owner if it is still `current`; tells whether it did. Not if the record is

@@ -199,6 +199,11 @@ impl<'a> Slot<'a> {
     }
 
     #[inline]
+    pub(super) fn words(&self) -> [u64; Entry::WORDS] {
+        [WORDS, WORDS + 1, WORDS + 2].map(|index| self.hot[index].load(Ordering::Relaxed))
+    }
+
+    #[inline]
     pub(super) fn count(&self, direction: Direction, packets: u64, bytes: u64) {
         // Not `fetch_add`: a processor waits with all that comes later until a locked addition to memory
         // that is not in its cache is done.
@@ -223,7 +228,7 @@ impl<'a> Slot<'a> {
             label: self.label(),
             state: life.state(),
             expires: self.expires(),
-            words: [WORDS, WORDS + 1, WORDS + 2].map(load),
+            words: self.words(),
             packets: [PACKETS, PACKETS + 1].map(load),
             bytes: [BYTES, BYTES + 1].map(load),
         }

@@ -393,31 +393,38 @@ fn a_sweep_takes_bounded_steps_and_goes_round() {
 }
 
 #[test]
-fn a_snapshot_comes_back_with_the_time_left() {
-    let table = PairTable::new(100, 1);
-    for number in 0..50 {
-        add(&table, &flow(number));
+fn every_slot_whose_record_changes_is_told_once() {
+    let table = PairTable::new(10, 1);
+    let changed = || {
+        let mut slots = Vec::new();
+        table.take_changed(usize::MAX, |slot| slots.push(slot));
+        let labels = slots.into_iter().map(|slot| {
+            let record = table.record_in(slot)?;
+            record.entry().map(|entry| entry.original)
+        });
+        labels.collect::<Vec<_>>()
+    };
+    add(&table, &flow(0));
+    add(&table, &flow(1));
+    let [zero, one] = [0, 1].map(|number| Some(flow(number).original));
+    assert_eq!(changed(), [zero, one]);
+    assert!(!table.has_changed());
+    assert_eq!(changed(), []);
+    let (record, _) = table.find(&flow(1).reply, NOW).unwrap();
+    record.mark();
+    record.mark();
+    assert_eq!(changed(), [one]);
+    record.remove();
+    add(&table, &flow(2));
+    let slots = [Some(flow(2).original)];
+    // Its slot was free again, or another one is.
+    let told = changed();
+    assert!(told == slots || told.contains(&None), "{told:?}");
+    // As many come as places: what gives way is told too.
+    for number in 3..30 {
+        let _inserted = table.insert(NOW, &flow(number), |_| {});
     }
-    let taken = NOW + TIMEOUT / 3;
-    let snapshot = table.snapshot(taken);
-    let restored = PairTable::new(100, 2);
-    let now = Timestamp::from_secs(5);
-    for entry in snapshot.entries_at(now) {
-        let inserted = restored.insert(now, &entry, |_| {});
-        assert!(matches!(inserted, Insert::Added(_)));
-    }
-    assert_eq!(restored.len(), 50);
-    for number in 0..50 {
-        let (record, _) = restored.find(&flow(number).reply, now).unwrap();
-        let expires = Timestamp::from_secs(205);
-        assert_eq!(
-            record.entry(),
-            Some(Entry {
-                expires,
-                ..flow(number)
-            })
-        );
-    }
+    assert_eq!(changed().into_iter().flatten().count(), table.len());
 }
 
 #[test]
@@ -442,6 +449,8 @@ fn a_record_takes_less_than_200_bytes_all_in_all() {
     assert!(bytes <= 191, "{bytes}");
     let table = table.unwrap();
     let memory = table.memory().map(|range| range.len() as u64);
-    assert_eq!(memory.iter().sum::<u64>() / u64::from(RECORDS), bytes);
+    // All but the marks, an octet for seven records.
+    let beside = allocations.bytes_max - memory.iter().sum::<u64>();
+    assert!(beside <= u64::from(RECORDS) / 7, "{beside}");
     assert_eq!(table.capacity(), RECORDS as usize);
 }

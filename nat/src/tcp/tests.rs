@@ -105,6 +105,49 @@ fn syn(seq: u32, scale: u8, ack: Option<u32>) -> TcpSegment {
     }
 }
 
+/// Numbers around zero, so that windows are hit and missed, and begin again at zero in between.
+fn any_number() -> impl Strategy<Value = u32> {
+    (0_u32..400_000).prop_map(|number| number.wrapping_sub(200_000))
+}
+
+/// A connection that is established, as a rule.
+fn any_near_established() -> impl Strategy<Value = Packed> {
+    let kind = prop_oneof![8 => Just(TcpState::Established as u32), 1 => 0_u32..6];
+    let numbers = prop::array::uniform6(any_number());
+    (kind, any::<u32>(), 0_u32..8, numbers).prop_map(|(kind, rest, loose, [a, b, c, d, e, f])| {
+        let loose = u32::from(loose == 0) << 4;
+        let rest = rest & Packed::STATE & !(Packed::KIND | 1 << 4);
+        let word = |high: u32, low: u32| u64::from(high) << 32 | u64::from(low);
+        Packed {
+            state: kind | loose | rest,
+            words: [word(a, b), word(c, d), word(e, f)],
+        }
+    })
+}
+
+fn any_near_segment() -> impl Strategy<Value = TcpSegment> {
+    let flags = prop_oneof![
+        4 => Just(TcpFlags::ACK),
+        1 => Just(TcpFlags::ACK | TcpFlags::PSH),
+        1 => any::<u8>().prop_map(TcpFlags),
+    ];
+    (
+        any_number(),
+        any_number(),
+        0_u32..70_000,
+        any::<u16>(),
+        flags,
+    )
+        .prop_map(|(seq, ack, payload_len, window, flags)| TcpSegment {
+            seq,
+            ack,
+            payload_len,
+            window,
+            flags,
+            window_scale: None,
+        })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
 
@@ -149,14 +192,32 @@ proptest! {
             if loss == Loss::Before {
                 continue;
             }
+            let at_a_glance = connection.pack().after_steady(direction, &segment);
             let effect = connection.receive(direction, &segment);
             prop_assert_eq!(effect, Effect::Counts, "{:?} {:?}", segment, connection);
+            if let Some(words) = at_a_glance {
+                prop_assert_eq!(words, connection.pack().words);
+            }
             if loss == Loss::None {
                 let scale = scales[direction.index()];
                 ends[direction.opposite().index()].receive(&segment, scale);
             }
         }
         prop_assert_eq!(connection.state, TcpState::Established);
+    }
+
+    #[test]
+    fn what_is_seen_at_a_glance_is_what_is_so(
+        packed in any_near_established(),
+        original: bool,
+        segment in any_near_segment(),
+    ) {
+        let direction = if original { Direction::Original } else { Direction::Reply };
+        if let Some(words) = packed.after_steady(direction, &segment) {
+            let mut connection = Connection::unpack(&packed);
+            prop_assert_eq!(connection.receive(direction, &segment), Effect::Counts);
+            prop_assert_eq!(connection.pack(), Packed { words, ..packed });
+        }
     }
 
     #[test]

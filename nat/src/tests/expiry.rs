@@ -1,8 +1,6 @@
-//! How flows end by request, and how they outlive a restart.
+//! How flows end by request.
 
-use core::time::Duration;
-
-use tapweave_net::{IpProtocol, NetworkNo, Timestamp};
+use tapweave_net::IpProtocol;
 
 use super::world::*;
 use crate::*;
@@ -62,57 +60,4 @@ fn what_the_rules_would_not_make_any_more_is_retired() {
     assert_eq!(world.nat.retire(&world.rules), 1);
     assert!(world.nat.is_empty());
     assert_ne!(world.external(&udp(A, X)).ip(), external.ip());
-}
-
-#[test]
-fn flows_and_their_ports_outlive_a_restart() {
-    let list = vec![published(PortProtocol::Udp, "192.0.2.1:53", "10.0.0.9:53")];
-    let mut old = World::with_published(list.clone());
-    let external = old.external(&udp(A, X));
-    old.external(&udp(A, Y));
-    old.arrival(&udp(X, "192.0.2.1:53")).unwrap();
-    old.out(RED, &udp(B, "192.0.2.1:53")).unwrap();
-    old.wait(Duration::from_secs(100));
-    let snapshot = old.nat.snapshot(old.now);
-    // Another clock, another seed, other numbers of networks.
-    let mut new = World::with_published(list);
-    new.now = Timestamp::from_secs(7);
-    new.nat = Nat::new(NatConfig {
-        seed: 99,
-        ..config()
-    });
-    let renumber = |old: NetworkNo| (old == RED).then_some(RED);
-    assert_eq!(new.nat.restore(&snapshot, new.now, renumber), 4);
-    assert_eq!(new.flows().len(), 4);
-    let ends = |world: &World| -> Vec<_> {
-        let flows = world.flows();
-        flows
-            .iter()
-            .map(|flow| (flow.original, flow.reply))
-            .collect()
-    };
-    assert_eq!(ends(&new), ends(&old));
-    assert_eq!(new.external(&udp(A, "203.0.113.3:3")), external);
-    assert_eq!(new.arrival(&udp(Y, external)), Ok(socket(A)));
-    // As much time is left as there was.
-    new.wait(Duration::from_secs(22));
-    new.sweep();
-    assert_eq!(new.flows().len(), 2);
-    new.wait(Duration::from_mins(6));
-    new.sweep();
-    assert!(new.nat.is_empty());
-}
-
-#[test]
-fn flows_of_networks_that_are_gone_are_not_restored() {
-    let old = World::new();
-    old.external(&udp(A, X));
-    old.out(BLUE, &udp(B, X)).unwrap();
-    let snapshot = old.nat.snapshot(old.now);
-    let new = World::new();
-    let renumber = |old: NetworkNo| (old == BLUE).then_some(RED);
-    assert_eq!(new.nat.restore(&snapshot, new.now, renumber), 1);
-    assert_eq!(new.flows()[0].opened_in, Some(RED));
-    new.nat.flush(&FlowFilter::default());
-    assert!(new.nat.is_empty());
 }

@@ -4,16 +4,36 @@ use tapweave_net::{Frame, ParsedFrame};
 
 use super::error::translate_error;
 use super::fragment::Way;
-use super::{ends_against, ip_len, is_for_external, tuple_of};
+use super::{ends_against, ip_len, is_for_external, permit_key, tuple_of};
 use crate::nat::{Nat, Pass};
 use crate::new_flow::FirstPacket;
-use crate::packet::{L4, Packet, QueryKind, rewrite};
+use crate::packet::{FlowPacket, L4, Packet, QueryKind, rewrite};
 use crate::table::{Realm, Tuple};
 use crate::{In, NatDrop};
 
 impl Nat {
     #[inline]
     pub(crate) fn inward(
+        &self,
+        pass: &Pass<'_>,
+        frame: &mut Frame<'_>,
+        parsed: &ParsedFrame,
+        emit: &mut dyn FnMut(&mut Frame<'_>, In),
+    ) -> Result<In, NatDrop> {
+        let realm = Realm::OUTSIDE;
+        if let Some(packet) = FlowPacket::read_plain(frame, parsed)
+            && let Some(found) = self.find_flow(pass, &tuple_of(realm, &packet))
+        {
+            let len = ip_len(parsed);
+            self.follow(pass, found.record, found.direction, &packet, len)?;
+            return self.send_in(pass, (frame, parsed), &packet, &found.other, emit);
+        }
+        self.inward_seldom(pass, frame, parsed, emit)
+    }
+
+    /// Does what is to be done with a packet of any kind.
+    #[inline(never)]
+    fn inward_seldom(
         &self,
         pass: &Pass<'_>,
         frame: &mut Frame<'_>,
@@ -28,8 +48,10 @@ impl Nat {
         match &packet {
             Packet::Flow(packet) => {
                 let (tuple, len) = (tuple_of(realm, packet), ip_len(parsed));
-                let other = if let Some(other) = self.follow_tuple(pass, &tuple, packet, len)? {
-                    other
+                permit_key(&tuple)?;
+                let other = if let Some(found) = self.find_flow(pass, &tuple) {
+                    self.follow(pass, found.record, found.direction, packet, len)?;
+                    found.other
                 } else {
                     let first = FirstPacket { tuple, packet, len };
                     match self.begin_inward(pass, &first)? {
@@ -42,10 +64,7 @@ impl Nat {
                         None => return refuse_or_pass(pass, parsed, NatDrop::NoMapping),
                     }
                 };
-                let way = || Way::against(&other, None);
-                self.lead(pass, realm, (frame, parsed), way, emit, in_on)?;
-                rewrite(frame, parsed, packet, &ends_against(&other))?;
-                way_to(&other)
+                self.send_in(pass, (frame, parsed), packet, &other, emit)
             }
             Packet::Error(error) => {
                 let Some(other) = self.flow_of_error(pass, realm, error) else {
@@ -75,6 +94,22 @@ impl Nat {
                 Ok(way.map_or(In::Held, |way| in_on(&way)))
             }
         }
+    }
+
+    /// Gives a packet the ends of `other`, turned around.
+    #[inline(always)]
+    fn send_in(
+        &self,
+        pass: &Pass<'_>,
+        (frame, parsed): (&mut Frame<'_>, &ParsedFrame),
+        packet: &FlowPacket,
+        other: &Tuple,
+        emit: &mut dyn FnMut(&mut Frame<'_>, In),
+    ) -> Result<In, NatDrop> {
+        let way = || Way::against(other, None);
+        self.lead(pass, Realm::OUTSIDE, (frame, parsed), way, emit, in_on)?;
+        rewrite(frame, parsed, packet, &ends_against(other))?;
+        way_to(other)
     }
 }
 

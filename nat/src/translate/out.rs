@@ -4,16 +4,37 @@ use tapweave_net::{Frame, IpProtocol, NetworkNo, ParsedFrame};
 
 use super::error::translate_error;
 use super::fragment::Way;
-use super::{addresses, ends_against, ip_len, is_for_external, tuple_of};
+use super::{addresses, ends_against, ip_len, is_for_external, permit_key, tuple_of};
 use crate::nat::{Nat, Pass};
 use crate::new_flow::FirstPacket;
-use crate::packet::{Packet, renumber, rewrite};
+use crate::packet::{FlowPacket, Packet, renumber, rewrite};
 use crate::table::{Realm, Tuple};
 use crate::{Masquerade, NatDrop, Out};
 
 impl Nat {
     #[inline]
     pub(crate) fn out(
+        &self,
+        pass: &Pass<'_>,
+        network: NetworkNo,
+        frame: &mut Frame<'_>,
+        parsed: &ParsedFrame,
+        emit: &mut dyn FnMut(&mut Frame<'_>, Out),
+    ) -> Result<Out, NatDrop> {
+        let realm = Realm::of(network);
+        if let Some(packet) = FlowPacket::read_plain(frame, parsed)
+            && let Some(found) = self.find_flow(pass, &tuple_of(realm, &packet))
+        {
+            let len = ip_len(parsed);
+            self.follow(pass, found.record, found.direction, &packet, len)?;
+            return self.send_out(pass, realm, (frame, parsed), &packet, &found.other, emit);
+        }
+        self.out_seldom(pass, network, frame, parsed, emit)
+    }
+
+    /// Does what is to be done with a packet of any kind.
+    #[inline(never)]
+    fn out_seldom(
         &self,
         pass: &Pass<'_>,
         network: NetworkNo,
@@ -29,8 +50,10 @@ impl Nat {
         match &packet {
             Packet::Flow(packet) => {
                 let (tuple, len) = (tuple_of(realm, packet), ip_len(parsed));
-                let other = if let Some(other) = self.follow_tuple(pass, &tuple, packet, len)? {
-                    other
+                permit_key(&tuple)?;
+                let other = if let Some(found) = self.find_flow(pass, &tuple) {
+                    self.follow(pass, found.record, found.direction, packet, len)?;
+                    found.other
                 } else {
                     let first = FirstPacket { tuple, packet, len };
                     match self.begin_out(pass, network, &first)? {
@@ -44,12 +67,7 @@ impl Nat {
                         }
                     }
                 };
-                let id = self.identification(frame, parsed, &other, packet.protocol);
-                let way = || Way::against(&other, id);
-                self.lead(pass, realm, (frame, parsed), way, emit, out_on)?;
-                rewrite(frame, parsed, packet, &ends_against(&other))?;
-                id.map_or(Ok(()), |id| renumber(frame, parsed, id))?;
-                Ok(way_to(&other))
+                self.send_out(pass, realm, (frame, parsed), packet, &other, emit)
             }
             Packet::Error(error) => {
                 let Some(other) = self.flow_of_error(pass, realm, error) else {
@@ -74,6 +92,25 @@ impl Nat {
         }
     }
 
+    /// Gives a packet the ends of `other`, turned around.
+    #[inline(always)]
+    fn send_out(
+        &self,
+        pass: &Pass<'_>,
+        realm: Realm,
+        (frame, parsed): (&mut Frame<'_>, &ParsedFrame),
+        packet: &FlowPacket,
+        other: &Tuple,
+        emit: &mut dyn FnMut(&mut Frame<'_>, Out),
+    ) -> Result<Out, NatDrop> {
+        let id = self.identification(frame, parsed, other, packet.protocol);
+        let way = || Way::against(other, id);
+        self.lead(pass, realm, (frame, parsed), way, emit, out_on)?;
+        rewrite(frame, parsed, packet, &ends_against(other))?;
+        id.map_or(Ok(()), |id| renumber(frame, parsed, id))?;
+        Ok(way_to(other))
+    }
+
     /// Returns the Identification of a packet that goes against the direction of `other`; `None` when it keeps
     /// its own.
     #[inline]
@@ -84,9 +121,8 @@ impl Nat {
         other: &Tuple,
         protocol: IpProtocol,
     ) -> Option<u16> {
-        let (src, dst) = (other.dst.ip(), other.src.ip());
         self.identifications
-            .for_packet(frame, parsed, src, dst, protocol)
+            .for_packet(frame, parsed, &ends_against(other), protocol)
     }
 
     /// Makes the flow of a packet and returns its other key, or what becomes of the packet without one.

@@ -4,7 +4,9 @@ use proptest::prelude::*;
 use tapweave_net::{IpProtocol, Offload, ParsedFrame, Splitter, TcpFlags, checksum};
 
 use super::build::{Kind, LINK_LEN, Spec, State, any_translation, ends, read, sum, with_packet};
-use crate::packet::{Ends, Hop, L4, Packet, QueryKind, RewriteError, rewrite, take_hop};
+use crate::packet::{
+    Ends, FlowPacket, Hop, L4, Packet, QueryKind, RewriteError, rewrite, take_hop,
+};
 
 fn translated(spec: &Spec, to: &Ends) -> Vec<u8> {
     let mut bytes = spec.frame();
@@ -14,6 +16,9 @@ fn translated(spec: &Spec, to: &Ends) -> Vec<u8> {
         };
         assert_eq!(flow.ends, spec.ends);
         assert_eq!(flow.protocol, IpProtocol(spec.protocol()));
+        let plain = FlowPacket::read_plain(frame, parsed);
+        let is_plain = spec.extra.is_empty() && !matches!(flow.l4, L4::Query(_));
+        assert_eq!(plain, is_plain.then_some(flow));
         rewrite(frame, parsed, &flow, to).unwrap();
     })
     .unwrap();
