@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use tapweave_benches::trial;
 use tapweave_control::Controller;
 use tapweave_control::api::{Connect, CreateNetwork};
 use tapweave_control::datapath::NamespaceRef;
@@ -34,7 +35,7 @@ fn full() -> Controller {
             .create_network(network(number))
             .expect("the pools have 4,096 subnets");
     }
-    for number in 0..ENDPOINT_COUNT {
+    for number in 0..trial::size(ENDPOINT_COUNT) {
         connect(&controller, number);
     }
     controller

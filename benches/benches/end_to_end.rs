@@ -21,7 +21,8 @@ use tapweave_benches::plan::{Case, Plan, Setting};
 use tapweave_benches::report::Report;
 use tapweave_benches::rounds::Rounds;
 use tapweave_benches::{
-    connections, frames, gateway, generator, idle, namespaces, overlay, ping_pong, program, tcp,
+    connections, dns_peer, dnsperf, frames, gateway, generator, idle, names, namespaces, overlay,
+    ping_pong, program, resolver, tcp,
 };
 use tapweave_integration::Lab;
 
@@ -40,6 +41,9 @@ struct Args {
     /// Measure only this overlay (may be repeated); ratios are to the first
     #[arg(long, value_name = "NAME")]
     overlay: Vec<overlay::Kind>,
+    /// Measure only this resolver (may be repeated); ratios are to the first
+    #[arg(long, value_name = "NAME")]
+    resolver: Vec<resolver::Kind>,
     /// Measure this build of tapweave as well, as `other`
     #[arg(long, value_name = "PATH")]
     tapweave: Option<PathBuf>,
@@ -132,6 +136,19 @@ impl Args {
         }
     }
 
+    fn resolvers(&self) -> Vec<resolver::Kind> {
+        if !self.resolver.is_empty() {
+            return self.resolver.clone();
+        }
+        if self.test {
+            return resolver::Kind::SMOKE.to_vec();
+        }
+        let all = resolver::Kind::value_variants().iter().copied();
+        let has_other = self.has_other();
+        all.filter(|kind| *kind != resolver::Kind::Other || has_other)
+            .collect()
+    }
+
     fn other(&self) -> Build {
         Build {
             program: self.tapweave.clone(),
@@ -148,6 +165,9 @@ fn main() -> Result<()> {
         }
         Some((first, rest)) if first == connections::ARGUMENT => {
             return print(&connections::run_inside(rest, print)?);
+        }
+        Some((first, rest)) if first == dns_peer::ARGUMENT => {
+            return print(&dns_peer::run_inside(rest, print)?);
         }
         Some((first, rest)) if first == generator::ARGUMENT => {
             return generator::run_inside(rest, print);
@@ -183,6 +203,8 @@ fn measure(args: &Args) -> Result<Report> {
         overlay_frames: Vec::new(),
         overlay_ping_pong: Vec::new(),
         ping_pong: Vec::new(),
+        names: Vec::new(),
+        names_tcp: Vec::new(),
         idle: Vec::new(),
     };
     for (case, port_count) in [(Case::Idle, 10), (Case::Ports, plan.port_count)] {
@@ -196,7 +218,12 @@ fn measure(args: &Args) -> Result<Report> {
     }
     for setting in Setting::ALL {
         if plan.cases_in(setting).next().is_some() {
-            Lab::run(|lab| measure_in(setting, args, &plan, lab, &mut report))?;
+            Lab::run(|lab| match setting {
+                Setting::Names => measure_names(args, &plan, lab, &mut report),
+                Setting::Switch | Setting::Gateway | Setting::Overlay => {
+                    measure_in(setting, args, &plan, lab, &mut report)
+                }
+            })?;
         }
     }
     Ok(report)
@@ -225,6 +252,34 @@ fn measure_in(
     Ok(())
 }
 
+/// Measures resolvers.
+fn measure_names(args: &Args, plan: &Plan, lab: &Lab, report: &mut Report) -> Result<()> {
+    if !dnsperf::is_installed() {
+        report.missing.push("dnsperf");
+        return Ok(());
+    }
+    let (mut resolvers, mut beside, mut servers) = (Vec::new(), Vec::new(), Vec::new());
+    for kind in args.resolvers() {
+        match kind.join(lab, &args.other())? {
+            Some(joined) => {
+                resolvers.push(joined.resolver);
+                beside.push(joined.beside);
+                servers.push(joined.server);
+            }
+            None => report.missing.push(kind.name()),
+        }
+    }
+    let mut rounds = Rounds::new(plan, &resolvers);
+    if plan.has(Case::Names) {
+        report.names = names::measure(&mut rounds, lab)?;
+    }
+    if plan.has(Case::NamesTcp) {
+        report.names_tcp = names::measure_tcp(&mut rounds, lab, &beside)?;
+    }
+    report.noisy_run_count += rounds.noisy_run_count();
+    Ok(())
+}
+
 /// Joins what is measured in a setting; what is not installed has only a name.
 fn join(setting: Setting, args: &Args, lab: &Lab) -> Result<Vec<(&'static str, Option<Joined>)>> {
     let other = args.other();
@@ -247,6 +302,8 @@ fn join(setting: Setting, args: &Args, lab: &Lab) -> Result<Vec<(&'static str, O
                 .map(|kind| Ok((kind.name(), kind.join(lab)?)))
                 .collect()
         }
+        // They are joined by those who measure them.
+        Setting::Names => Ok(Vec::new()),
     }
 }
 
@@ -279,8 +336,8 @@ fn measure_case(case: Case, rounds: &mut Rounds<'_>, lab: &Lab, report: &mut Rep
         Case::VxlanUdp => overlay_frames.extend(frames::measure(rounds, lab, Mix::OneFlow)?),
         Case::VxlanImix => overlay_frames.extend(frames::measure(rounds, lab, Mix::TunnelImix)?),
         Case::VxlanRoundTrip => report.overlay_ping_pong = ping_pong::measure(rounds, lab)?,
-        // Measured without rounds.
-        Case::Idle | Case::Ports => {}
+        // Measured without rounds, or elsewhere.
+        Case::Names | Case::NamesTcp | Case::Idle | Case::Ports => {}
     }
     Ok(())
 }

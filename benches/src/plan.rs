@@ -53,6 +53,10 @@ pub enum Case {
     VxlanImix,
     /// The time of a UDP round trip between two hosts, over VXLAN
     VxlanRoundTrip,
+    /// Answers of a resolver, and what forwarding adds
+    Names,
+    /// TCP throughput of one connection beside 20,000 names asked for a second
+    NamesTcp,
     /// Memory and processor time of an idle daemon with 10 ports
     Idle,
     /// The same with 1,000 ports, and what each connect takes
@@ -91,11 +95,13 @@ pub enum Setting {
     Gateway,
     /// They let sandboxes of two hosts talk to each other.
     Overlay,
+    /// They answer a sandbox for names.
+    Names,
 }
 
 impl Setting {
     /// Every setting, in the order in which they are measured.
-    pub const ALL: [Self; 3] = [Self::Switch, Self::Gateway, Self::Overlay];
+    pub const ALL: [Self; 4] = [Self::Switch, Self::Gateway, Self::Overlay, Self::Names];
 }
 
 impl Case {
@@ -116,6 +122,7 @@ impl Case {
             | Self::VxlanUdp
             | Self::VxlanImix
             | Self::VxlanRoundTrip => Some(Setting::Overlay),
+            Self::Names | Self::NamesTcp => Some(Setting::Names),
             Self::Idle | Self::Ports => None,
         }
     }

@@ -11,6 +11,7 @@ use crate::idle::Idle;
 use crate::iperf::CONGESTION_CONTROL;
 use crate::machine::Machine;
 use crate::mix::Mix;
+use crate::names::{DEAD_RATE, FULL_RATE, HALF_RATE, NamesResult, NamesTcpResult};
 use crate::ping_pong::PingPongResult;
 use crate::plan::Plan;
 use crate::rate::float;
@@ -46,6 +47,10 @@ pub struct Report {
     pub overlay_ping_pong: Vec<PingPongResult>,
     /// Round trips, by datapath.
     pub ping_pong: Vec<PingPongResult>,
+    /// Names, by resolver.
+    pub names: Vec<NamesResult>,
+    /// TCP beside resolvers that are asked.
+    pub names_tcp: Vec<NamesTcpResult>,
     /// Idle daemons, by number of ports.
     pub idle: Vec<Idle>,
 }
@@ -70,6 +75,8 @@ impl fmt::Display for Report {
         )?;
         self.frames(f, " of another host", &self.overlay_frames)?;
         self.ping_pong(f, " between two hosts", &self.overlay_ping_pong)?;
+        self.names(f)?;
+        self.names_tcp(f)?;
         self.idle(f)
     }
 }
@@ -240,6 +247,94 @@ impl Report {
                 spread(row.p50_us, 0),
                 spread(row.p50_ratio, 2),
                 spread(row.p99_us, 0)
+            )?;
+        }
+        Ok(())
+    }
+
+    fn names(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.names.is_empty() {
+            return Ok(());
+        }
+        writeln!(
+            f,
+            "\nNames of the network, asked by dnsperf for {} s over UDP: as fast as they are answered, then {HALF_RATE} a \
+             second, then the same beside {DEAD_RATE} a second that nobody answers; and other names, one at a time \
+             for {} ms, from a server that answers at once. Times in microseconds:\n",
+            self.plan.tcp_secs, self.plan.ping_pong_ms
+        )?;
+        heading(
+            f,
+            &[
+                "resolver",
+                "thousand answers a second",
+                "ratio",
+                "lost, %",
+                "resolver CPU an answer",
+                "p50",
+                "p99",
+                "p99 beside a dead server",
+                "forwarded p50",
+                "of it the server",
+                "added",
+            ],
+        )?;
+        for row in &self.names {
+            writeln!(
+                f,
+                "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+                row.resolver,
+                spread(row.thousand_per_sec, 1),
+                spread(row.ratio, 2),
+                spread(row.lost_percent, 2),
+                optional(row.resolver_us, 1),
+                optional(row.p50_us, 0),
+                optional(row.p99_us, 0),
+                optional(row.p99_beside_dead_us, 0),
+                spread(row.forwarded_us, 0),
+                spread(row.server_us, 0),
+                spread(row.added_us, 0),
+            )?;
+        }
+        Ok(())
+    }
+
+    fn names_tcp(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.names_tcp.is_empty() {
+            return Ok(());
+        }
+        writeln!(
+            f,
+            "\nTCP of one connection for {} s between two other sandboxes, alone and beside {FULL_RATE} names asked for a \
+             second; `dnsmasq` stands for the kernel's bridge beside it. All of them share the processors. *Asking* is what is left \
+             beside those who ask the cheapest of servers, in their own namespace; *resolver* compares with that:\n",
+            self.plan.tcp_secs
+        )?;
+        heading(
+            f,
+            &[
+                "resolver",
+                "alone, Gb/s",
+                "beside, Gb/s",
+                "ratio",
+                "asking, ratio",
+                "resolver, ratio",
+                "thousand answers a second",
+                "worker CPU per GB, ratio",
+            ],
+        )?;
+        for row in &self.names_tcp {
+            writeln!(
+                f,
+                "| {} | {} | {} | {} | {} | {} | {} | {} |",
+                row.resolver,
+                spread(row.alone_gbits_per_sec, 1),
+                spread(row.beside_gbits_per_sec, 1),
+                spread(row.ratio, 2),
+                spread(row.asking_ratio, 2),
+                spread(row.resolver_ratio, 2),
+                spread(row.thousand_per_sec, 1),
+                optional(row.worker_ratio, 2),
             )?;
         }
         Ok(())

@@ -12,6 +12,7 @@ use crate::dns::DnsCommand;
 use crate::events::EventsArgs;
 use crate::fdb::FdbCommand;
 use crate::filter::FilterArgs;
+use crate::lease::LeaseCommand;
 use crate::man::ManArgs;
 use crate::mdb::MdbCommand;
 use crate::nat::NatCommand;
@@ -20,6 +21,7 @@ use crate::network::NetworkCommand;
 use crate::peer::PeerCommand;
 use crate::port::PortCommand;
 use crate::sandbox::SandboxCommand;
+use crate::stats::StatsArgs;
 
 const GLOBAL: &str = "Global options";
 const SOCKET_HELP: &str = "\
@@ -115,6 +117,9 @@ pub(crate) enum Request {
     /// Names in networks, and the resolvers that answer for them
     #[command(subcommand)]
     Dns(DnsCommand),
+    /// DHCP: who has which address, and the server of a network
+    #[command(subcommand)]
+    Lease(LeaseCommand),
     /// Peers of overlay networks: the other hosts that take part
     #[command(subcommand)]
     Peer(PeerCommand),
@@ -127,5 +132,15 @@ pub(crate) enum Request {
     /// Print what happens, as it happens: networks, sandboxes, endpoints, peers, uplink, underlay
     Events(EventsArgs),
     /// Figures of the whole daemon: workers, uplink, tables, drops
-    Stats,
+    Stats(StatsArgs),
+}
+
+impl Request {
+    /// Tells whether it is meant to go on until somebody interrupts it.
+    pub(crate) const fn goes_on(&self) -> bool {
+        matches!(
+            self,
+            Self::Events(_) | Self::Stats(StatsArgs { watch: true })
+        )
+    }
 }

@@ -182,6 +182,10 @@ fn options(settings: Settings, file: Option<&ConfigFile>) -> Result<Options> {
             Some(BackendKind::Uring) => BackendChoice::Uring,
             Some(BackendKind::Epoll) => BackendChoice::Epoll,
         },
+        start: default.start,
+        hold: settings
+            .hold
+            .map_or(default.hold, |n| Duration::from_secs(n.get().into())),
         busy_poll: settings
             .busy_poll
             .map_or(default.busy_poll, |n| Duration::from_micros(n.get().into())),

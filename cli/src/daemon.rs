@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use tapweave_daemon::{Program, Reloaded};
+use tapweave_daemon::{Program, Reloaded, Start};
 
 use crate::args::Global;
 use crate::config::keys::key;
@@ -21,6 +21,9 @@ const CONFIG_HELP: &str = "Read options from this TOML file; see `tapweave confi
 pub(crate) struct DaemonArgs {
     #[arg(help = CONFIG_HELP, long, value_name = "FILE", env = "TAPWEAVE_CONFIG")]
     config: Option<PathBuf>,
+    /// Take over from the daemon that has this state directory now, which ends: connections and forwarding go on
+    #[arg(long)]
+    takeover: bool,
     #[command(flatten)]
     settings: Settings,
 }
@@ -72,7 +75,10 @@ impl Program for InForeground<'_, '_> {
 
 pub(crate) fn run(args: &DaemonArgs, global: &Global, output: &mut Output<'_>) -> Result<()> {
     let sources = args.sources(global);
-    let config = Config::load(&sources)?;
+    let mut config = Config::load(&sources)?;
+    if args.takeover {
+        config.options.start = Start::TakeOver;
+    }
     let mut program = InForeground {
         sources,
         started: config.layers.clone(),

@@ -12,9 +12,12 @@ mod daemon;
 mod gateway;
 mod host;
 mod lab;
+mod names;
 mod overlay;
 mod page;
+mod stopwatch;
 mod story;
+mod takeover;
 mod traffic;
 mod world;
 

@@ -163,16 +163,7 @@ fn table(records: &[DnsRecordView]) -> Table {
 
 async fn show(network: &str, context: &mut Context<'_>) -> anyhow::Result<()> {
     let view = context.client.resolver(network).await?;
-    let output = &mut context.output;
-    match output.form() {
-        Form::Json => output.json(&view)?,
-        Form::Quiet | Form::Text => {
-            for line in facts(&view) {
-                output.line(line)?;
-            }
-        }
-    }
-    Ok(())
+    Ok(context.output.facts(&view, facts)?)
 }
 
 fn facts(view: &ResolverView) -> Vec<String> {

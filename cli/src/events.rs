@@ -5,9 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
-use tapweave_control::EventFilter;
 use tapweave_control::api::{Event, Lagged};
 use tapweave_control::client::{EventMessage, EventsFrom};
+use tapweave_control::{EventFilter, unix_time_of};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::context::Context;
@@ -22,16 +22,19 @@ pub(crate) struct EventsArgs {
     /// Begin with what happened since then, as far as the daemon still knows: a time such as
     /// 2026-01-31T12:00:00Z, seconds since 1970, or how long ago (90s, 1h30m)
     #[arg(long, value_name = "TIME")]
-    since: Option<Since>,
+    since: Option<Moment>,
+    /// End with what happened until then, at once if that is past (0s: now)
+    #[arg(long, value_name = "TIME")]
+    until: Option<Moment>,
 }
 
-/// When the events begin that are of interest.
-#[derive(Clone, PartialEq, Eq, Debug)]
-enum Since {
+/// A point in time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Moment {
     /// So long ago.
     Ago(Duration),
-    /// In the daemon's words.
-    Time(String),
+    /// So long after the beginning of 1970.
+    At(Duration),
 }
 
 /// Prints what happens until the daemon ends or somebody has seen enough.
@@ -44,14 +47,15 @@ pub(crate) async fn run(args: EventsArgs, context: &mut Context<'_>) -> anyhow::
         let added = filter.add(key, value);
         added.map_err(|error| UsageError::new(error.to_string()))?;
     }
-    let from = match args.since {
-        None => EventsFrom::Now,
-        Some(Since::Time(time)) => EventsFrom::Time(time),
-        Some(Since::Ago(ago)) => EventsFrom::Time(seconds_since_1970(ago)),
-    };
+    let from = args.since.map_or(EventsFrom::Now, |since| {
+        EventsFrom::Time(in_seconds(since.since_1970()))
+    });
+    let until = args.until.map(Moment::since_1970);
+    let until_text = until.map(in_seconds);
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
-    let mut events = context.client.events(&from, &filter).await?;
+    let events = context.client.events(&from, until_text.as_deref(), &filter);
+    let mut events = events.await?;
     loop {
         let message = tokio::select! {
             message = events.next() => message?,
@@ -61,6 +65,7 @@ pub(crate) async fn run(args: EventsArgs, context: &mut Context<'_>) -> anyhow::
         match message {
             Some(EventMessage::Event(event)) => print(&event, context)?,
             Some(EventMessage::Lagged(lagged)) => print_lag(lagged, context)?,
+            None if until.is_some_and(|until| until <= now()) => return Ok(()),
             None => return Err(anyhow!("the daemon has ended, and with it the events")),
         }
         // Whoever reads from a pipe wants to know now.
@@ -110,23 +115,36 @@ fn in_words(event: &Event) -> String {
     )
 }
 
+impl Moment {
+    fn since_1970(self) -> Duration {
+        match self {
+            Self::Ago(ago) => now().saturating_sub(ago),
+            Self::At(time) => time,
+        }
+    }
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "how long ago is said from the clock of this command"
 )]
-fn seconds_since_1970(ago: Duration) -> String {
+fn now() -> Duration {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    let then = now.unwrap_or_default().saturating_sub(ago);
-    format!("{}.{:09}", then.as_secs(), then.subsec_nanos())
+    now.unwrap_or_default()
 }
 
-impl FromStr for Since {
+fn in_seconds(time: Duration) -> String {
+    format!("{}.{:09}", time.as_secs(), time.subsec_nanos())
+}
+
+impl FromStr for Moment {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        let malformed = || "should be as 2026-01-31T12:00:00Z, 90s, 1h30m or 2d".to_owned();
         let ends_in_unit = text.ends_with(['s', 'm', 'h', 'd']);
         if !ends_in_unit {
-            return Ok(Self::Time(text.to_owned()));
+            return unix_time_of(text).map(Self::At).ok_or_else(malformed);
         }
         let mut ago = Duration::ZERO;
         for part in text.split_inclusive(['s', 'm', 'h', 'd']) {
@@ -137,9 +155,7 @@ impl FromStr for Since {
                 "h" => Duration::from_hours(1),
                 _ => Duration::from_hours(24),
             };
-            let number: u32 = number
-                .parse()
-                .map_err(|_not_a_number| "should be as 90s, 1h30m or 2d".to_owned())?;
+            let number: u32 = number.parse().map_err(|_not_a_number| malformed())?;
             ago = ago.saturating_add(unit.saturating_mul(number));
         }
         Ok(Self::Ago(ago))
@@ -152,15 +168,26 @@ mod tests {
 
     #[test]
     fn how_long_ago_is_told_from_a_time() {
-        let since = |text: &str| text.parse::<Since>();
-        assert_eq!(since("90s"), Ok(Since::Ago(Duration::from_secs(90))));
-        assert_eq!(since("1h30m"), Ok(Since::Ago(Duration::from_mins(90))));
-        assert_eq!(since("2d"), Ok(Since::Ago(Duration::from_hours(48))));
-        for text in ["1700000000.5", "2026-01-31T12:00:00Z"] {
-            assert_eq!(since(text), Ok(Since::Time(text.to_owned())));
+        let moment = |text: &str| text.parse::<Moment>();
+        assert_eq!(moment("0s"), Ok(Moment::Ago(Duration::ZERO)));
+        assert_eq!(moment("90s"), Ok(Moment::Ago(Duration::from_secs(90))));
+        assert_eq!(moment("1h30m"), Ok(Moment::Ago(Duration::from_mins(90))));
+        assert_eq!(moment("2d"), Ok(Moment::Ago(Duration::from_hours(48))));
+        for text in ["1700000000.5", "2023-11-14T22:13:20.500Z"] {
+            let time = Duration::from_millis(1_700_000_000_500);
+            assert_eq!(moment(text), Ok(Moment::At(time)));
         }
-        for text in ["s", "-1s", "1.5h", "1h30", "tomorrows"] {
-            assert!(!matches!(since(text), Ok(Since::Ago(_))), "{text}");
+        for text in [
+            "s",
+            "-1s",
+            "1.5h",
+            "1h30",
+            "tomorrows",
+            "",
+            "yesterday",
+            "2026-01-31",
+        ] {
+            moment(text).unwrap_err();
         }
     }
 }

@@ -30,15 +30,23 @@ pub(crate) struct AddArgs {
     network: String,
     /// MAC address of the station
     mac: MacAddr,
+    #[command(flatten)]
+    place: StationPlace,
+    /// The VLAN in which it is there [default: frames that are in no VLAN]
+    #[arg(long, value_name = "VID")]
+    vlan: Option<Vid>,
+}
+
+/// Where a station is: one of them.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct StationPlace {
     /// Where the station is: NETWORK/SANDBOX or NETWORK/SANDBOX:IFNAME
-    #[arg(long, required_unless_present = "vtep", conflicts_with = "vtep")]
+    #[arg(long)]
     port: Option<String>,
     /// The host that the station is on: a peer of the network
     #[arg(long, value_name = "IP")]
     vtep: Option<IpAddr>,
-    /// The VLAN in which it is there [default: frames that are in no VLAN]
-    #[arg(long, value_name = "VID")]
-    vlan: Option<Vid>,
 }
 
 #[derive(Debug, Args)]
@@ -60,8 +68,8 @@ pub(crate) async fn run(command: FdbCommand, context: &mut Context<'_>) -> anyho
             let request = FdbAdd {
                 network: args.network,
                 mac: args.mac,
-                port: args.port,
-                vtep: args.vtep,
+                port: args.place.port,
+                vtep: args.place.vtep,
                 vlan: args.vlan,
             };
             client.fdb_add(&request).await?;

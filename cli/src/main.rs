@@ -17,6 +17,7 @@ mod events;
 mod fdb;
 mod filter;
 mod inspection;
+mod lease;
 mod log;
 mod man;
 mod mdb;
@@ -26,6 +27,7 @@ mod network;
 mod output;
 mod peer;
 mod port;
+mod progress;
 mod removal;
 mod resolv_conf;
 mod sandbox;
@@ -97,7 +99,14 @@ fn execute(cli: Cli, writer: &mut dyn Write) -> anyhow::Result<()> {
                 .build()
                 .context("cannot start the event loop")?;
             let mut context = Context::new(&cli.global, output);
-            runtime.block_on(ask(request, &mut context))
+            let goes_on = request.goes_on();
+            let quiet = cli.global.quiet;
+            let work = ask(request, &mut context);
+            if goes_on || quiet {
+                runtime.block_on(work)
+            } else {
+                runtime.block_on(progress::watched(work))
+            }
         }
     }
     .and_then(|()| Ok(writer.flush()?))
@@ -111,11 +120,12 @@ async fn ask(request: Request, context: &mut Context<'_>) -> anyhow::Result<()> 
         Request::Port(command) => Box::pin(port::run(command, context)).await,
         Request::Fdb(command) => Box::pin(fdb::run(command, context)).await,
         Request::Neigh(command) => Box::pin(neigh::run(command, context)).await,
+        Request::Lease(command) => Box::pin(lease::run(command, context)).await,
         Request::Dns(command) => Box::pin(dns::run(command, context)).await,
         Request::Peer(command) => Box::pin(peer::run(command, context)).await,
         Request::Mdb(command) => Box::pin(mdb::run(command, context)).await,
         Request::Nat(command) => Box::pin(nat::run(command, context)).await,
         Request::Events(args) => Box::pin(events::run(args, context)).await,
-        Request::Stats => Box::pin(stats::run(context)).await,
+        Request::Stats(args) => Box::pin(stats::run(args, context)).await,
     }
 }

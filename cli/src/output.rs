@@ -82,6 +82,18 @@ impl<'w> Output<'w> {
         }
     }
 
+    /// Prints what there is to know of one thing: `value` as JSON, or a line for each of `facts`.
+    pub(crate) fn facts<T: Serialize>(
+        &mut self,
+        value: &T,
+        facts: impl FnOnce(&T) -> Vec<String>,
+    ) -> io::Result<()> {
+        match self.form {
+            Form::Json => self.json(value),
+            Form::Quiet | Form::Text => facts(value).iter().try_for_each(|line| self.line(line)),
+        }
+    }
+
     /// Says to which things something was done: a name a line, or `{"VERB": [NAME, …]}`.
     pub(crate) fn names(&mut self, verb: &str, names: &[&str]) -> io::Result<()> {
         match self.form {

@@ -147,6 +147,16 @@ fn show(port: &Port, output: &mut Output<'_>) -> io::Result<()> {
     }
     fact("published", published(endpoint));
     fact("endpoint", endpoint.id.to_string());
+    if let Some(problem) = &endpoint.problem {
+        fact("problem", problem.clone());
+    }
+    for problem in endpoint
+        .published
+        .iter()
+        .filter_map(|it| it.problem.as_ref())
+    {
+        fact("problem", problem.clone());
+    }
     if let Some(underlay) = &port.underlay {
         underlay::facts(underlay, &mut table);
     }

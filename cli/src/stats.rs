@@ -1,6 +1,9 @@
 //! `tapweave stats`
 
-use tapweave_control::api::Stats;
+mod watch;
+
+use clap::Args;
+use tapweave_control::api::{ServiceStats, Stats};
 use tapweave_control::datapath::{NatStats, UnderlayState, UplinkState, WorkerStats};
 
 use crate::context::Context;
@@ -9,23 +12,39 @@ use crate::port;
 use crate::table::{Table, optional};
 use crate::underlay::size;
 
-pub(crate) async fn run(context: &mut Context<'_>) -> anyhow::Result<()> {
+#[derive(Debug, Args)]
+pub(crate) struct StatsArgs {
+    /// Print them every second until interrupted, and what was counted a second meanwhile; with --json
+    /// a line each time
+    #[arg(long)]
+    pub(crate) watch: bool,
+}
+
+pub(crate) async fn run(args: StatsArgs, context: &mut Context<'_>) -> anyhow::Result<()> {
+    if args.watch {
+        return watch::run(context).await;
+    }
     let stats = context.client.stats().await?;
     let output = &mut context.output;
     match output.form() {
         Form::Json => output.json(&stats)?,
-        Form::Text | Form::Quiet => write!(
-            output.writer(),
-            "{}\n{}\n{}\n{}\n{}{}",
-            totals(&stats),
-            uplink(&stats.uplink),
-            nat(&stats.nat),
-            workers(&stats),
-            tables(&stats),
-            underlay(&stats.underlay)
-        )?,
+        Form::Text | Form::Quiet => write!(output.writer(), "{}", page(&stats))?,
     }
     Ok(())
+}
+
+fn page(stats: &Stats) -> String {
+    format!(
+        "{}\n{}\n{}\n{}\n{}\n{}\n{}{}",
+        totals(stats),
+        uplink(&stats.uplink),
+        nat(&stats.nat),
+        names(&stats.services),
+        leases(&stats.services),
+        workers(stats),
+        tables(stats),
+        underlay(&stats.underlay)
+    )
 }
 
 fn totals(stats: &Stats) -> Table {
@@ -37,6 +56,9 @@ fn totals(stats: &Stats) -> Table {
     port::counters(&stats.total, &mut table);
     for (repair, count) in &stats.repairs {
         table.row([format!("repair {repair}"), count.to_string()]);
+    }
+    for (what, count) in &stats.carried {
+        table.row([format!("learned {what}"), count.to_string()]);
     }
     table
 }
@@ -66,6 +88,60 @@ fn nat(nat: &NatStats) -> Table {
     fact("drops", nat.drops.values().sum::<u64>().to_string());
     for (reason, count) in &nat.drops {
         fact(&format!("  {reason}"), count.to_string());
+    }
+    table
+}
+
+fn names(services: &[ServiceStats]) -> Table {
+    let mut table = Table::new(&[
+        "DNS",
+        "LOCAL",
+        "CACHED",
+        "FORWARDED",
+        "REFUSED",
+        "LIMITED",
+        "FAILURES",
+        "IN CACHE",
+    ]);
+    for service in services.iter().filter(|it| !it.dns.is_empty()) {
+        let count = |what: &str| service.dns.get(what).copied().unwrap_or(0).to_string();
+        table.row([
+            service.network.to_string(),
+            count("local"),
+            count("cached"),
+            count("forwarded"),
+            count("refused"),
+            count("limited"),
+            service.dns_failures.to_string(),
+            service.dns_cache_entries.to_string(),
+        ]);
+    }
+    table
+}
+
+fn leases(services: &[ServiceStats]) -> Table {
+    let mut table = Table::new(&[
+        "DHCP",
+        "LEASES",
+        "STATIC",
+        "DISCOVERS",
+        "REQUESTS",
+        "ACKS",
+        "NAKS",
+        "DROPS",
+    ]);
+    for service in services.iter().filter(|it| !it.dhcp.is_empty()) {
+        let count = |what: &str| service.dhcp.get(what).copied().unwrap_or(0).to_string();
+        table.row([
+            service.network.to_string(),
+            service.leases.to_string(),
+            service.static_leases.to_string(),
+            count("discovers"),
+            count("requests"),
+            count("acks"),
+            count("naks"),
+            service.dhcp_drops.values().sum::<u64>().to_string(),
+        ]);
     }
     table
 }

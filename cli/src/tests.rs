@@ -471,6 +471,7 @@ fn a_reader_that_has_gone_is_recognised() {
         "network ls --json",
         "completions bash",
         "stats",
+        "stats --watch",
     ] {
         let line = format!("{line} --socket {}", rig.socket().display());
         let error = execute(parse(&line).unwrap(), &mut Closed).unwrap_err();

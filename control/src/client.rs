@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 
 use http_body_util::{BodyExt, Full, Limited};
@@ -22,10 +22,11 @@ use tokio::net::UnixStream;
 
 use crate::Name;
 use crate::api::{
-    Connect, CreateNetwork, Disconnect, DnsAnswer, DnsQuestion, DnsRecordAdd, DnsRecordView,
-    Endpoint, FdbAdd, FdbEntryView, FdbFlush, FdbFlushed, FdbPut, MdbEntryView, NatFlowView,
-    NatFlush, NatFlushed, NeighborAdd, NeighborPut, NeighborView, NetworkInspect, PeerAdd, PeerPut,
-    PeerView, Port, Problem, ResolverView, Sandbox, Stats, Version,
+    Connect, CreateNetwork, DhcpView, Disconnect, DnsAnswer, DnsQuestion, DnsRecordAdd,
+    DnsRecordView, Endpoint, FdbAdd, FdbEntryView, FdbFlush, FdbFlushed, FdbPut, LeaseAdd,
+    LeasePut, LeaseView, MdbEntryView, NatFlowView, NatFlush, NatFlushed, NeighborAdd, NeighborPut,
+    NeighborView, NetworkInspect, PeerAdd, PeerPut, PeerView, Port, Problem, ResolverView, Sandbox,
+    Stats, Version,
 };
 
 mod events;
@@ -229,6 +230,50 @@ impl Client {
     /// See [`ClientError`].
     pub async fn resolver(&self, network: &str) -> Result<ResolverView, ClientError> {
         self.fetch(&format!("/v1/networks/{}/dns", escaped(network)))
+            .await
+    }
+
+    /// Lists the leases of DHCP in one network, or in all.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn leases(&self, network: Option<&str>) -> Result<Vec<LeaseView>, ClientError> {
+        self.fetch(&of_network("/v1/leases", network)).await
+    }
+
+    /// Fixes an address for a client of DHCP.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn lease_add(&self, request: &LeaseAdd) -> Result<(), ClientError> {
+        let LeaseAdd {
+            network, address, ..
+        } = request;
+        let path = format!("/v1/leases/{}/{address}", escaped(network));
+        let client = request.client.clone();
+        let body = LeasePut { client };
+        self.request_with(builder(&Method::PUT, &path), &body).await
+    }
+
+    /// Takes back that an address is fixed.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn lease_del(&self, network: &str, address: Ipv4Addr) -> Result<(), ClientError> {
+        self.delete(&format!("/v1/leases/{}/{address}", escaped(network)))
+            .await
+    }
+
+    /// Shows the DHCP server of a network.
+    ///
+    /// # Errors
+    ///
+    /// See [`ClientError`].
+    pub async fn dhcp(&self, network: &str) -> Result<DhcpView, ClientError> {
+        self.fetch(&format!("/v1/networks/{}/dhcp", escaped(network)))
             .await
     }
 

@@ -20,6 +20,9 @@
 //! | disconnect | turn; delete from the store, ask the packet path (it cannot refuse), forget, publish what is left |
 //! | sandbox ended | turn; as disconnect for each endpoint, forget the sandbox; what the store refuses is written later |
 //! | peers, static entries | turn of the network; note in the model, ask the packet path, store; else take back. Removing: store first |
+//! | static leases | turn of the network; take the address, store, tell the packet path (it cannot refuse); else take back |
+//! | static names | turn of the network; store, note in the model, tell the packet path (it cannot refuse) |
+//! | interface taken up | look once at its addresses, ask the packet path for those that are missing |
 //! | audit | compare what there is with the model, repair what differs, one command after the other under its turn |
 //!
 //! What is written when, and why, is told in `journal`; what is compared in `reconcile`.
@@ -27,6 +30,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tapweave_ipam::DefaultPools;
 
@@ -40,6 +44,7 @@ use crate::{ControlError, Host, Id, NetworkDefaults};
 mod audit;
 mod endpoints;
 mod learned_peers;
+mod leases;
 mod names;
 mod nat;
 mod neighbors;
@@ -49,13 +54,15 @@ mod planning;
 mod publishing;
 mod restore;
 mod sandboxes;
+mod services;
+mod static_leases;
 mod surroundings;
 mod tables;
+mod taken_up;
 mod telling;
 #[cfg(test)]
 mod tests;
 
-use names::StaticRecords;
 pub use restore::RestoreError;
 use surroundings::Surroundings;
 
@@ -77,7 +84,8 @@ pub struct Controller {
     network_turns: Turns,
     /// Held while the packet path is told of the published ports, so that the newest list is the last.
     publishing: Mutex<()>,
-    names: Mutex<StaticRecords>,
+    /// Held while the packet path is told of a network's names, so that the newest list is the last.
+    naming: Mutex<()>,
     /// Held by the one who compares what there is with what there should be.
     auditing: Mutex<()>,
     /// How often what was repaired.
@@ -112,7 +120,7 @@ impl Controller {
             surroundings: Mutex::default(),
             network_turns: Turns::default(),
             publishing: Mutex::default(),
-            names: Mutex::default(),
+            naming: Mutex::default(),
             auditing: Mutex::default(),
             repairs: Mutex::default(),
         }
@@ -121,6 +129,11 @@ impl Controller {
     /// Returns where it tells what happens.
     pub const fn events(&self) -> &Arc<EventHub> {
         &self.events
+    }
+
+    /// Returns the time since 1970, as the host counts it.
+    pub(crate) fn unix_time(&self) -> Duration {
+        self.host.unix_time()
     }
 
     /// Changes what networks that are made from now on have when they do not say otherwise.

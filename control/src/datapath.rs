@@ -5,11 +5,12 @@
 //! milliseconds (a helper process enters a namespace), so the controller calls them outside of the
 //! async threads. Tests of the control plane use an implementation in memory.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -22,16 +23,21 @@ use tapweave_switch::{
     StaticNeighbor, Stations, StormLimits, Suppression,
 };
 
-use crate::Id;
+use crate::{Id, Name};
 
+mod dhcp;
 mod observed;
 mod outside;
 mod overlay;
 
-pub use observed::{Observed, ObservedPort, PortOwner, SandboxLife};
+pub use dhcp::{
+    Addressing, ClientIdError, ClientKey, DhcpSettings, HeldLease, KeptLease, Lease, LeaseState,
+    Origin, ServerStats,
+};
+pub use observed::{Observed, ObservedAddress, ObservedPort, PortOwner, SandboxLife};
 pub use outside::{
-    ConnectionLimits, FlowCounters, FlowTuple, GatewaySettings, NatFlow, NatStats, PublishedPorts,
-    ReservedPort, Transport, UplinkKind, UplinkState, WayOut,
+    ConnectionLimits, FlowCounters, FlowTuple, GatewaySettings, Names, NatFlow, NatStats,
+    PublishedPorts, ReservedPort, Transport, UplinkKind, UplinkState, WayOut,
 };
 
 pub use tapweave_dns::{NameRecord, NetworkNames, ResolverStats, World};
@@ -129,6 +135,8 @@ pub enum Isolation {
 pub struct InterfaceSettings {
     /// The endpoint that it is of, by which the port is known again ([`Datapath::observe`]).
     pub endpoint: Id,
+    /// The name of its sandbox, which a client of DHCP is told.
+    pub sandbox: Name,
     /// Its name; none for the first free `ethN`.
     pub ifname: Option<String>,
     /// Its MAC address.
@@ -137,6 +145,10 @@ pub struct InterfaceSettings {
     pub mtu: u16,
     /// Its addresses, each with the prefix length of its subnet.
     pub addresses: Vec<IpNet>,
+    /// How it comes by these, and by its routes.
+    pub addressing: Addressing,
+    /// Leases that those behind it had before a restart.
+    pub leases: Vec<KeptLease>,
     /// Next hops of the default routes, at most one of each family.
     pub default_gateways: Vec<IpAddr>,
     /// Metric of the default routes, 1 to 1023: of several networks of a sandbox, that with the lowest is used.
@@ -255,8 +267,8 @@ impl Error for DatapathError {
 /// What happens to it by itself it reports to the controller:
 /// [`crate::Controller::sandbox_ended`] and [`crate::Controller::port_failed`].
 pub trait Datapath: Send + Sync + fmt::Debug + 'static {
-    /// Makes a bridge domain.
-    fn add_network(&self, settings: &NetworkSettings) -> NetworkNo;
+    /// Makes the bridge domain of the network `id`, by which it is known again after a restart.
+    fn add_network(&self, id: &Id, settings: &NetworkSettings) -> NetworkNo;
 
     /// Joins a network to the LAN of an interface of the host, from now until it is removed; when the
     /// interface goes and comes back, it is joined again.
@@ -328,6 +340,10 @@ pub trait Datapath: Send + Sync + fmt::Debug + 'static {
         namespace: &NamespaceRef,
     ) -> Result<OpenedNamespace, DatapathError>;
 
+    /// Looks for a namespace that is no longer where `path` leads, under other names in the folder of `path`, and returns
+    /// one; `None` when it has none there. A bounded number of names is looked at.
+    fn find_namespace(&self, path: &Path, identity: OpenedNamespace) -> Option<PathBuf>;
+
     /// Stops watching and lets go of the namespace. Its ports have been removed before.
     fn remove_sandbox(&self, sandbox: SandboxNo);
 
@@ -348,6 +364,39 @@ pub trait Datapath: Send + Sync + fmt::Debug + 'static {
     /// Takes the port out of the network and closes every descriptor of it before it returns, so
     /// that the namespace is not pinned and the interface is gone. Unknown ports are ignored.
     fn remove_port(&self, port: PortNo);
+
+    /// Returns the ports whose interface was taken up from an earlier daemon since the last call, with their endpoints, some
+    /// of which may not have been told of their port yet. What is inside of their sandboxes may have been changed since it
+    /// was made.
+    fn taken_up(&self) -> Vec<(PortNo, Id)>;
+
+    /// Returns the addresses that the interface of a port has.
+    ///
+    /// # Errors
+    ///
+    /// `Invalid` when there is no such interface, or an earlier version has left nothing to see it by, `Denied` when the
+    /// kernel does not tell.
+    fn interface_addresses(&self, port: PortNo) -> Result<Vec<ObservedAddress>, DatapathError>;
+
+    /// Gives the interface of a port an address.
+    ///
+    /// # Errors
+    ///
+    /// As [`Datapath::interface_addresses`].
+    fn interface_address_add(&self, port: PortNo, address: IpNet) -> Result<(), DatapathError>;
+
+    /// Makes a default route of the interface of a port, unless the sandbox has one of that family that is somebody else's;
+    /// tells whether it was made.
+    ///
+    /// # Errors
+    ///
+    /// As [`Datapath::interface_addresses`].
+    fn interface_route_add(
+        &self,
+        port: PortNo,
+        gateway: IpAddr,
+        metric: u32,
+    ) -> Result<bool, DatapathError>;
 
     /// Returns the counters of a port, `None` when there is none.
     fn port_stats(&self, port: PortNo) -> Option<PortStats>;
@@ -440,8 +489,23 @@ pub trait Datapath: Send + Sync + fmt::Debug + 'static {
     /// no resolver or `query` is no query. Takes five seconds at most.
     fn resolve(&self, network: NetworkNo, query: Vec<u8>) -> Option<Vec<u8>>;
 
-    /// Returns what the resolver of a network did so far, `None` when it has none.
-    fn resolver_stats(&self, network: NetworkNo) -> Option<ResolverStats>;
+    /// Returns what the resolvers did so far, by network.
+    fn resolver_stats(&self) -> BTreeMap<NetworkNo, ResolverStats>;
+
+    /// Makes `leases` the addresses that the DHCP server of a network has fixed for clients, in the place of those before.
+    /// It is known before a port that is added later can ask.
+    fn set_static_leases(&self, network: NetworkNo, leases: Vec<(ClientKey, Ipv4Addr)>);
+
+    /// Returns the leases of a network's DHCP server; empty when it has none. Not to be called by who is asked for
+    /// leases ([`crate::Controller::take_lease`] and its kin).
+    fn leases(&self, network: NetworkNo) -> Vec<HeldLease>;
+
+    /// Returns what the DHCP servers did so far, by network.
+    fn dhcp_stats(&self) -> BTreeMap<NetworkNo, ServerStats>;
+
+    /// Returns what was carried over from an earlier daemon and written down for the next one, by the names that users
+    /// see; zeros are left out.
+    fn carried(&self) -> BTreeMap<String, u64>;
 
     /// Returns what there is at one moment, as far as it was asked for by the methods above.
     fn observe(&self) -> Observed;

@@ -2,9 +2,10 @@
 
 use std::error::Error;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
+use tapweave_dhcp::ClientIdError;
 use tapweave_ipam::{LeaseError, OverlapError, PoolsExhausted, SubnetError};
 use tapweave_net::{MacAddr, Vid};
 use tapweave_store::StoreError;
@@ -303,6 +304,49 @@ pub enum ControlError {
         /// The network.
         network: Name,
     },
+    /// The network's gateway is no DHCP server.
+    #[error(
+        "network {network} has no DHCP server: it has no gateway here, or was made with -o tapweave.dhcp=false"
+    )]
+    NoDhcp {
+        /// The network.
+        network: Name,
+    },
+    /// An address is fixed for the client.
+    #[error("{client} has the static lease of {address} in network {network}")]
+    ClientLeased {
+        /// The client.
+        client: String,
+        /// The address.
+        address: Ipv4Addr,
+        /// The network.
+        network: Name,
+    },
+    /// The address is fixed for nobody.
+    #[error("{address} is no static lease of network {network}; see `tapweave lease ls`")]
+    NoStaticLease {
+        /// The network.
+        network: Name,
+        /// The address.
+        address: Ipv4Addr,
+    },
+    /// As many addresses were fixed as there may be.
+    #[error("network {network} has {limit} static leases, which is the most")]
+    TooManyLeases {
+        /// The network.
+        network: Name,
+        /// How many there may be.
+        limit: usize,
+    },
+    /// A text names no client of DHCP.
+    #[error("{text:?} is no client of DHCP: it should be a MAC address, or `id` and octets")]
+    ClientSyntax {
+        /// The text.
+        text: String,
+    },
+    /// No client can have that identifier.
+    #[error(transparent)]
+    ClientId(#[from] ClientIdError),
     /// Nothing was stated of the name.
     #[error("nothing like that was stated of {name} in network {network}; see `tapweave dns ls`")]
     NoDnsName {
@@ -483,6 +527,9 @@ impl ControlError {
             | Self::NoOverlay { .. }
             | Self::NoSuppression { .. }
             | Self::NoResolver { .. }
+            | Self::NoDhcp { .. }
+            | Self::ClientSyntax { .. }
+            | Self::ClientId(_)
             | Self::Unaskable { .. }
             | Self::PeerNeedsSubnet { .. }
             | Self::PeerHostBits { .. }
@@ -494,6 +541,7 @@ impl ControlError {
             | Self::NoFdbEntry { .. }
             | Self::NoPeer { .. }
             | Self::NoNeighbor { .. }
+            | Self::NoStaticLease { .. }
             | Self::NoDnsName { .. } => ErrorKind::NotFound,
             Self::Ambiguous { .. }
             | Self::NetworkExists { .. }
@@ -508,11 +556,13 @@ impl ControlError {
             | Self::MacTaken { .. }
             | Self::IfNameTaken { .. }
             | Self::AddressInUse { .. }
+            | Self::ClientLeased { .. }
             | Self::AddressAnswered { .. }
             | Self::PeerExists { .. } => ErrorKind::Conflict,
-            Self::Pools(_) | Self::AddressesAnswered { .. } | Self::TooManyNames { .. } => {
-                ErrorKind::Exhausted
-            }
+            Self::Pools(_)
+            | Self::AddressesAnswered { .. }
+            | Self::TooManyLeases { .. }
+            | Self::TooManyNames { .. } => ErrorKind::Exhausted,
             Self::Address { source, .. } => match source {
                 LeaseError::Taken { .. } => ErrorKind::Conflict,
                 LeaseError::Exhausted { .. } => ErrorKind::Exhausted,

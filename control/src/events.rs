@@ -12,6 +12,10 @@
 //! the run of the daemon, so that numbers of an earlier run are not taken for those of this one: after a
 //! restart the reader is told that it has missed some, and gets everything that this run has kept.
 //!
+//! Events have the time of day, which may be set: it is no order, and what is chosen by it is looked at one by one. Of
+//! what has happened already, [`Beginning::Since`] and [`Subscription::until`] choose by that time alone; what happens
+//! later is told whatever the time is, until that is past the end.
+//!
 //! The lock is held for a push or for copying a few references, and nothing else is locked meanwhile, so
 //! events can be published under the lock of the model. That is how they get the order in which things
 //! happened.
@@ -51,7 +55,7 @@ struct Ring {
     /// The number of the next event.
     next: u64,
     kept: VecDeque<Entry>,
-    /// When the youngest of those happened that are no longer kept.
+    /// The latest time of those that are no longer kept.
     forgotten_until: Option<Duration>,
     counts: BTreeMap<(EventType, EventAction), u64>,
     is_closed: bool,
@@ -68,7 +72,7 @@ struct Entry {
 pub enum Beginning {
     /// With what happens from now on.
     Now,
-    /// With what happened at this time since 1970, or after it.
+    /// With what happened at this time since 1970, or after it; and with all that happens from now on.
     Since(Duration),
     /// After the event of this id.
     After(EventId),
@@ -122,8 +126,8 @@ impl EventHub {
         ring.next += 1;
         *ring.counts.entry((kind, action)).or_default() += 1;
         if ring.kept.len() == KEPT {
-            let forgotten = ring.kept.pop_front();
-            ring.forgotten_until = forgotten.map(|entry| entry.time);
+            let forgotten = ring.kept.pop_front().map(|entry| entry.time);
+            ring.forgotten_until = ring.forgotten_until.max(forgotten);
         }
         ring.kept.push_back(Entry {
             time,
@@ -151,7 +155,9 @@ impl EventHub {
         let (next, has_missed) = match beginning {
             Beginning::Now => (ring.next, None),
             Beginning::Since(time) => {
-                let before = ring.kept.partition_point(|entry| entry.time < time);
+                let mut kept = ring.kept.iter();
+                let first = kept.position(|entry| entry.time >= time);
+                let before = first.unwrap_or(ring.kept.len());
                 let some_are_gone = ring.forgotten_until.is_some_and(|gone| gone >= time);
                 let unknown = some_are_gone.then_some(Lagged { missed: None });
                 (oldest + number_of(before), unknown)
@@ -162,11 +168,17 @@ impl EventHub {
             }
             Beginning::After(_) => (oldest, Some(Lagged { missed: None })),
         };
+        let since = match beginning {
+            Beginning::Since(time) => Some((time, ring.next)),
+            Beginning::Now | Beginning::After(_) => None,
+        };
         drop(ring);
         Subscription {
             news: self.news.subscribe(),
             hub: Arc::clone(self),
             filter,
+            since,
+            until: None,
             next,
             has_missed,
             ready: VecDeque::new(),
@@ -195,6 +207,10 @@ pub struct Subscription {
     hub: Arc<EventHub>,
     news: watch::Receiver<()>,
     filter: EventFilter,
+    /// Of events below this number, those that happened earlier are not told.
+    since: Option<(Duration, u64)>,
+    /// What happened later is not told.
+    until: Option<Duration>,
     /// The number of the next event to look at.
     next: u64,
     has_missed: Option<Lagged>,
@@ -203,7 +219,15 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    /// Waits for something to tell; `None` when the hub is closed. What was not told when this is
+    /// Has it tell nothing that happened after this time since 1970, and end when such an event is the last one. It does
+    /// not end when that time comes: nothing happens then.
+    #[must_use]
+    pub const fn until(mut self, time: Duration) -> Self {
+        self.until = Some(time);
+        self
+    }
+
+    /// Waits for something to tell; `None` when the hub is closed or nothing more is to be told. What was not told when this is
     /// cancelled is told the next time.
     pub async fn next(&mut self) -> Option<Told> {
         loop {
@@ -243,15 +267,25 @@ impl Subscription {
         }
         let seen = usize::try_from(self.next - oldest).unwrap_or(usize::MAX);
         let new: Vec<_> = ring.kept.iter().skip(seen).take(STRIDE).cloned().collect();
+        let last = ring.kept.back().map(|entry| entry.time);
         drop(ring);
         if new.is_empty() {
-            return Look::Nothing;
+            let is_over = self.until.is_some_and(|until| last > Some(until));
+            return if is_over { Look::Closed } else { Look::Nothing };
         }
         self.next += number_of(new.len());
-        let passed = new.into_iter().map(|entry| entry.event);
-        self.ready
-            .extend(passed.filter(|event| self.filter.passes(event)));
+        let asked = new.into_iter().filter(|entry| self.is_asked(entry));
+        let asked: Vec<_> = asked.map(|entry| entry.event).collect();
+        self.ready.extend(asked);
         Look::More
+    }
+
+    fn is_asked(&self, entry: &Entry) -> bool {
+        let is_before = |(time, number)| entry.event.id.number < number && entry.time < time;
+        let is_after = |until| entry.time > until;
+        !self.since.is_some_and(is_before)
+            && !self.until.is_some_and(is_after)
+            && self.filter.passes(&entry.event)
     }
 }
 

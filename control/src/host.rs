@@ -4,14 +4,19 @@ use std::fmt;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use tapweave_net::Timestamp;
 
 use crate::datapath::DatapathError;
 
 /// The machine: its clock, its randomness and the prefixes that are in use on it. The daemon's
 /// implementation asks the kernel; tests bring their own.
 pub trait Host: Send + Sync + fmt::Debug + 'static {
-    /// Returns the time since 1970-01-01 00:00 UTC.
+    /// Returns the time since 1970-01-01 00:00 UTC: the time of day, which may be set at any moment, forward or back.
+    /// It is what is shown; nothing lasts or ends by it.
     fn unix_time(&self) -> Duration;
+
+    /// Returns the time by a clock that neither jumps nor goes back while the daemon runs.
+    fn now(&self) -> Timestamp;
 
     /// Fills `buf` with bytes that nobody can guess.
     ///
@@ -52,7 +57,7 @@ pub(crate) fn rfc_3339(unix_time: Duration) -> String {
 }
 
 /// Reads seconds since 1970 with at most nine decimals, or a time as RFC 3339 writes it, in UTC.
-pub(crate) fn unix_time_of(text: &str) -> Option<Duration> {
+pub fn unix_time_of(text: &str) -> Option<Duration> {
     let (date, clock) = match text.split_once('T') {
         None => return seconds(text),
         Some((date, clock)) => (date, clock.strip_suffix('Z')?),

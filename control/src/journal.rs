@@ -20,16 +20,18 @@
 //! Writes are made outside of the model's lock and by many threads at a time, so that a store which makes several
 //! commits durable at once can do so. Who writes the same keys has a turn (see [`crate::Controller`]).
 
+mod upgrade;
+
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tapweave_store::{
-    Change, Entry, Key, MemoryStore, Prefix, StoppedClock, Store, StoreError, Transaction,
+    Change, Entry, Key, MemoryStore, StoppedClock, Store, StoreError, Transaction,
 };
 use tracing::{error, warn};
 
 use crate::ControlError;
-use crate::records::{self, Record, RecordError, Schema, SchemaError};
+use crate::records::{self, Record, RecordError, SchemaError, Upgrades};
 
 /// The store, and what is unsure in it.
 #[derive(Debug)]
@@ -57,6 +59,11 @@ impl Changes {
         Ok(())
     }
 
+    /// Tells whether nothing is to be written.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Adds the deletion of the record with a key. The first one is that of the thing that others are parts of.
     ///
     /// # Errors
@@ -77,26 +84,14 @@ impl Journal {
         }
     }
 
-    /// Opens a store and returns what is in it. An empty one gets the version of the records.
+    /// Opens a store and returns what is in it, brought up to the version of this program. An empty one gets
+    /// that version.
     ///
     /// # Errors
     ///
     /// When the store cannot be read, or holds what this program does not understand.
     pub(crate) fn open(store: Arc<dyn Store>) -> Result<(Self, Vec<Entry>), OpenError> {
-        let entries = store.range(&Prefix::all())?.entries;
-        let schema_key = key(Schema::KEY).map_err(SchemaError::from)?;
-        if let Some(entry) = entries.iter().find(|entry| entry.key == schema_key) {
-            let schema: Schema =
-                records::decode(Schema::KEY, &entry.value.value).map_err(SchemaError::Record)?;
-            schema.check()?;
-        } else {
-            if let Some(entry) = entries.first() {
-                let key = entry.key.to_string();
-                return Err(SchemaError::Missing { key }.into());
-            }
-            let present = records::encode(&Schema::PRESENT).map_err(SchemaError::Record)?;
-            store.put(&schema_key, present.into())?;
-        }
+        let entries = upgrade::up_to_date(store.as_ref(), Upgrades::PRESENT)?;
         let journal = Self {
             store,
             unsure: Mutex::default(),

@@ -13,6 +13,7 @@
 
 #![forbid(unsafe_code)]
 
+mod address_changes;
 pub mod api;
 pub mod client;
 mod controller;
@@ -37,13 +38,15 @@ pub mod server;
 mod socket_path;
 mod storm;
 mod suggest;
+#[cfg(test)]
+mod test_store;
 mod turns;
 
 pub use controller::{Controller, RestoreError};
 pub use error::{ControlError, ErrorKind, Thing};
 pub use events::{Beginning, EventFilter, EventHub, FilterError, Subscription, Told};
 pub use gateway_priority::{GatewayPriority, GatewayPriorityError};
-pub use host::Host;
+pub use host::{Host, unix_time_of};
 pub use id::{Id, IdParseError};
 pub use journal::OpenError;
 pub use model::PublishError;

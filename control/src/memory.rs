@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,14 +20,15 @@ use tapweave_switch::{
     AddressHolder, FdbEntry, FdbOrigin, MdbEntry, Neighbor, NeighborAt, PortStats, StaticNeighbor,
 };
 
-use crate::Host;
 use crate::datapath::{
-    AttachedPort, Datapath, DatapathError, DatapathErrorKind, InterfaceSettings, NamespaceId,
-    NamespaceMark, NamespaceRef, NatFlow, NatStats, NetworkNames, NetworkSettings, Observed,
-    ObservedPort, Offloading, OpenedNamespace, OverlayPlace, OverlaySettings, PeerSettings,
-    PeerState, PortOwner, PublishedPorts, ReservedPort, ResolverStats, SandboxLife, SandboxNo,
+    AttachedPort, ClientKey, Datapath, DatapathError, DatapathErrorKind, HeldLease,
+    InterfaceSettings, Lease, LeaseState, NamespaceId, NamespaceMark, NamespaceRef, NatFlow,
+    NatStats, NetworkNames, NetworkSettings, Observed, ObservedAddress, ObservedPort, Offloading,
+    OpenedNamespace, Origin, OverlayPlace, OverlaySettings, PeerSettings, PeerState, PortOwner,
+    PublishedPorts, ReservedPort, ResolverStats, SandboxLife, SandboxNo, ServerStats,
     UnderlayState, UplinkKind, UplinkState, WorkerStats,
 };
+use crate::{Host, Id};
 
 /// A packet path that carries nothing.
 #[derive(Debug, Default)]
@@ -44,6 +46,8 @@ struct State {
     /// How often a namespace was replaced by another of its number.
     replaced: BTreeMap<u64, u64>,
     gone: BTreeSet<u64>,
+    /// Paths that have been renamed, and the number of the namespace that each leads to since, if any.
+    renamed: BTreeMap<PathBuf, Option<u64>>,
     ports: BTreeMap<PortNo, Port>,
     peers: BTreeMap<PortNo, (NetworkNo, PeerSettings)>,
     published: Vec<PublishedPorts>,
@@ -54,6 +58,7 @@ struct State {
     holders: BTreeMap<IpAddr, MacAddr>,
     probe_count: usize,
     silence: BTreeMap<IpAddr, Duration>,
+    taken_up: Vec<(PortNo, Id)>,
 }
 
 #[derive(Debug)]
@@ -64,6 +69,7 @@ struct Network {
     fdb: BTreeMap<(MacAddr, Option<Vid>), PortNo>,
     neighbors: BTreeMap<IpAddr, StaticNeighbor>,
     names: Option<NetworkNames>,
+    static_leases: Vec<(ClientKey, Ipv4Addr)>,
 }
 
 #[derive(Debug)]
@@ -72,6 +78,9 @@ struct Port {
     namespace: NamespaceId,
     ifname: String,
     interface: InterfaceSettings,
+    /// What its interface has.
+    addresses: Vec<ObservedAddress>,
+    default_gateways: Vec<IpAddr>,
 }
 
 /// How much there is of what.
@@ -167,6 +176,13 @@ impl MemoryDatapath {
         self.state().silence.insert(peer, silent_for);
     }
 
+    /// Returns the static leases of a network.
+    pub fn static_leases(&self, network: NetworkNo) -> Vec<(ClientKey, Ipv4Addr)> {
+        let mut state = self.state();
+        let network = state.network(network);
+        network.map_or_else(|_| Vec::new(), |it| it.static_leases.clone())
+    }
+
     /// Ends a namespace without a report.
     pub fn end_namespace(&self, number: u64) {
         self.state().gone.insert(number);
@@ -177,9 +193,36 @@ impl MemoryDatapath {
         *self.state().replaced.entry(number).or_default() += 1;
     }
 
+    /// Gives the namespace at a path another one.
+    pub fn rename_namespace(&self, from: &Path, to: &Path) {
+        let mut state = self.state();
+        let number = state.number_at(from);
+        state.renamed.insert(from.to_owned(), None);
+        state.renamed.insert(to.to_owned(), number);
+    }
+
     /// Loses a port without a report.
     pub fn lose_port(&self, port: PortNo) {
         self.state().ports.remove(&port);
+    }
+
+    /// Makes the interface of a port one that an earlier daemon has made, and that has these addresses and no default route
+    /// now.
+    pub fn take_up(&self, port: PortNo, addresses: Vec<ObservedAddress>) {
+        let mut state = self.state();
+        if let Some(known) = state.ports.get_mut(&port) {
+            known.addresses = addresses;
+            known.default_gateways.clear();
+            let endpoint = known.interface.endpoint.clone();
+            state.taken_up.push((port, endpoint));
+        }
+    }
+
+    /// Returns the next hops of the default routes that were added to the interface of a port.
+    pub fn default_gateways(&self, port: PortNo) -> Vec<IpAddr> {
+        let state = self.state();
+        let port = state.ports.get(&port);
+        port.map_or_else(Vec::new, |port| port.default_gateways.clone())
     }
 
     /// Takes the uplink away.
@@ -218,6 +261,32 @@ impl State {
             .ok_or_else(|| refusal(DatapathErrorKind::Invalid, "no such network"))
     }
 
+    fn number_at(&self, path: &Path) -> Option<u64> {
+        match self.renamed.get(path) {
+            Some(number) => *number,
+            None => path.file_name()?.to_str()?.parse().ok(),
+        }
+    }
+
+    fn identity(&self, namespace: &NamespaceRef) -> Option<NamespaceId> {
+        let ino = match namespace {
+            NamespaceRef::Pid(pid) => u64::from(*pid),
+            NamespaceRef::Path(path) => self.number_at(path)?,
+        };
+        Some(NamespaceId { dev: 4, ino })
+    }
+
+    fn mark(&self, namespace: NamespaceId) -> NamespaceMark {
+        let times = self.replaced.get(&namespace.ino);
+        NamespaceMark(times.copied().unwrap_or_default())
+    }
+
+    fn port(&mut self, port: PortNo) -> Result<&mut Port, DatapathError> {
+        self.ports
+            .get_mut(&port)
+            .ok_or_else(|| refusal(DatapathErrorKind::Invalid, "no such port"))
+    }
+
     fn ifname(&self, namespace: NamespaceId, wanted: Option<&str>) -> Option<String> {
         let taken: BTreeSet<&str> = self
             .ports
@@ -242,16 +311,8 @@ fn refusal(
     DatapathError::new(kind, text)
 }
 
-fn identity(namespace: &NamespaceRef) -> Option<NamespaceId> {
-    let ino = match namespace {
-        NamespaceRef::Pid(pid) => u64::from(*pid),
-        NamespaceRef::Path(path) => path.file_name()?.to_str()?.parse().ok()?,
-    };
-    Some(NamespaceId { dev: 4, ino })
-}
-
 impl Datapath for MemoryDatapath {
-    fn add_network(&self, settings: &NetworkSettings) -> NetworkNo {
+    fn add_network(&self, _id: &Id, settings: &NetworkSettings) -> NetworkNo {
         let mut state = self.state();
         state.last_network += 1;
         let number = NetworkNo(state.last_network);
@@ -262,6 +323,7 @@ impl Datapath for MemoryDatapath {
             fdb: BTreeMap::new(),
             neighbors: BTreeMap::new(),
             names: None,
+            static_leases: Vec::new(),
         };
         state.networks.insert(number, network);
         number
@@ -353,7 +415,7 @@ impl Datapath for MemoryDatapath {
     ) -> Result<OpenedNamespace, DatapathError> {
         let mut state = self.state();
         state.maybe_fail()?;
-        let identity = identity(namespace).ok_or_else(|| {
+        let identity = state.identity(namespace).ok_or_else(|| {
             refusal(
                 DatapathErrorKind::Invalid,
                 format!("{namespace:?} is not a network namespace"),
@@ -364,11 +426,26 @@ impl Datapath for MemoryDatapath {
             return Err(refusal);
         }
         state.sandboxes.insert(sandbox, identity);
-        let times = state.replaced.get(&identity.ino);
         Ok(OpenedNamespace {
             id: identity,
-            mark: NamespaceMark(times.copied().unwrap_or_default()),
+            mark: state.mark(identity),
         })
+    }
+
+    fn find_namespace(&self, path: &Path, identity: OpenedNamespace) -> Option<PathBuf> {
+        let state = self.state();
+        let is_it = |number: u64| {
+            let id = NamespaceId {
+                dev: 4,
+                ino: number,
+            };
+            let is_there = !state.gone.contains(&number);
+            is_there && id == identity.id && state.mark(id) == identity.mark
+        };
+        let mut beside = state.renamed.iter().filter(|(other, number)| {
+            other.as_path() != path && other.parent() == path.parent() && number.is_some_and(is_it)
+        });
+        beside.next().map(|(other, _)| other.clone())
     }
 
     fn remove_sandbox(&self, sandbox: SandboxNo) {
@@ -398,6 +475,8 @@ impl Datapath for MemoryDatapath {
             namespace,
             ifname: ifname.clone(),
             interface: interface.clone(),
+            addresses: Vec::new(),
+            default_gateways: Vec::new(),
         };
         state.ports.insert(port, record);
         let offloads = match interface.offload {
@@ -418,6 +497,42 @@ impl Datapath for MemoryDatapath {
         for network in state.networks.values_mut() {
             network.fdb.retain(|_, at| *at != port);
         }
+    }
+
+    fn taken_up(&self) -> Vec<(PortNo, Id)> {
+        std::mem::take(&mut self.state().taken_up)
+    }
+
+    fn interface_addresses(&self, port: PortNo) -> Result<Vec<ObservedAddress>, DatapathError> {
+        let mut state = self.state();
+        state.maybe_fail()?;
+        Ok(state.port(port)?.addresses.clone())
+    }
+
+    fn interface_address_add(&self, port: PortNo, address: IpNet) -> Result<(), DatapathError> {
+        let mut state = self.state();
+        state.maybe_fail()?;
+        state.port(port)?.addresses.push(ObservedAddress {
+            net: address,
+            is_permanent: true,
+        });
+        Ok(())
+    }
+
+    fn interface_route_add(
+        &self,
+        port: PortNo,
+        gateway: IpAddr,
+        _metric: u32,
+    ) -> Result<bool, DatapathError> {
+        let mut state = self.state();
+        state.maybe_fail()?;
+        let gateways = &mut state.port(port)?.default_gateways;
+        let is_new = !gateways.contains(&gateway);
+        if is_new {
+            gateways.push(gateway);
+        }
+        Ok(is_new)
     }
 
     fn port_stats(&self, port: PortNo) -> Option<PortStats> {
@@ -564,6 +679,10 @@ impl Datapath for MemoryDatapath {
         }
     }
 
+    fn carried(&self) -> BTreeMap<String, u64> {
+        BTreeMap::new()
+    }
+
     fn uplink(&self) -> UplinkState {
         if self.state().has_no_uplink {
             return UplinkState::none("it was taken away");
@@ -600,8 +719,54 @@ impl Datapath for MemoryDatapath {
         }
     }
 
-    fn resolver_stats(&self, _network: NetworkNo) -> Option<ResolverStats> {
-        None
+    fn resolver_stats(&self) -> BTreeMap<NetworkNo, ResolverStats> {
+        let state = self.state();
+        let networks = state.networks.iter();
+        let resolving = networks.filter(|(_, network)| network.names.is_some());
+        resolving
+            .map(|(number, _)| (*number, ResolverStats::default()))
+            .collect()
+    }
+
+    fn set_static_leases(&self, network: NetworkNo, leases: Vec<(ClientKey, Ipv4Addr)>) {
+        if let Ok(network) = self.state().network(network) {
+            network.static_leases = leases;
+        }
+    }
+
+    fn leases(&self, network: NetworkNo) -> Vec<HeldLease> {
+        let state = self.state();
+        let ports = state.ports.iter();
+        let ports = ports.filter(|(_, port)| port.network == network);
+        let leases = ports.flat_map(|(number, port)| {
+            port.interface.leases.iter().map(|kept| HeldLease {
+                lease: Lease {
+                    port: *number,
+                    address: kept.address,
+                    client: kept.client.clone(),
+                    mac: kept.mac,
+                    host_name: kept.host_name.clone(),
+                    origin: Origin::Pool,
+                    state: LeaseState::Bound,
+                    expires: Timestamp::ZERO,
+                },
+                remaining: Duration::ZERO,
+            })
+        });
+        leases.collect()
+    }
+
+    fn dhcp_stats(&self) -> BTreeMap<NetworkNo, ServerStats> {
+        let state = self.state();
+        let has_server = |network: &Network| {
+            let gateway = network.settings.gateway.as_ref();
+            gateway.is_some_and(|gateway| gateway.dhcp.is_some())
+        };
+        let networks = state.networks.iter();
+        let serving = networks.filter(|(_, network)| has_server(network));
+        serving
+            .map(|(number, _)| (*number, ServerStats::default()))
+            .collect()
     }
 
     fn observe(&self) -> Observed {
@@ -642,13 +807,31 @@ impl Datapath for MemoryDatapath {
     }
 }
 
-/// A host whose clock stands still, whose randomness can be foreseen, and which has the routes that
+/// A host whose clocks stand still until they are set, whose randomness can be foreseen, and which has the routes that
 /// it was given.
 #[derive(Debug, Default)]
 pub struct MemoryHost {
     prefixes: Vec<IpNet>,
     boot: u32,
     draws: Mutex<u64>,
+    clocks: Mutex<Clocks>,
+}
+
+/// What the clocks of a host show.
+#[derive(Debug)]
+struct Clocks {
+    unix_time: Duration,
+    now: Timestamp,
+}
+
+impl Default for Clocks {
+    fn default() -> Self {
+        Self {
+            // 2026-01-01 00:00 UTC.
+            unix_time: Duration::from_hours(490_896),
+            now: Timestamp::ZERO,
+        }
+    }
 }
 
 impl MemoryHost {
@@ -658,7 +841,24 @@ impl MemoryHost {
             prefixes,
             boot: 1,
             draws: Mutex::default(),
+            clocks: Mutex::default(),
         }
+    }
+
+    /// Sets the time of day, since 1970; what lasts lasts as long as before.
+    pub fn set_unix_time(&self, unix_time: Duration) {
+        self.clocks().unix_time = unix_time;
+    }
+
+    /// Lets time pass.
+    pub fn pass(&self, time: Duration) {
+        let mut clocks = self.clocks();
+        clocks.unix_time += time;
+        clocks.now = clocks.now + time;
+    }
+
+    fn clocks(&self) -> MutexGuard<'_, Clocks> {
+        self.clocks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Boots the machine so many times.
@@ -671,8 +871,11 @@ impl MemoryHost {
 
 impl Host for MemoryHost {
     fn unix_time(&self) -> Duration {
-        // 2026-01-01 00:00 UTC.
-        Duration::from_hours(490_896)
+        self.clocks().unix_time
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clocks().now
     }
 
     fn fill_random(&self, buf: &mut [u8]) -> Result<(), DatapathError> {

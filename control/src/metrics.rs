@@ -5,8 +5,10 @@
 //! given for the first [`SERIES_MAX`] of each, in order of their names, and `tapweave_omitted` says how many
 //! were left out; everything else has labels whose values come from short lists.
 
+use std::collections::BTreeMap;
+
 use crate::Controller;
-use crate::api::{EventAction, EventType, PeerStateView, PeerView, Port, PortCounters, Stats};
+use crate::api::{PeerStateView, PeerView, Port, PortCounters, ServiceStats, Stats};
 
 mod text;
 
@@ -39,6 +41,9 @@ const COUNTERS: [Counter; 4] = [
     },
 ];
 
+/// Counts by what was counted.
+type Counts = BTreeMap<String, u64>;
+
 struct Counter {
     name: &'static str,
     help: &'static str,
@@ -59,6 +64,7 @@ impl Controller {
         write_ports(text, ports.get(..SERIES_MAX).unwrap_or(&ports));
         write_peers(text, peers.get(..SERIES_MAX).unwrap_or(&peers));
         write_tables(text, &stats);
+        write_services(text, &stats);
         write_workers(text, &stats);
         write_outside(text, &stats);
         self.write_events(text);
@@ -71,10 +77,11 @@ impl Controller {
             let labels = [("type", kind.as_str()), ("action", action.as_str())];
             text.sample(&labels, *count);
         }
-        let repairs = counts.get(&(EventType::Repair, EventAction::Done));
         let help = "What was not as it was meant to be, and is again";
         text.family("tapweave_repairs_total", Kind::Counter, help);
-        text.sample(&[], repairs.copied().unwrap_or(0));
+        for (repair, count) in self.repairs() {
+            text.sample(&[("repair", &repair)], count);
+        }
     }
 }
 
@@ -184,6 +191,51 @@ fn write_tables(text: &mut Text, stats: &Stats) {
     for (reason, count) in &nat.drops {
         text.sample(&[("reason", reason)], *count);
     }
+}
+
+fn write_services(text: &mut Text, stats: &Stats) {
+    let services = stats.services.get(..SERIES_MAX).unwrap_or(&stats.services);
+    let mut counts = |name: &str, help: &str, label, of: fn(&ServiceStats) -> &Counts| {
+        text.family(name, Kind::Counter, help);
+        for service in services {
+            for (what, count) in of(service) {
+                let network = ("network", service.network.as_str());
+                text.sample(&[network, (label, what)], *count);
+            }
+        }
+    };
+    let help = "Queries to the resolver, by network and what became of them";
+    counts("tapweave_dns_queries_total", help, "outcome", |it| &it.dns);
+    let help = "Messages of DHCP, by network and kind";
+    counts("tapweave_dhcp_messages_total", help, "kind", |it| &it.dhcp);
+    let help = "Messages of DHCP that were dropped, by network and reason";
+    let name = "tapweave_dhcp_dropped_messages_total";
+    counts(name, help, "reason", |it| &it.dhcp_drops);
+    let help = "Questions to other servers that nobody answered, by network";
+    text.family("tapweave_dns_failures_total", Kind::Counter, help);
+    for service in services {
+        text.sample(
+            &[("network", service.network.as_str())],
+            service.dns_failures,
+        );
+    }
+    let mut sizes = |name: &str, help: &str, of: fn(&ServiceStats) -> usize| {
+        text.family(name, Kind::Gauge, help);
+        for service in services {
+            text.sample(
+                &[("network", service.network.as_str())],
+                number(of(service)),
+            );
+        }
+    };
+    let help = "Answers in the cache of the resolver, by network";
+    sizes("tapweave_dns_cache_entries", help, |it| {
+        it.dns_cache_entries
+    });
+    let help = "Addresses of the pool that machines behind ports have or were offered, by network";
+    sizes("tapweave_dhcp_leases", help, |it| it.leases);
+    let help = "Addresses that are fixed for machines behind ports, by network";
+    sizes("tapweave_dhcp_static_leases", help, |it| it.static_leases);
 }
 
 fn write_workers(text: &mut Text, stats: &Stats) {

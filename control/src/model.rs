@@ -28,17 +28,22 @@ use crate::{ControlError, Id, Name};
 
 mod endpoint;
 mod intents;
+mod leases;
 mod network;
 mod peers;
+mod publication;
 mod publishing;
 mod restore;
 mod rules;
 mod sandbox;
+mod static_leases;
 mod wanted;
 
 pub(crate) use endpoint::{EndpointPlan, EndpointRecord, Place, Waiting};
+pub(crate) use leases::{LeaseEnd, Wanted, leases_of_port};
 pub(crate) use network::{Joining, Lifecycle, NetworkRecord};
 pub(crate) use peers::{PeerOrigin, PeerPlace, PeerRecord};
+pub(crate) use publication::{Publication, PublicationNews};
 use publishing::Holding;
 pub use publishing::PublishError;
 pub(crate) use publishing::{Outside, Publish};
@@ -321,6 +326,9 @@ impl Model {
                 port: "the gateway".to_owned(),
             });
         }
+        if let Some(mac) = plan.mac {
+            network.check_not_leased(mac)?;
+        }
         if sandbox.endpoints.contains_key(&network_id) {
             return Err(ControlError::AlreadyConnected {
                 sandbox: sandbox.name.clone(),
@@ -334,7 +342,9 @@ impl Model {
             network.publish(&request, &record.addresses, &held)
         });
         match published {
-            Ok(published) => record.published = published,
+            Ok(published) => {
+                record.published = published.into_iter().map(Publication::open).collect();
+            }
             Err(error) => {
                 network.dismiss(&record);
                 return Err(error.into());
@@ -366,6 +376,15 @@ impl Model {
         }
     }
 
+    /// Returns the network and the addresses whose last owners are forgotten when an endpoint goes.
+    pub(crate) fn forgotten_with(&self, id: &Id) -> Option<(&Id, Vec<IpAddr>)> {
+        let endpoint = self.endpoints.get(id)?;
+        let network = self.networks.get(&endpoint.network_id)?;
+        let addresses = endpoint.addresses.iter();
+        let forgotten = addresses.filter_map(|it| network.addresses.forgotten_with(it.addr()));
+        Some((&network.id, forgotten.collect()))
+    }
+
     /// Removes an endpoint and frees what it had.
     pub(crate) fn forget_endpoint(&mut self, id: &Id) {
         let Some(endpoint) = self.endpoints.remove(id) else {
@@ -375,6 +394,7 @@ impl Model {
             self.ports.remove(&port.port);
         }
         if let Some(network) = self.networks.get_mut(&endpoint.network_id) {
+            network.release_leases(endpoint.leases.keys().copied());
             network.dismiss(&endpoint);
             network.forget_stations_at(&StationPlace::Endpoint(id.clone()));
         }
@@ -393,12 +413,10 @@ impl Model {
         self.ports.get(&port).and_then(|id| self.endpoints.get(id))
     }
 
-    /// Returns the published ports of all endpoints that have their port.
+    /// Returns the ports that lead to endpoints now, of all that have their port.
     pub(crate) fn published(&self) -> Vec<PublishedPorts> {
         let seated = self.ports.values().filter_map(|id| self.endpoints.get(id));
-        seated
-            .flat_map(|endpoint| endpoint.published.iter().copied())
-            .collect()
+        seated.flat_map(EndpointRecord::open_ports).collect()
     }
 
     /// Returns the sandboxes that have an endpoint without a port yet.
@@ -464,7 +482,7 @@ fn held_ports(endpoints: &BTreeMap<Id, EndpointRecord>) -> Vec<Holding> {
     let of = |endpoint: &EndpointRecord| {
         let name = endpoint.port_name();
         let ports = endpoint.published.iter();
-        let holdings = ports.map(|ports| (*ports, name.clone()));
+        let holdings = ports.map(|publication| (publication.ports, name.clone()));
         holdings.collect::<Vec<_>>()
     };
     endpoints.values().flat_map(of).collect()

@@ -48,7 +48,9 @@ const DRIVERS: [&str; 3] = ["bridge", "overlay", DRIVER_NIC];
 const OPTION_AGEING: &str = "tapweave.ageing";
 const OPTION_FDB_LIMIT: &str = "tapweave.fdb_limit";
 /// Options in our own space.
-const KNOWN_OPTIONS: [&str; 16] = [
+const KNOWN_OPTIONS: [&str; 18] = [
+    OPTION_DHCP,
+    OPTION_DHCP_LEASE,
     OPTION_DNS,
     OPTION_AGEING,
     OPTION_FDB_LIMIT,
@@ -67,6 +69,9 @@ const KNOWN_OPTIONS: [&str; 16] = [
     snooping::OPTION_MDB_LIMIT,
 ];
 
+/// Whether the gateway is a DHCP server, and how long what it leases is so.
+const OPTION_DHCP: &str = "tapweave.dhcp";
+const OPTION_DHCP_LEASE: &str = "tapweave.dhcp_lease";
 /// Whether names are answered at the gateway.
 const OPTION_DNS: &str = "tapweave.dns";
 const OPTION_STORM: &str = "tapweave.storm";
@@ -225,6 +230,13 @@ impl ValidSettings {
         )?;
         let probing = parsed(&options, OPTION_DAD, "a boolean", boolean)?;
         parsed(&options, OPTION_DNS, "a boolean", boolean)?;
+        parsed(&options, OPTION_DHCP, "a boolean", boolean)?;
+        parsed(
+            &options,
+            OPTION_DHCP_LEASE,
+            "a time of 2m to 1000000s",
+            leased,
+        )?;
         let storm = parsed(&options, OPTION_STORM, storm::EXPECTED, storm::parse)?;
         let icc = merged(
             &mut options,
@@ -308,6 +320,16 @@ pub(crate) fn serves_names(options: &BTreeMap<String, String>) -> bool {
     text.and_then(|text| boolean(text)).unwrap_or(true)
 }
 
+/// Returns how long the leases of a network with these options, which were valid, last; `None` when its gateway is no DHCP
+/// server.
+pub(crate) fn lease_time(options: &BTreeMap<String, String>) -> Option<Duration> {
+    let is_on = options.get(OPTION_DHCP).and_then(|text| boolean(text));
+    let given = options.get(OPTION_DHCP_LEASE).and_then(|text| leased(text));
+    is_on
+        .unwrap_or(true)
+        .then(|| given.unwrap_or(tapweave_dhcp::DEFAULT_LEASE_TIME))
+}
+
 fn validate_driver(driver: &str) -> Result<(), OptionError> {
     match driver {
         DRIVER_BRIDGE | "overlay" | DRIVER_NIC => Ok(()),
@@ -385,6 +407,11 @@ fn ageing(text: &str) -> Option<Duration> {
     AGEING_SECS
         .contains(&secs)
         .then(|| Duration::from_secs(secs))
+}
+
+/// Reads a time as [`ageing`] does, but none that clients would not be given.
+fn leased(text: &str) -> Option<Duration> {
+    ageing(text).filter(|time| *time >= tapweave_dhcp::MIN_LEASE_TIME)
 }
 
 fn boolean(text: &str) -> Option<bool> {

@@ -11,10 +11,13 @@
 //! Requests go on meanwhile. The observation is taken *before* the intent, and a request notes in the model what it
 //! is about to make before it makes it. So what was observed and is not in the intent is either not wanted, or
 //! was being taken away and is gone by now; and what is *planned* in the intent is somebody else's business and left
-//! alone. Who carries a command out looks at the model again.
+//! alone. What a request has made since the observation would look lost: so the intent is taken before the
+//! observation too, and what has come or changed in between is left alone as if it were still planned
+//! ([`Intent::since`]). Who carries a command out looks at the model again.
 //!
 //! What belongs to the inside of a sandbox is not looked at: whoever changes an address or the MTU there, or takes
-//! the interface down, meant to.
+//! the interface down, meant to. Only when an interface of an earlier daemon is taken up, its addresses are
+//! looked at once, and not here (`controller::taken_up`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -33,14 +36,14 @@ pub(crate) type Station = (MacAddr, Option<Vid>);
 pub(crate) struct Intent {
     /// The networks, by id.
     pub(crate) networks: BTreeMap<Id, WantedNetwork>,
-    /// Networks that are being removed, and left alone.
-    pub(crate) closing: BTreeSet<NetworkNo>,
+    /// Networks that are being made or removed, and left alone.
+    pub(crate) changing: BTreeSet<NetworkNo>,
     /// Whether networks are being made that are not among these yet.
     pub(crate) makes_networks: bool,
     /// The sandboxes that are known.
     pub(crate) sandboxes: BTreeSet<SandboxNo>,
-    /// Sandboxes whose namespace is being opened, and left alone.
-    pub(crate) opening: BTreeSet<SandboxNo>,
+    /// Sandboxes that are being made known or forgotten, and left alone.
+    pub(crate) coming_or_going: BTreeSet<SandboxNo>,
 }
 
 /// A network that should be.
@@ -146,15 +149,16 @@ pub(crate) fn reconcile(intent: &Intent, observation: &Observation) -> Vec<Comma
         }
     }
     if !intent.makes_networks {
-        let is_wanted =
-            |number: &&NetworkNo| by_number.contains_key(number) || intent.closing.contains(number);
+        let is_wanted = |number: &&NetworkNo| {
+            by_number.contains_key(number) || intent.changing.contains(number)
+        };
         let unwanted = observed.networks.iter().filter(|it| !is_wanted(it));
         commands.extend(unwanted.map(|number| Command::RemoveNetwork(*number)));
     }
     for (number, life) in &observed.sandboxes {
         let is_wanted = intent.sandboxes.contains(number);
         match life {
-            SandboxLife::Alive | SandboxLife::Ended if intent.opening.contains(number) => {}
+            SandboxLife::Alive | SandboxLife::Ended if intent.coming_or_going.contains(number) => {}
             SandboxLife::Ended if is_wanted => commands.push(Command::EndSandbox(*number)),
             SandboxLife::Alive if is_wanted => {}
             SandboxLife::Alive | SandboxLife::Ended => {
@@ -163,7 +167,9 @@ pub(crate) fn reconcile(intent: &Intent, observation: &Observation) -> Vec<Comma
         }
     }
     networks(intent, observed, &good, &mut commands);
-    let is_closed = |number: &&SandboxNo| !observed.sandboxes.contains_key(number);
+    let is_closed = |number: &&SandboxNo| {
+        !observed.sandboxes.contains_key(number) && !intent.coming_or_going.contains(number)
+    };
     let closed = intent.sandboxes.iter().filter(is_closed);
     commands.extend(closed.map(|number| Command::OpenSandbox(*number)));
     let publishes = connections(intent, observed, &good, &mut commands);
@@ -193,7 +199,7 @@ fn claim(
     intent: &Intent,
     by_number: &BTreeMap<NetworkNo, (&Id, &WantedNetwork)>,
 ) -> Claim {
-    if intent.closing.contains(&port.network) {
+    if intent.changing.contains(&port.network) {
         return Claim::LeftAlone;
     }
     let wanted = by_number
@@ -297,6 +303,42 @@ fn tables(
         let foreign = neighbors.keys();
         let foreign = foreign.filter(|it| !network.neighbors.contains_key(it));
         commands.extend(foreign.map(|it| Command::RemoveNeighbor(*number, *it)));
+    }
+}
+
+impl Intent {
+    /// Leaves alone what has come, changed or gone since another intent was taken.
+    #[must_use]
+    pub(crate) fn since(mut self, before: &Self) -> Self {
+        let came_or_went = self.sandboxes.symmetric_difference(&before.sandboxes);
+        self.coming_or_going.extend(came_or_went);
+        self.networks.retain(|id, network| {
+            let before = before.networks.get(id);
+            let before = before.filter(|before| before.number == network.number);
+            if let Some(before) = before {
+                network.leave_news_alone(before);
+            } else {
+                self.changing.insert(network.number);
+            }
+            before.is_some()
+        });
+        self
+    }
+}
+
+impl WantedNetwork {
+    fn leave_news_alone(&mut self, before: &Self) {
+        for (address, port) in &mut self.peers {
+            if before.peers.get(address) != Some(port) {
+                *port = WantedPort::Planned;
+            }
+        }
+        for (id, endpoint) in &mut self.endpoints {
+            let before = before.endpoints.get(id);
+            if before.map(|before| before.port) != Some(endpoint.port) {
+                endpoint.port = WantedPort::Planned;
+            }
+        }
     }
 }
 

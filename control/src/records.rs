@@ -13,38 +13,50 @@
 //! | `networks/ID` | [`NetworkIntent`] |
 //! | `peers/NETWORK/ADDRESS` | [`PeerIntent`] |
 //! | `neighbors/NETWORK/ADDRESS` | [`NeighborIntent`] |
+//! | `names/NETWORK/NAME/ADDRESS` | [`DnsNameIntent`] |
 //! | `fdb/NETWORK/MAC/VID` | [`FdbIntent`]; `-` for frames that are in no VLAN |
 //! | `sandboxes/ID` | [`SandboxIntent`] |
 //! | `endpoints/ID` | [`EndpointIntent`] |
+//! | `leases/NETWORK/ADDRESS` | [`LeaseIntent`] |
+//! | `static-leases/NETWORK/ADDRESS` | [`StaticLeaseIntent`] |
+//! | `resting/NETWORK/ADDRESS` | [`RestingIntent`]; from the end of an endpoint until the address has another |
 //!
 //! These are types of their own: the API may change while what was written years ago stays readable. A
 //! field that a record does not know is refused, as it would be lost when the record is written again. So
-//! whoever adds one raises [`SCHEMA_VERSION`] and adds a step to the upgrades of [`schema`]; golden files
-//! (`records/golden`) keep the bytes of each version.
+//! whoever adds one adds a step to [`Upgrades::PRESENT`], which raises the version; golden files
+//! (`records/golden`) keep the bytes of each version, and a test upgrades those of the one before.
 
+mod dns_name;
 mod endpoint;
 mod fdb;
+mod lease;
 mod neighbor;
 mod network;
 mod peer;
+mod resting;
 mod sandbox;
 mod schema;
+mod static_lease;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tapweave_store::KeyError;
 use thiserror::Error;
 
+pub(crate) use dns_name::DnsNameIntent;
 pub(crate) use endpoint::{
-    EndpointIntent, GuardIntent, ProtocolIntent, PublishedIntent, StationsIntent,
+    AddressingIntent, EndpointIntent, GuardIntent, ProtocolIntent, PublishedIntent, StationsIntent,
 };
 pub(crate) use fdb::{FdbIntent, StationPlace};
+pub(crate) use lease::LeaseIntent;
 pub(crate) use neighbor::NeighborIntent;
 pub(crate) use network::NetworkIntent;
 pub(crate) use peer::PeerIntent;
+pub(crate) use resting::RestingIntent;
 pub(crate) use sandbox::{NamespaceIntent, SandboxIntent};
-pub(crate) use schema::Schema;
+pub(crate) use schema::{Records, Schema, Upgrades};
 pub use schema::{SCHEMA_VERSION, SchemaError};
+pub(crate) use static_lease::StaticLeaseIntent;
 
 /// Something that is stored.
 pub(crate) trait Record: Serialize + DeserializeOwned {

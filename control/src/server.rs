@@ -15,7 +15,6 @@ use tokio::task::JoinSet;
 
 use crate::Controller;
 use meter::Meter;
-use openapi::Document;
 use operation::Operation;
 
 mod connections;
@@ -53,7 +52,7 @@ pub async fn serve(
         events.close();
     };
     let operations = routes::operations();
-    let shared = Shared::new(controller, &operations);
+    let shared = Shared::new(controller);
     let mut tasks = JoinSet::new();
     if let Some(metrics) = metrics {
         tasks.spawn(metrics.serve(shared.clone()));
@@ -67,15 +66,13 @@ pub async fn serve(
 struct Shared {
     controller: Arc<Controller>,
     meter: Arc<Meter>,
-    document: Document,
 }
 
 impl Shared {
-    fn new(controller: Arc<Controller>, operations: &[Operation]) -> Self {
+    fn new(controller: Arc<Controller>) -> Self {
         Self {
             controller,
             meter: Arc::default(),
-            document: Document::new(operations),
         }
     }
 }
@@ -89,12 +86,6 @@ impl FromRef<Shared> for Arc<Controller> {
 impl FromRef<Shared> for Arc<Meter> {
     fn from_ref(shared: &Shared) -> Self {
         Self::clone(&shared.meter)
-    }
-}
-
-impl FromRef<Shared> for Document {
-    fn from_ref(shared: &Shared) -> Self {
-        shared.document.clone()
     }
 }
 

@@ -14,8 +14,11 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 use tracing::warn;
 
+use crate::carry::{Moment, journal, snapshot};
 use crate::clock::Clock;
 use crate::datapath::SwitchDatapath;
+use crate::overlay::UnderlayLine;
+use crate::uplink::Keeper;
 
 /// How often old FDB entries are cleared away. An entry past its age is no longer used from that
 /// moment on; this only gives its place back.
@@ -29,9 +32,6 @@ const EXPIRY_INTERVAL: Duration = Duration::from_secs(1);
 /// It writes to devices, which does not wait, but for a thousand ports takes a few milliseconds.
 const GROUP_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How often the underlay's addresses and the paths to peers are looked at. Some system calls each.
-const UNDERLAY_INTERVAL: Duration = Duration::from_secs(2);
-
 /// How long the first packet to an unknown neighbour waits for the question at most.
 const GATEWAY_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -42,7 +42,8 @@ const PROBE_INTERVAL: Duration = Duration::from_millis(200);
 /// made and removed together with the workers, which takes milliseconds.
 const PEER_INTERVAL: Duration = Duration::from_millis(200);
 
-/// How long a change of the uplink, the underlay or a peer is not told at most.
+/// How long a change of the uplink, the underlay or a peer is not told at most; of the addresses of an interface that was
+/// taken up from an earlier daemon only if that took longer than the start.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// How often what there is is compared with what there should be when nothing happens: a few milliseconds for a
@@ -57,24 +58,38 @@ const SWEEP_BUDGET: usize = 1 << 17;
 
 /// The chores of a daemon, which end with it.
 #[derive(Debug)]
-pub(crate) struct Chores(JoinSet<()>);
+pub(crate) struct Chores {
+    rounds: JoinSet<()>,
+    /// None when the kernel does not tell of its interfaces.
+    _underlay: Option<Keeper>,
+}
 
 impl Chores {
-    /// Begins all of them, within the runtime.
+    /// Begins all of them, within the runtime. `happened` is told when an audit is due.
     pub(crate) fn start(
         datapath: &Arc<SwitchDatapath>,
         controller: &Arc<Controller>,
         switch: Arc<Switch>,
         nat: Arc<Nat>,
         clock: Clock,
+        happened: &Arc<Notify>,
     ) -> Self {
-        let mut chores = Self(JoinSet::new());
+        let line = UnderlayLine {
+            changed: Arc::clone(happened),
+        };
+        let underlay = Keeper::start(line, Arc::downgrade(datapath));
+        let underlay = underlay.inspect_err(|error| {
+            let error = format!("{error:#}");
+            warn!(error, "changes of the underlay go unnoticed");
+        });
+        let mut chores = Self {
+            rounds: JoinSet::new(),
+            _underlay: underlay.ok(),
+        };
         let tended = |tend: fn(&SwitchDatapath)| {
             let datapath = Arc::clone(datapath);
             move || tend(&datapath)
         };
-        let follow = tended(SwitchDatapath::follow_underlay);
-        chores.tend(UNDERLAY_INTERVAL, "the underlay", follow);
         let probes = tended(SwitchDatapath::probe_paths);
         chores.tend(PROBE_INTERVAL, "the paths to peers", probes);
         let groups = tended(SwitchDatapath::tend_groups);
@@ -89,8 +104,13 @@ impl Chores {
         chores.tend(PEER_INTERVAL, "the peers of open networks", peers);
         let look = controlled(Controller::look_around);
         chores.tend(LOOK_INTERVAL, "what changes by itself", look);
+        let inside = controlled(Controller::tend_taken_up);
+        chores.tend(LOOK_INTERVAL, "interfaces that were taken up", inside);
+        chores.write_journal(datapath);
+        chores.write_snapshots(datapath);
         chores.sweep(switch, clock);
         chores.expire(nat, clock);
+        chores.audit(controller, Arc::clone(happened));
         chores
     }
 
@@ -102,7 +122,7 @@ impl Chores {
         what: &'static str,
         work: impl Fn() + Clone + Send + 'static,
     ) {
-        self.0.spawn(async move {
+        self.rounds.spawn(async move {
             let mut ticks = ticks(period);
             loop {
                 ticks.tick().await;
@@ -115,13 +135,15 @@ impl Chores {
 
     /// Compares what there is with what there should be: soon after something happened, soon again and then less
     /// often while something cannot be done, and now and then, in case that something was not noticed.
-    pub(crate) fn audit(&mut self, controller: &Arc<Controller>, happened: Arc<Notify>) {
+    fn audit(&mut self, controller: &Arc<Controller>, happened: Arc<Notify>) {
         let controller = Arc::clone(controller);
-        self.0.spawn(async move {
+        self.rounds.spawn(async move {
             let (mut pause, mut retry) = (RETRY_INTERVAL, RETRY_INTERVAL);
             loop {
                 // Whichever comes first, the report or the end of the pause.
-                let _either = timeout(pause, happened.notified()).await;
+                if timeout(pause, happened.notified()).await.is_ok() {
+                    retry = RETRY_INTERVAL;
+                }
                 let controller = Arc::clone(&controller);
                 match spawn_blocking(move || controller.reconcile()).await {
                     Ok(true) => {
@@ -138,8 +160,44 @@ impl Chores {
         });
     }
 
+    /// Writes the journal of flows. A thread is woken only if there is something to write.
+    fn write_journal(&mut self, datapath: &Arc<SwitchDatapath>) {
+        let datapath = Arc::clone(datapath);
+        self.rounds.spawn(async move {
+            let mut ticks = ticks(journal::INTERVAL);
+            loop {
+                ticks.tick().await;
+                if datapath.is_journal_due() {
+                    let datapath = Arc::clone(&datapath);
+                    let round = spawn_blocking(move || datapath.write_journal());
+                    if round.await.is_err() {
+                        warn!("the journal of flows could not be written");
+                    }
+                }
+            }
+        });
+    }
+
+    /// Writes down what was learned. A thread is woken only if there is something to write.
+    fn write_snapshots(&mut self, datapath: &Arc<SwitchDatapath>) {
+        let datapath = Arc::clone(datapath);
+        self.rounds.spawn(async move {
+            let mut ticks = ticks(snapshot::INTERVAL);
+            loop {
+                ticks.tick().await;
+                if datapath.is_snapshot_due() {
+                    let datapath = Arc::clone(&datapath);
+                    let round = spawn_blocking(move || datapath.write_snapshot(Moment::Running));
+                    if round.await.is_err() {
+                        warn!("what was learned could not be written");
+                    }
+                }
+            }
+        });
+    }
+
     fn sweep(&mut self, switch: Arc<Switch>, clock: Clock) {
-        self.0.spawn(async move {
+        self.rounds.spawn(async move {
             let mut ticks = ticks(SWEEP_INTERVAL);
             loop {
                 ticks.tick().await;
@@ -150,7 +208,7 @@ impl Chores {
 
     fn expire(&mut self, nat: Arc<Nat>, clock: Clock) {
         let budget = usize::try_from(nat.config().flow_limit / 4).unwrap_or(usize::MAX);
-        self.0.spawn(async move {
+        self.rounds.spawn(async move {
             let mut ticks = ticks(EXPIRY_INTERVAL);
             loop {
                 ticks.tick().await;

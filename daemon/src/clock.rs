@@ -1,39 +1,27 @@
 //! The only place in tapweave that reads a clock.
 //!
 //! Everything below the daemon takes a [`Timestamp`]; everything in the daemon that needs one asks
-//! here. Time counts from the start of the daemon on `CLOCK_MONOTONIC`, so it neither jumps nor goes
-//! back, and a suspended machine does not age its FDB.
+//! here. Time is `CLOCK_MONOTONIC`, which counts from the start of the machine: it neither jumps nor goes
+//! back, a suspended machine does not age its FDB, and a daemon understands the times that an earlier one has left.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 use tapweave_net::Timestamp;
 
-/// A clock whose origin is the moment it was made. Copies agree with each other.
-#[derive(Clone, Copy, Debug)]
-pub struct Clock {
-    origin: Instant,
-}
+/// The clock of the machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Clock(());
 
 impl Clock {
-    /// Starts a clock.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the place that reads the clock"
-    )]
-    #[expect(
-        clippy::new_without_default,
-        reason = "a default that reads the clock would surprise"
-    )]
-    pub fn new() -> Self {
-        Self {
-            origin: Instant::now(),
-        }
+    /// Returns the clock.
+    pub const fn new() -> Self {
+        Self(())
     }
 
-    /// Returns the time since the clock was made.
+    /// Returns the time since the machine was started.
     pub fn now(self) -> Timestamp {
-        let nanos = self.origin.elapsed().as_nanos();
+        let nanos = monotonic().as_nanos();
         Timestamp::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 }
@@ -46,6 +34,10 @@ impl tapweave_store::Clock for Clock {
 
 /// Returns `CLOCK_MONOTONIC` in microseconds, which is what other processes compare theirs with.
 pub(crate) fn monotonic_usecs() -> u64 {
-    let now = Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap_or_default();
-    u64::try_from(now.as_micros()).unwrap_or(u64::MAX)
+    u64::try_from(monotonic().as_micros()).unwrap_or(u64::MAX)
+}
+
+fn monotonic() -> Duration {
+    // It is never negative.
+    Duration::try_from(clock_gettime(ClockId::Monotonic)).unwrap_or_default()
 }

@@ -7,8 +7,14 @@
 //! between, and only then its number may be used again.
 //!
 //! The last descriptor of an interface is never closed by a worker: the kernel then removes the
-//! interface, which takes 5 to 30 ms during which a worker would carry no frame.
+//! interface, which takes 5 to 30 ms during which a worker would carry no frame. Nor does the caller wait
+//! for all of it (`closing.rs`).
 
+mod closing;
+mod dhcp;
+mod inside;
+mod interfaces;
+mod learning;
 mod names;
 mod outside;
 mod parents;
@@ -16,33 +22,45 @@ mod probing;
 mod translation;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use ipnet::IpNet;
+use tapweave_carry::Carried;
+use tapweave_control::Id;
 use tapweave_control::datapath::{
-    AttachedPort, Datapath, DatapathError, DatapathErrorKind as Kind, InterfaceSettings,
-    NamespaceId, NamespaceMark, NamespaceRef, NatFlow, NatStats, NetworkNames, NetworkSettings,
-    Observed, ObservedPort, OpenedNamespace, OverlayPlace, OverlaySettings, PeerSettings,
-    PeerState, PortOwner, PublishedPorts, ReservedPort, ResolverStats, SandboxNo, UnderlayState,
-    UplinkState, WorkerStats,
+    AttachedPort, ClientKey, Datapath, DatapathError, DatapathErrorKind as Kind, HeldLease,
+    InterfaceSettings, NamespaceId, NamespaceMark, NamespaceRef, NatFlow, NatStats, NetworkNames,
+    NetworkSettings, Observed, ObservedAddress, ObservedPort, OpenedNamespace, OverlayPlace,
+    OverlaySettings, PeerSettings, PeerState, PortOwner, PublishedPorts, ReservedPort,
+    ResolverStats, SandboxNo, ServerStats, UnderlayState, UplinkState, WorkerStats,
 };
-use tapweave_device::{AttachError, Attacher, HEADROOM, NamespaceError, PortQueue};
+use tapweave_device::{HEADROOM, InterfaceSight, NamespaceError, PortQueue};
 use tapweave_encap::{EncapKind, Layer};
 use tapweave_net::{Frame, MacAddr, NetworkNo, Offload, PortNo, Vid};
 use tapweave_switch::{
     AddressHolder, FdbEntry, MdbEntry, Neighbor, NeighborAddError, PortStats, RemoteConfig,
     StaticNeighbor, Stations, Switch,
 };
+use tracing::info;
 
+use self::closing::Closing;
+use self::inside::TakenUp;
+pub(crate) use self::interfaces::Interfaces;
+use self::interfaces::{Made, Origin};
+use self::learning::Learning;
 use self::outside::Outside;
 use self::parents::Parents;
 pub(crate) use self::translation::Translation;
+use crate::carry::{self, FlowNews, Moment};
 use crate::clock::Clock;
+use crate::dhcp::DhcpServers;
 use crate::overlay::{Overlay, Way};
+use crate::port_queues::PortQueues;
 use crate::resolver::Resolvers;
 use crate::sandboxes::{AddError, Sandboxes};
-use crate::settings::{interface_spec, network_config, port_config};
+use crate::settings::{network_config, port_config};
 use crate::workers::{Readers, Workers};
 
 /// Joins switch, workers and sandboxes.
@@ -53,12 +71,16 @@ pub(crate) struct SwitchDatapath {
     workers: Arc<Workers>,
     overlay: Overlay,
     sandboxes: Arc<Sandboxes>,
-    attacher: Attacher,
+    interfaces: Interfaces,
+    learning: Learning,
     ports: Mutex<BTreeMap<PortNo, Port>>,
+    closing: Closing,
+    taken_up: TakenUp,
     outside: Mutex<Outside>,
     parents: Mutex<Parents>,
     translation: Translation,
     resolvers: Resolvers,
+    dhcp: DhcpServers,
     /// For threads that outlive a call and not this.
     this: Weak<Self>,
 }
@@ -68,6 +90,7 @@ pub(crate) struct SwitchDatapath {
 pub(crate) struct AtGateways {
     pub(crate) translation: Translation,
     pub(crate) resolvers: Resolvers,
+    pub(crate) dhcp: DhcpServers,
 }
 
 /// A port that the workers know.
@@ -79,7 +102,9 @@ struct Port {
     addresses: Vec<(NetworkNo, IpAddr)>,
     readers: Readers,
     /// Kept until the workers have let go of theirs.
-    queues: Vec<Arc<dyn PortQueue>>,
+    queues: PortQueues,
+    /// What shows whether its interface is there, if it has one in a sandbox, and which addresses that has.
+    sight: Option<Arc<InterfaceSight>>,
 }
 
 impl SwitchDatapath {
@@ -88,31 +113,38 @@ impl SwitchDatapath {
         AtGateways {
             translation,
             resolvers,
+            dhcp,
         }: AtGateways,
         clock: Clock,
         workers: Arc<Workers>,
         overlay: Overlay,
         sandboxes: Arc<Sandboxes>,
-        attacher: Attacher,
+        interfaces: Interfaces,
     ) -> Arc<Self> {
+        let learning = Learning::new(carry::snapshots(interfaces.holdings()));
         Arc::new_cyclic(|this| Self {
             switch,
             clock,
             workers,
             overlay,
             sandboxes,
-            attacher,
+            interfaces,
+            learning,
             ports: Mutex::default(),
+            closing: Closing::default(),
+            taken_up: TakenUp::default(),
             outside: Mutex::new(Outside::new()),
             parents: Mutex::default(),
             translation,
             resolvers,
+            dhcp,
             this: Weak::clone(this),
         })
     }
 
     /// Removes every port, so that the interfaces in the sandboxes are gone.
     pub(crate) fn shut_down(&self) {
+        self.interfaces.end();
         self.drop_parents(None);
         let ports: Vec<PortNo> = self.ports().keys().copied().collect();
         for port in ports {
@@ -120,14 +152,73 @@ impl SwitchDatapath {
         }
     }
 
+    /// Stops to forward, writes down what was learned, and closes what sends to other hosts, so that another daemon can
+    /// take over. What is kept for the other one is not taken down.
+    pub(crate) fn stop_forwarding(&self) {
+        let stopped = self.clock.now();
+        self.workers.stop();
+        self.translation.finish_journal();
+        self.write_snapshot(Moment::Stopped(stopped));
+        self.overlay.silence();
+        if self.interfaces.holdings().keeps_anything() {
+            self.ports().clear();
+        } else {
+            // The other one makes them anew, and by the same names.
+            self.shut_down();
+        }
+    }
+
     /// Looks after the underlay: see [`Overlay::follow`].
-    pub(crate) fn follow_underlay(&self) {
-        self.overlay.follow();
+    pub(crate) fn follow_underlay(&self) -> bool {
+        self.overlay.follow()
     }
 
     /// Probes the paths to other hosts: see [`Overlay::probe_paths`].
     pub(crate) fn probe_paths(&self) {
         self.overlay.probe_paths();
+    }
+
+    /// Takes what an earlier daemon has left, before any port of it is there again.
+    pub(crate) fn inherit(&self, learned: Carried) {
+        let now = self.clock.now();
+        self.learning.inherit(&self.switch, learned, now);
+    }
+
+    /// Takes the flows that an earlier daemon has left, or what became of them since the last call.
+    pub(crate) fn inherit_flows(&self, news: FlowNews) {
+        self.translation.inherit(news);
+    }
+
+    /// Has frames forwarded, and notes how long they were not.
+    pub(crate) fn go_on(&self) {
+        self.workers.go_on();
+        self.learning.note_pause(self.clock.now());
+    }
+
+    /// Tells how long nothing was forwarded between the daemon that was taken over from and this one.
+    pub(crate) fn tell_pause(&self) {
+        if let Some(pause) = self.learning.pause() {
+            info!(
+                "another daemon was taken over from, forwarding paused for {} ms",
+                pause.as_millis()
+            );
+        }
+    }
+
+    /// States that what was there before is there again: see [`Translation::settle`] and [`Learning::settle`].
+    pub(crate) fn settle(&self) {
+        self.translation.settle();
+        self.learning.settle();
+    }
+
+    /// Writes the journal of flows: see [`Translation::write_journal`].
+    pub(crate) fn write_journal(&self) {
+        self.translation.write_journal();
+    }
+
+    /// Tells whether the journal of flows is to be written.
+    pub(crate) fn is_journal_due(&self) -> bool {
+        self.translation.is_journal_due()
     }
 
     /// Ends what nobody listens to any more, and asks who listens. Call it twice a second, from one thread.
@@ -158,13 +249,72 @@ impl SwitchDatapath {
     fn send(&self, port: PortNo, frame: &[u8]) -> bool {
         let queue = {
             let ports = self.ports();
-            let queue = ports.get(&port).and_then(|port| port.queues.first());
+            let queue = ports.get(&port).and_then(|port| port.queues.written());
             queue.map(Arc::clone)
         };
         let mut buffer = vec![0; HEADROOM];
         buffer.extend_from_slice(frame);
         let mut frame = Frame::new(&mut buffer, HEADROOM, Offload::NONE);
         queue.is_some_and(|queue| queue.send(&mut frame).is_ok())
+    }
+
+    /// Makes an interface a port of a network.
+    fn join(
+        &self,
+        network: NetworkNo,
+        interface: &InterfaceSettings,
+        Made {
+            interface: made,
+            origin,
+        }: Made,
+    ) -> Result<AttachedPort, DatapathError> {
+        let port = self
+            .switch
+            .add_port(network, port_config(interface))
+            .map_err(|error| DatapathError::new(Kind::Exhausted, error))?;
+        let queues = PortQueues::of_interface(made.queues, made.outlet);
+        self.tell_station(network, port, interface);
+        let owner = PortOwner::Endpoint(interface.endpoint.clone());
+        let now = self.clock.now();
+        let _none = self
+            .learning
+            .port_made(&self.switch, network, &owner, port, now);
+        let readers = self
+            .let_own_mac_send(network, port, interface)
+            .and_then(|()| {
+                let readers = self.workers.add_port(port, &queues);
+                readers.map_err(|error| DatapathError::new(Kind::Internal, error))
+            });
+        match readers {
+            Ok(readers) => {
+                let addresses = interface.addresses.iter();
+                let addresses: Vec<_> = addresses.map(|net| (network, net.addr())).collect();
+                self.translation.limit(&addresses, interface.connections);
+                let known = Port {
+                    owner: Some((network, owner)),
+                    addresses,
+                    readers,
+                    queues,
+                    sight: Some(Arc::new(made.sight)),
+                };
+                self.ports().insert(port, known);
+                if origin == Origin::TakenUp {
+                    self.taken_up.note(port, interface.endpoint.clone());
+                }
+                Ok(AttachedPort {
+                    port,
+                    ifname: made.ifname,
+                    offloads: made.offloads,
+                })
+            }
+            Err(error) => {
+                // It is known: it was added above. No worker knows it.
+                let _ignored = self.switch.remove_port(port);
+                self.dhcp.remove_station(port);
+                self.switch.purge_port(port);
+                Err(error)
+            }
+        }
     }
 
     /// Makes the static entry without which a locked port would let nobody send.
@@ -195,11 +345,14 @@ impl Datapath for SwitchDatapath {
         self.keep_parent(network, ifname)
     }
 
-    fn add_network(&self, settings: &NetworkSettings) -> NetworkNo {
+    fn add_network(&self, id: &Id, settings: &NetworkSettings) -> NetworkNo {
         let network = self.switch.add_network(network_config(settings));
+        let now = self.clock.now();
+        self.learning.network_made(&self.switch, id, network, now);
         if let Some(gateway) = &settings.gateway {
-            self.translation.add_network(network, gateway.way_out);
+            self.translation.add_network(network, id, gateway.way_out);
         }
+        self.serve_dhcp(network, settings);
         network
     }
 
@@ -211,7 +364,9 @@ impl Datapath for SwitchDatapath {
             .map_err(|error| DatapathError::new(Kind::Conflict, error))?;
         self.overlay.remove_network(network);
         self.translation.remove_network(network);
+        self.learning.network_gone(network);
         self.resolvers.forget(network);
+        self.dhcp.forget(network);
         Ok(())
     }
 
@@ -256,24 +411,34 @@ impl Datapath for SwitchDatapath {
             }
         };
         let port = port.map_err(|error| DatapathError::new(Kind::Exhausted, error))?;
-        let outlet = Arc::clone(&queue) as Arc<dyn PortQueue>;
+        let owner = PortOwner::Peer(address);
+        let now = self.clock.now();
+        let known = self
+            .learning
+            .port_made(&self.switch, network, &owner, port, now);
+        let queues = PortQueues::outlet(Arc::clone(&queue) as Arc<dyn PortQueue>);
         let admitted = self
             .workers
-            .add_outlet(port, &outlet)
+            .add_port(port, &queues)
             .map_err(|error| DatapathError::new(Kind::Internal, error))
             .and_then(|readers| {
-                let queues = vec![outlet];
-                let known = Port {
-                    owner: Some((network, PortOwner::Peer(address))),
+                let of_peer = Port {
+                    owner: Some((network, owner)),
                     addresses: Vec::new(),
                     readers,
                     queues,
+                    sight: None,
                 };
-                self.ports().insert(port, known);
+                self.ports().insert(port, of_peer);
                 self.overlay.admit(network, queue, subnets, port)
             });
         match admitted {
-            Ok(()) => Ok(port),
+            Ok(()) => {
+                if let Some(known) = known {
+                    self.overlay.restore_peer(port, &known);
+                }
+                Ok(port)
+            }
             Err(error) => {
                 self.remove_port(port);
                 Err(error)
@@ -310,6 +475,12 @@ impl Datapath for SwitchDatapath {
         Ok(OpenedNamespace { id, mark })
     }
 
+    fn find_namespace(&self, path: &Path, identity: OpenedNamespace) -> Option<PathBuf> {
+        let id = tapweave_device::NamespaceId::new(identity.id.dev, identity.id.ino);
+        let mark = tapweave_device::NamespaceMark::from_u64(identity.mark.0);
+        tapweave_device::NetNamespace::find_beside(path, id, mark)
+    }
+
     fn remove_sandbox(&self, sandbox: SandboxNo) {
         self.sandboxes.remove(sandbox);
     }
@@ -324,51 +495,12 @@ impl Datapath for SwitchDatapath {
             .sandboxes
             .namespace(sandbox)
             .ok_or_else(|| DatapathError::new(Kind::Invalid, "the sandbox has ended"))?;
-        let made = self
-            .attacher
-            .attach(&namespace, &interface_spec(interface))
-            .map_err(attach_error)?;
-        let port = self
-            .switch
-            .add_port(network, port_config(interface))
-            .map_err(|error| DatapathError::new(Kind::Exhausted, error))?;
-        let queues: Vec<Arc<dyn PortQueue>> = made
-            .queues
-            .into_iter()
-            .map(|queue| Arc::new(queue) as Arc<dyn PortQueue>)
-            .collect();
-        let readers = self
-            .let_own_mac_send(network, port, interface)
-            .and_then(|()| {
-                let readers = self.workers.add_port(port, &queues);
-                readers.map_err(|error| DatapathError::new(Kind::Internal, error))
-            });
-        match readers {
-            Ok(readers) => {
-                let addresses = interface.addresses.iter();
-                let addresses: Vec<_> = addresses.map(|net| (network, net.addr())).collect();
-                self.translation.limit(&addresses, interface.connections);
-                let owner = PortOwner::Endpoint(interface.endpoint.clone());
-                let known = Port {
-                    owner: Some((network, owner)),
-                    addresses,
-                    readers,
-                    queues,
-                };
-                self.ports().insert(port, known);
-                Ok(AttachedPort {
-                    port,
-                    ifname: made.ifname,
-                    offloads: made.offloads,
-                })
-            }
-            Err(error) => {
-                // It is known: it was added above. No worker knows it.
-                let _ignored = self.switch.remove_port(port);
-                self.switch.purge_port(port);
-                Err(error)
-            }
+        let made = self.interfaces.make(&namespace, interface)?;
+        let added = self.join(network, interface, made);
+        if added.is_err() {
+            self.interfaces.let_go(&interface.endpoint);
         }
+        added
     }
 
     fn remove_port(&self, port: PortNo) {
@@ -377,19 +509,45 @@ impl Datapath for SwitchDatapath {
             return;
         };
         let Port {
+            owner,
             addresses,
             readers,
             queues,
-            ..
+            sight,
         } = removed;
         // One of the two knows it: whoever takes it out of `ports` first is the only one to come here.
         let removed = self.switch.remove_port(port);
         let _ignored = removed.or_else(|_unknown| self.switch.remove_remote(port));
         self.workers.remove_port(port, &readers);
+        self.dhcp.remove_station(port);
         self.switch.purge_port(port);
         // No packet of it is under way any more, and the next sandbox may get its addresses.
         self.translation.forget(&addresses);
-        drop(queues);
+        if let Some((_, PortOwner::Endpoint(endpoint))) = owner {
+            self.interfaces.let_go(&endpoint);
+        }
+        self.closing.close(queues, sight.as_deref());
+    }
+
+    fn taken_up(&self) -> Vec<(PortNo, Id)> {
+        self.taken_up.take()
+    }
+
+    fn interface_addresses(&self, port: PortNo) -> Result<Vec<ObservedAddress>, DatapathError> {
+        self.addresses_inside(port)
+    }
+
+    fn interface_address_add(&self, port: PortNo, address: IpNet) -> Result<(), DatapathError> {
+        self.add_address_inside(port, address)
+    }
+
+    fn interface_route_add(
+        &self,
+        port: PortNo,
+        gateway: IpAddr,
+        metric: u32,
+    ) -> Result<bool, DatapathError> {
+        self.add_route_inside(port, gateway, metric)
     }
 
     fn port_stats(&self, port: PortNo) -> Option<PortStats> {
@@ -492,8 +650,24 @@ impl Datapath for SwitchDatapath {
         self.resolvers.ask(network, query)
     }
 
-    fn resolver_stats(&self, network: NetworkNo) -> Option<ResolverStats> {
-        self.resolvers.stats().remove(&network)
+    fn resolver_stats(&self) -> BTreeMap<NetworkNo, ResolverStats> {
+        self.resolvers.stats()
+    }
+
+    fn set_static_leases(&self, network: NetworkNo, leases: Vec<(ClientKey, Ipv4Addr)>) {
+        self.dhcp.set_static_leases(network, leases);
+    }
+
+    fn leases(&self, network: NetworkNo) -> Vec<HeldLease> {
+        self.dhcp.leases(network)
+    }
+
+    fn dhcp_stats(&self) -> BTreeMap<NetworkNo, ServerStats> {
+        self.dhcp.stats()
+    }
+
+    fn carried(&self) -> BTreeMap<String, u64> {
+        self.learning.counters()
     }
 
     fn observe(&self) -> Observed {
@@ -527,8 +701,4 @@ fn sandbox_error(error: AddError) -> DatapathError {
         AddError::Watch(_) => Kind::Internal,
     };
     DatapathError::new(kind, error)
-}
-
-fn attach_error(error: AttachError) -> DatapathError {
-    DatapathError::new(Kind::Denied, error)
 }

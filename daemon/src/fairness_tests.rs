@@ -6,10 +6,11 @@ use tapweave_device::{
     Backend, EpollBackend, MemoryPort, PortQueue, RECV_BUF_LEN, Reading, Received, UringBackend,
 };
 use tapweave_net::{MacAddr, Offload, OffloadSet};
-use tapweave_switch::{NetworkConfig, PortConfig, StormLimits, Suppression, Switch, SwitchConfig};
+use tapweave_switch::PortConfig;
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::*;
+use crate::test_switch::with_network;
 
 const PORT_COUNT: usize = 1_000;
 const FLOODED_COUNT: usize = 32;
@@ -33,19 +34,7 @@ fn received_count(from: &MemoryPort) -> usize {
 }
 
 fn flooding_lets_a_flow_pass(mut backend: Box<dyn Backend>) {
-    let switch = Arc::new(Switch::new(SwitchConfig {
-        worker_count: 1,
-        seed: 1,
-    }));
-    let network = switch.add_network(NetworkConfig {
-        mtu: 1500,
-        ageing: Duration::from_mins(5),
-        fdb_limit: 64,
-        snooping: None,
-        storm: StormLimits::NONE,
-        gateway: None,
-        suppression: Suppression::Off,
-    });
+    let (switch, network) = with_network(1);
     let (events, _) = unbounded_channel();
     let clock = Clock::new();
     let mut forwarder = Forwarder::new(switch.pipeline(0), clock, Arc::default(), events);

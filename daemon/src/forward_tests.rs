@@ -1,14 +1,12 @@
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use tapweave_device::HEADROOM;
 use tapweave_net::{MacAddr, Offload, Vid, VlanTag};
-use tapweave_switch::{
-    NetworkConfig, PortConfig, PortVlans, StormLimits, Suppression, Switch, SwitchConfig,
-};
+use tapweave_switch::{PortConfig, PortVlans};
 use tokio::sync::mpsc::unbounded_channel;
 
 use super::*;
+use crate::test_switch::with_network;
 
 const TEN: Vid = match Vid::new(10) {
     Ok(vid) => vid,
@@ -26,19 +24,7 @@ struct Rig {
 
 impl Rig {
     fn new() -> Self {
-        let switch = Arc::new(Switch::new(SwitchConfig {
-            worker_count: 1,
-            seed: 1,
-        }));
-        let network = switch.add_network(NetworkConfig {
-            mtu: 1500,
-            ageing: Duration::from_mins(5),
-            fdb_limit: 64,
-            snooping: None,
-            storm: StormLimits::NONE,
-            gateway: None,
-            suppression: Suppression::Off,
-        });
+        let (switch, network) = with_network(1);
         let trunk = |tagged: &str, native| PortVlans::Trunk {
             tagged: tagged.parse().unwrap(),
             native,

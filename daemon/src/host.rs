@@ -6,6 +6,9 @@ use std::time::{Duration, SystemTime};
 use ipnet::IpNet;
 use tapweave_control::Host;
 use tapweave_control::datapath::{DatapathError, DatapathErrorKind};
+use tapweave_net::Timestamp;
+
+use crate::clock::Clock;
 
 /// The real machine.
 #[derive(Debug)]
@@ -21,6 +24,10 @@ impl Host for Machine {
         SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default()
+    }
+
+    fn now(&self) -> Timestamp {
+        Clock::new().now()
     }
 
     fn fill_random(&self, buf: &mut [u8]) -> Result<(), DatapathError> {

@@ -16,8 +16,7 @@
 
 mod command;
 mod config;
-mod datagram;
-mod queue;
+pub(crate) mod datagram;
 mod serve;
 mod streams;
 mod upstream;
@@ -32,55 +31,38 @@ use tapweave_dns::{NetworkNames, ResolverStats};
 use tapweave_net::NetworkNo;
 use tapweave_switch::ServiceQueue;
 use tokio::runtime;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::oneshot;
 
 pub use config::{DnsChoice, DnsChoiceError, ResolverOptions};
 
 use self::command::Command;
-use self::queue::{PacketReceiver, PacketSender, packet_queue};
 use self::serve::Server;
 use crate::clock::Clock;
 use crate::datapath::SwitchDatapath;
+use crate::service::{Inbox, Service, service};
 
 /// The way to the resolvers. The thread ends when there is none any more.
 #[derive(Debug)]
-pub(crate) struct Resolvers {
-    commands: UnboundedSender<Command>,
-    packets: Arc<PacketSender>,
-}
+pub(crate) struct Resolvers(Service<Command>);
 
 /// The other end of it, before there is a thread.
 #[derive(Debug)]
-pub(crate) struct ResolverInbox {
-    commands: UnboundedReceiver<Command>,
-    packets: PacketReceiver,
-}
+pub(crate) struct ResolverInbox(Inbox<Command>);
 
 /// Returns both ends.
 pub(crate) fn resolvers() -> (Resolvers, ResolverInbox) {
-    let (sender, receiver) = unbounded_channel();
-    let (packet_sender, packet_receiver) = packet_queue();
-    let resolvers = Resolvers {
-        commands: sender,
-        packets: Arc::new(packet_sender),
-    };
-    let inbox = ResolverInbox {
-        commands: receiver,
-        packets: packet_receiver,
-    };
-    (resolvers, inbox)
+    let (sender, inbox) = service();
+    (Resolvers(sender), ResolverInbox(inbox))
 }
 
 impl Resolvers {
     /// Returns where the switch puts packets.
     pub(crate) fn queue(&self) -> Arc<dyn ServiceQueue> {
-        Arc::<PacketSender>::clone(&self.packets)
+        self.0.queue()
     }
 
     /// Makes `names` what a network knows; its packets are not longer than `mtu`.
     pub(crate) fn set_names(&self, network: NetworkNo, names: NetworkNames, mtu: u16) {
-        self.send(Command::SetNames {
+        self.0.send(Command::SetNames {
             network,
             names: Box::new(names),
             mtu,
@@ -89,36 +71,28 @@ impl Resolvers {
 
     /// Forgets a network.
     pub(crate) fn forget(&self, network: NetworkNo) {
-        self.send(Command::Forget { network });
+        self.0.send(Command::Forget { network });
     }
 
     /// States by which addresses the host is reached from networks that have a way out.
     pub(crate) fn set_host(&self, addresses: Vec<IpAddr>) {
-        self.send(Command::SetHost { addresses });
+        self.0.send(Command::SetHost { addresses });
     }
 
     /// Asks the resolver of a network as a sandbox of it would by a stream; waits for the answer, which may take seconds.
     /// `None` when the network has no resolver, or the query is none.
     pub(crate) fn ask(&self, network: NetworkNo, query: Vec<u8>) -> Option<Vec<u8>> {
-        let (answer, pending) = oneshot::channel();
-        self.send(Command::Ask {
+        self.0.ask(|answer| Command::Ask {
             network,
             query,
             answer,
-        });
-        pending.blocking_recv().ok()
+        })
     }
 
     /// Returns what the resolvers did so far, by network.
     pub(crate) fn stats(&self) -> BTreeMap<NetworkNo, ResolverStats> {
-        let (answer, pending) = oneshot::channel();
-        self.send(Command::Stats { answer });
-        pending.blocking_recv().unwrap_or_default()
-    }
-
-    fn send(&self, command: Command) {
-        // At shutdown nobody listens any more.
-        let _ignored = self.commands.send(command);
+        let stats = self.0.ask(|answer| Command::Stats { answer });
+        stats.unwrap_or_default()
     }
 }
 
@@ -128,7 +102,7 @@ impl Resolvers {
 ///
 /// When the kernel refuses a thread or an event loop.
 pub(crate) fn start(
-    inbox: ResolverInbox,
+    ResolverInbox(inbox): ResolverInbox,
     options: ResolverOptions,
     datapath: Weak<SwitchDatapath>,
     clock: Clock,
@@ -139,9 +113,8 @@ pub(crate) fn start(
         .build()?;
     Builder::new().name("resolver".to_owned()).spawn(move || {
         runtime.block_on(async {
-            let ResolverInbox { commands, packets } = inbox;
             let server = Server::new(options, datapath, clock);
-            server.run(commands, packets).await;
+            server.run(inbox).await;
         });
     })?;
     Ok(())

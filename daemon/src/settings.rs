@@ -1,14 +1,17 @@
 //! What the control plane asks for, in the words of switch and devices. Decides nothing.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
 use tapweave_control::datapath::{
-    GatewaySettings, InterfaceSettings, Isolation, NetworkSettings, Offloading, WayOut,
+    Addressing, GatewaySettings, InterfaceSettings, Isolation, Names, NetworkSettings, Offloading,
+    WayOut,
 };
 use tapweave_device::InterfaceSpec;
 use tapweave_switch::{
-    Advertising, Flooding, GatewayConfig, Guard, NetworkConfig, Outside, PortAddresses, PortConfig,
+    Advertising, Flooding, GatewayConfig, Guard, Information, InformationByDhcp, NetworkConfig,
+    Outside, PortAddresses, PortConfig,
 };
 
 /// Returns how the network is made in the switch.
@@ -51,14 +54,22 @@ pub(crate) fn interface_spec(interface: &InterfaceSettings) -> InterfaceSpec {
         ifname: interface.ifname.clone(),
         mac: interface.mac,
         mtu: interface.mtu,
-        addresses: interface.addresses.clone(),
-        default_gateways: interface.default_gateways.clone(),
+        addresses: if_set(interface, &interface.addresses),
+        default_gateways: if_set(interface, &interface.default_gateways),
         route_metric: interface.route_metric,
         queue_count: interface.queue_count,
         offloading: match interface.offload {
             Offloading::On => tapweave_device::Offloading::On,
             Offloading::Off => tapweave_device::Offloading::Off,
         },
+    }
+}
+
+/// Returns what an interface is given, or nothing where it asks for that itself.
+fn if_set<T: Clone>(interface: &InterfaceSettings, given: &[T]) -> Vec<T> {
+    match interface.addressing {
+        Addressing::Static => given.to_vec(),
+        Addressing::Dhcp => Vec::new(),
     }
 }
 
@@ -73,6 +84,28 @@ fn gateway_config(gateway: &GatewaySettings) -> GatewayConfig {
         },
         // Every endpoint of a subnet gets an address from us.
         advertising: Advertising::Assigned,
+        information: information(gateway),
+    }
+}
+
+/// Returns what hosts are told of the resolver and the search domain.
+fn information(gateway: &GatewaySettings) -> Information {
+    let addresses = gateway.addresses.iter().map(IpNet::addr);
+    let v6 = addresses.filter_map(|address| match address {
+        IpAddr::V6(address) => Some(address),
+        IpAddr::V4(_) => None,
+    });
+    let (resolvers, search) = match gateway.names {
+        Names::Answered => (v6.collect(), gateway.search.clone()),
+        Names::Unanswered => (Vec::new(), None),
+    };
+    Information {
+        resolvers,
+        search,
+        dhcp: match gateway.dhcp {
+            Some(_) => InformationByDhcp::Available,
+            None => InformationByDhcp::Unavailable,
+        },
     }
 }
 

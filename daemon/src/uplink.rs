@@ -35,13 +35,14 @@ use tokio::time::sleep;
 use tracing::warn;
 
 pub use self::choice::{NicAddress, NicChoice, TunChoice, UplinkChoice, UplinkChoiceError};
-pub(crate) use self::keeper::Keeper;
+pub(crate) use self::keeper::{Keeper, Line};
 use self::nic::NicLine;
 pub(crate) use self::parent::ParentLine;
 use self::shown::Shown;
 use self::tun::{PrefixInUse, TunLine};
 use crate::clock::Clock;
 use crate::datapath::SwitchDatapath;
+use crate::holdings::Holdings;
 
 /// How often a prefix that is in use is tried again at start, and after how long.
 const PREFIX_TRIES: u32 = 10;
@@ -86,8 +87,8 @@ pub(crate) struct Uplink {
 }
 
 impl Uplink {
-    /// Opens the uplink that is wanted and starts to keep it. `instance` tells several daemons of a
-    /// machine apart.
+    /// Opens the uplink that is wanted, or takes that of an earlier daemon over, and starts to keep it. `instance` tells
+    /// several daemons of a machine apart.
     ///
     /// # Errors
     ///
@@ -96,8 +97,8 @@ impl Uplink {
         options: &UplinkOptions,
         capabilities: &Capabilities,
         datapath: &Arc<SwitchDatapath>,
-        instance: &str,
-        clock: Clock,
+        holdings: &Arc<Holdings>,
+        (instance, clock): (&str, Clock),
     ) -> Result<Self> {
         let keep = |line: TunLine| Keeper::start(Shown::new(line), Arc::downgrade(datapath));
         let keep_nic = |line: NicLine| Keeper::start(Shown::new(line), Arc::downgrade(datapath));
@@ -108,14 +109,15 @@ impl Uplink {
         let keeper = match &options.choice {
             UplinkChoice::None => return Ok(none("--uplink none")),
             UplinkChoice::Tun(choice) => {
-                let line = patiently(|| TunLine::new(choice, options.mtu, "--uplink tun")).await;
+                let line =
+                    patiently(|| TunLine::new(choice, options.mtu, "--uplink tun", holdings)).await;
                 keep(line.context("cannot open the uplink")?)?
             }
             UplinkChoice::Nic(choice) => {
-                let line = NicLine::new(choice, options.mtu, instance, clock);
+                let line = NicLine::new(choice, options.mtu, instance, clock, holdings);
                 keep_nic(line.context("cannot open the uplink")?)?
             }
-            UplinkChoice::Auto => match patiently(|| auto(options, capabilities))
+            UplinkChoice::Auto => match patiently(|| auto(options, capabilities, holdings))
                 .await
                 .and_then(keep)
             {
@@ -146,7 +148,11 @@ async fn patiently(open: impl Fn() -> Result<TunLine>) -> Result<TunLine> {
 }
 
 /// Returns what suits this process best.
-fn auto(options: &UplinkOptions, capabilities: &Capabilities) -> Result<TunLine> {
+fn auto(
+    options: &UplinkOptions,
+    capabilities: &Capabilities,
+    holdings: &Arc<Holdings>,
+) -> Result<TunLine> {
     anyhow::ensure!(
         capabilities.own_namespaces == OwnNamespaces::Administered,
         "an uplink needs CAP_NET_ADMIN in the daemon's network namespace: run the daemon as root, or \
@@ -158,5 +164,5 @@ fn auto(options: &UplinkOptions, capabilities: &Capabilities) -> Result<TunLine>
         capabilities.tun
     );
     let reason = "the daemon may administer its network namespace";
-    TunLine::new(&TunChoice::default(), options.mtu, reason)
+    TunLine::new(&TunChoice::default(), options.mtu, reason, holdings)
 }

@@ -38,6 +38,8 @@ enum Command {
         answer: SyncSender<Option<Box<dyn FrameSource>>>,
     },
     Answer(SyncSender<()>),
+    Hold,
+    GoOn,
     Stop,
 }
 
@@ -153,19 +155,42 @@ impl Worker {
         self.ask(Command::Answer)
     }
 
+    /// Has the worker forward nothing until [`Worker::go_on`]: frames wait in their queues. What else it is asked it
+    /// does meanwhile.
+    pub(crate) fn hold(&self) {
+        self.tell(Command::Hold);
+    }
+
+    /// Has the worker forward again.
+    pub(crate) fn go_on(&self) {
+        self.tell(Command::GoOn);
+    }
+
+    /// Stops the worker when all that it has read is handled, and returns when it reads and writes nothing any more. Everything that it is asked after
+    /// that fails.
+    pub(crate) fn stop(&self) {
+        self.tell(Command::Stop);
+        // Not answered: what hears it ends with the thread.
+        let _ended = self.probe().wait();
+    }
+
     fn ask<T>(&self, command: impl FnOnce(SyncSender<T>) -> Command) -> Pending<T> {
         let (answer, pending) = sync_channel(1);
         // A worker that has stopped drops the command and with it `answer`, which `wait` reports.
-        let _ignored = self.commands.send(command(answer));
-        self.waker.wake();
+        self.tell(command(answer));
         Pending(pending)
+    }
+
+    fn tell(&self, command: Command) {
+        // One that has stopped does nothing any more, and needs no word for that.
+        let _stopped = self.commands.send(command);
+        self.waker.wake();
     }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        let _ignored = self.commands.send(Command::Stop);
-        self.waker.wake();
+        self.tell(Command::Stop);
         if let Some(thread) = self.thread.take() {
             // A panic has been reported when it happened.
             let _ignored = thread.join();
@@ -200,8 +225,9 @@ fn work(
     shown: &Mutex<Description>,
 ) -> io::Result<()> {
     let mut description = backend.description();
+    let mut is_held = false;
     loop {
-        while let Ok(command) = inbox.try_recv() {
+        while let Some(command) = next_command(inbox, is_held) {
             match command {
                 Command::AddPort {
                     port,
@@ -233,7 +259,9 @@ fn work(
                     // Nobody may be waiting any more.
                     let _ignored = answer.send(());
                 }
-                Command::Stop => return Ok(()),
+                Command::Hold => is_held = true,
+                Command::GoOn => is_held = false,
+                Command::Stop => return backend.finish(forwarder),
             }
         }
         backend.turn(None, forwarder)?;
@@ -242,5 +270,14 @@ fn work(
             description = backend.description();
             *shown.lock().unwrap_or_else(PoisonError::into_inner) = description;
         }
+    }
+}
+
+/// Returns what the worker is to do next; one that is held has nothing else to wait for.
+fn next_command(inbox: &Receiver<Command>, is_held: bool) -> Option<Command> {
+    if is_held {
+        inbox.recv().ok()
+    } else {
+        inbox.try_recv().ok()
     }
 }

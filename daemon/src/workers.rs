@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tapweave_control::datapath::WorkerStats;
-use tapweave_device::{Backend, FrameSource, PortQueue, Reading, SourceNo};
+use tapweave_device::{Backend, FrameSource, Reading, SourceNo};
 use tapweave_net::PortNo;
 use tapweave_switch::Switch;
 use tokio::sync::mpsc::UnboundedSender;
@@ -16,6 +16,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::clock::Clock;
 use crate::event::Event;
 use crate::forward::{Forwarder, WorkerCounters};
+use crate::port_queues::PortQueues;
 use crate::worker::{Pending, Worker};
 
 /// The workers of one daemon.
@@ -73,59 +74,28 @@ impl Workers {
         })
     }
 
-    /// Makes the queues of a port known to every worker and has each of them read by one.
+    /// Makes the queues of a port known to every worker, which may write to it from then on, and has each of them read by
+    /// one.
     ///
     /// # Errors
     ///
     /// When a worker could not add a queue; then no worker knows the port.
-    pub(crate) fn add_port(
-        &self,
-        port: PortNo,
-        queues: &[Arc<dyn PortQueue>],
-    ) -> io::Result<Readers> {
-        let readers = self.choose_readers(queues.len());
+    pub(crate) fn add_port(&self, port: PortNo, queues: &PortQueues) -> io::Result<Readers> {
+        let readers = self.choose_readers(queues.read().len());
         let mut pending = Vec::new();
-        for (number, slot) in self.slots.iter().enumerate() {
-            // A queue that it reads itself, if there is one. The kernel lets the answers to a flow leave by
-            // the queue that the flow was written to: so both directions stay with one worker, and
-            // neither moves to another queue while frames wait in the first.
-            let own = readers.0.iter().position(|&reader| reader == number);
-            if let Some(queue) = queues.get(own.unwrap_or_else(|| number % queues.len().max(1))) {
-                pending.push(
-                    slot.worker
-                        .add_port(port, Arc::clone(queue), Reading::Elsewhere),
-                );
-            }
+        // What is added first is written to.
+        if let Some(written) = queues.written() {
+            let add = |slot: &Slot| {
+                let queue = Arc::clone(written);
+                slot.worker.add_port(port, queue, Reading::Elsewhere)
+            };
+            pending.extend(self.slots.iter().map(add));
         }
-        for (queue, &reader) in queues.iter().zip(&readers.0) {
+        for (queue, &reader) in queues.read().iter().zip(&readers.0) {
             if let Some(slot) = self.slots.get(reader) {
                 pending.push(slot.worker.add_port(port, Arc::clone(queue), Reading::Here));
             }
         }
-        let added = pending.into_iter().try_for_each(|answer| answer.wait()?);
-        if let Err(error) = added {
-            self.remove_port(port, &readers);
-            return Err(error);
-        }
-        Ok(readers)
-    }
-
-    /// Makes a queue that is only written to known to every worker, as that of a port.
-    ///
-    /// # Errors
-    ///
-    /// When a worker could not add it; then no worker knows the port.
-    pub(crate) fn add_outlet(
-        &self,
-        port: PortNo,
-        queue: &Arc<dyn PortQueue>,
-    ) -> io::Result<Readers> {
-        let add = |slot: &Slot| {
-            let queue = Arc::clone(queue);
-            slot.worker.add_port(port, queue, Reading::Elsewhere)
-        };
-        let pending: Vec<_> = self.slots.iter().map(add).collect();
-        let readers = Readers(Vec::new());
         let added = pending.into_iter().try_for_each(|answer| answer.wait()?);
         if let Err(error) = added {
             self.remove_port(port, &readers);
@@ -178,6 +148,27 @@ impl Workers {
         for answer in pending {
             // A worker that has stopped uses nothing any more.
             let _ignored = answer.wait();
+        }
+    }
+
+    /// Has nothing forwarded until [`Workers::go_on`].
+    pub(crate) fn hold(&self) {
+        for slot in &self.slots {
+            slot.worker.hold();
+        }
+    }
+
+    /// Has frames forwarded again.
+    pub(crate) fn go_on(&self) {
+        for slot in &self.slots {
+            slot.worker.go_on();
+        }
+    }
+
+    /// Stops all workers for good, and returns when none of them reads or writes any more.
+    pub(crate) fn stop(&self) {
+        for slot in &self.slots {
+            slot.worker.stop();
         }
     }
 

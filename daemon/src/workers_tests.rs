@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tapweave_device::{
-    BatchHandler, Description, EpollBackend, FrameSource, MemoryPort, RECV_BUF_LEN, Received,
-    SourceNo, Waker,
+    BatchHandler, Description, EpollBackend, FrameSource, MemoryPort, PortQueue, RECV_BUF_LEN,
+    Received, SourceNo, Waker,
 };
 use tapweave_net::{Frame, NetworkNo, Offload, OffloadSet};
-use tapweave_switch::{NetworkConfig, PortConfig, StormLimits, Suppression, SwitchConfig};
+use tapweave_switch::{PortConfig, SwitchConfig};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::*;
+use crate::test_switch::with_network;
 
 const STATION_A: [u8; 6] = [2, 0, 0, 0, 0, 0xa];
 const STATION_B: [u8; 6] = [2, 0, 0, 0, 0, 0xb];
@@ -37,19 +38,7 @@ struct Wire {
 
 impl Rig {
     fn new(worker_count: usize) -> Self {
-        let switch = Arc::new(Switch::new(SwitchConfig {
-            worker_count,
-            seed: 1,
-        }));
-        let network = switch.add_network(NetworkConfig {
-            mtu: 1500,
-            ageing: Duration::from_mins(5),
-            fdb_limit: 64,
-            snooping: None,
-            storm: StormLimits::NONE,
-            gateway: None,
-            suppression: Suppression::Off,
-        });
+        let (switch, network) = with_network(worker_count);
         let (event_sender, events) = unbounded_channel();
         let backend = || Ok(Box::new(EpollBackend::new(Duration::ZERO)?) as Box<dyn Backend>);
         let workers =
@@ -67,10 +56,8 @@ impl Rig {
         let queue: Arc<dyn PortQueue> = Arc::new(near);
         let config = PortConfig::OPEN;
         let port = self.switch.add_port(self.network, config).unwrap();
-        let readers = self
-            .workers
-            .add_port(port, std::slice::from_ref(&queue))
-            .unwrap();
+        let queues = PortQueues::one(Arc::clone(&queue));
+        let readers = self.workers.add_port(port, &queues).unwrap();
         Wire {
             port,
             readers,
@@ -171,10 +158,12 @@ fn a_port_with_several_queues_is_read_by_several_workers() {
     let queues = wires.map(|(near, _far)| Arc::new(near) as Arc<dyn PortQueue>);
     let config = PortConfig::OPEN;
     let port = rig.switch.add_port(rig.network, config).unwrap();
+    let queues = PortQueues::of(Vec::from(queues));
     let readers = rig.workers.add_port(port, &queues).unwrap();
     assert_eq!(readers, Readers(vec![0, 1, 0, 1]));
     rig.workers.remove_port(port, &readers);
-    assert!(queues.iter().all(|queue| Arc::strong_count(queue) == 1));
+    let mut queues = queues.read().iter();
+    assert!(queues.all(|queue| Arc::strong_count(queue) == 1));
 }
 
 #[test]
@@ -220,6 +209,10 @@ impl Backend for Broken {
         (self.go_wrong)()
     }
 
+    fn finish(&mut self, _: &mut dyn BatchHandler) -> io::Result<()> {
+        Ok(())
+    }
+
     fn waker(&self) -> Waker {
         self.waker.clone()
     }
@@ -241,7 +234,7 @@ fn a_worker_that_ends_without_being_told_is_reported() {
         let workers = Workers::start(1, &switch, Clock::new(), &event_sender, backend).unwrap();
         assert_eq!(events.blocking_recv(), Some(Event::WorkerFailed(0)));
         let (near, _far) = MemoryPort::pair(1, OffloadSet::ALL).unwrap();
-        let added = workers.add_port(PortNo::new(0, 0), &[Arc::new(near)]);
+        let added = workers.add_port(PortNo::new(0, 0), &PortQueues::one(Arc::new(near)));
         assert_eq!(added.unwrap_err().to_string(), "the worker has stopped");
     }
 }

@@ -64,6 +64,14 @@ pub trait Backend: Send {
     fn turn(&mut self, timeout: Option<Duration>, handler: &mut dyn BatchHandler)
     -> io::Result<()>;
 
+    /// Takes nothing more from any port, and has everything handled that was taken already, so that whoever reads the
+    /// queues next finds all that nobody has seen. There is no turn after that.
+    ///
+    /// # Errors
+    ///
+    /// As [`Backend::turn`]; then some of it is lost.
+    fn finish(&mut self, handler: &mut dyn BatchHandler) -> io::Result<()>;
+
     /// Returns the means to end a wait from another thread.
     fn waker(&self) -> Waker;
 }

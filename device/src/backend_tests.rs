@@ -3,10 +3,13 @@
 use std::thread;
 use std::time::Instant;
 
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use tapweave_net::{Offload, OffloadSet};
 
 use super::*;
 use crate::epoll::{BATCH_LEN_LIMIT, EpollBackend};
+use crate::file_queue::FileQueue;
+use crate::framing::Framing;
 use crate::memory::MemoryPort;
 use crate::queue::{RECV_BUF_LEN, Received};
 use crate::source::{FrameSink, Intake};
@@ -210,6 +213,50 @@ fn what_is_left_of_a_port_goes_with_it() {
         backend.remove_port(port(0));
         backend.turn(SOON, &mut wire).unwrap();
         assert_eq!(wire.batches, [(port(0), 3)]);
+    });
+}
+
+#[test]
+fn a_loop_that_finishes_has_handled_what_it_took_and_takes_nothing_more() {
+    on_each(|mut backend| {
+        let (near, far) = MemoryPort::pair(10, OffloadSet::ALL).unwrap();
+        let near = Arc::new(near);
+        let queue = Arc::clone(&near) as Arc<dyn PortQueue>;
+        backend.add_port(port(0), queue, Reading::Here).unwrap();
+        let mut wire = Wire {
+            work: Some(1),
+            ..Wire::default()
+        };
+        send(&far, 60, 3);
+        backend.turn(SOON, &mut wire).unwrap();
+        send(&far, 60, 2);
+        backend.finish(&mut wire).unwrap();
+        assert_eq!(wire.batches, [(port(0), 3), (port(0), 2), (port(0), 1)]);
+        assert_eq!(received_count(&near), 2);
+    });
+}
+
+#[test]
+fn what_the_kernel_has_read_ahead_is_handled_when_a_loop_finishes() {
+    on_each(|mut backend| {
+        let flags = SocketFlags::NONBLOCK;
+        let (near, far) = socketpair(AddressFamily::UNIX, SocketType::DGRAM, flags, None).unwrap();
+        let next = near.try_clone().unwrap();
+        let queue = Arc::new(FileQueue::new(near, Framing::Plain));
+        backend.add_port(port(0), queue, Reading::Here).unwrap();
+        let mut wire = Wire::default();
+        // The request to read is with the kernel now, if the loop has such.
+        backend.turn(SOON, &mut wire).unwrap();
+        for _ in 0..5 {
+            rustix::io::write(&far, &[7; 60]).unwrap();
+        }
+        backend.finish(&mut wire).unwrap();
+        let handled: usize = wire.batches.iter().map(|(_, count)| count).sum();
+        let mut left = 0;
+        while rustix::io::read(&next, &mut [0; 60]).is_ok() {
+            left += 1;
+        }
+        assert_eq!(handled + left, 5, "{handled} handled, {left} left");
     });
 }
 

@@ -224,6 +224,27 @@ impl EpollBackend {
         Ok(())
     }
 
+    /// Presents what handlers have left of their batches.
+    fn present_parked(&mut self, handler: &mut dyn BatchHandler) {
+        // Several rests count as one batch; none of them is worth a look for its own sake.
+        self.coalescer.begin_batch(0);
+        let mut egress = PortEgress {
+            ports: &self.ports,
+            transmitter: &mut self.transmitter,
+            coalescer: &mut self.coalescer,
+        };
+        self.parked.present(handler, &mut egress);
+    }
+
+    fn send_gathered(&mut self, handler: &mut dyn BatchHandler) {
+        let egress = PortEgress {
+            ports: &self.ports,
+            transmitter: &mut self.transmitter,
+            coalescer: &mut self.coalescer,
+        };
+        egress.finish(handler);
+    }
+
     fn forget(&self, port: &Port<Arc<dyn PortQueue>>) {
         for queue in &port.queues {
             // Queues that are read elsewhere or have failed are not registered, which is no matter.
@@ -287,26 +308,23 @@ impl Backend for EpollBackend {
         let timeout = if self.parked.is_empty() {
             timeout
         } else {
-            // Several rests count as one batch; none of them is worth a look for its own sake.
-            self.coalescer.begin_batch(0);
-            let mut egress = PortEgress {
-                ports: &self.ports,
-                transmitter: &mut self.transmitter,
-                coalescer: &mut self.coalescer,
-            };
-            self.parked.present(handler, &mut egress);
+            self.present_parked(handler);
             Some(Duration::ZERO)
         };
         self.read_ready(timeout, handler)?;
         while self.coalescer.wants_more() {
             self.read_ready(Some(Duration::ZERO), handler)?;
         }
-        let egress = PortEgress {
-            ports: &self.ports,
-            transmitter: &mut self.transmitter,
-            coalescer: &mut self.coalescer,
-        };
-        egress.finish(handler);
+        self.send_gathered(handler);
+        Ok(())
+    }
+
+    /// What was read and not handled is what handlers have left.
+    fn finish(&mut self, handler: &mut dyn BatchHandler) -> io::Result<()> {
+        while !self.parked.is_empty() {
+            self.present_parked(handler);
+        }
+        self.send_gathered(handler);
         Ok(())
     }
 

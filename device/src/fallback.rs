@@ -124,6 +124,10 @@ impl<B: Backend> Backend for FallbackBackend<B> {
         Ok(())
     }
 
+    fn finish(&mut self, handler: &mut dyn BatchHandler) -> io::Result<()> {
+        self.backend_mut().finish(handler)
+    }
+
     fn waker(&self) -> Waker {
         self.backend().waker()
     }
@@ -183,6 +187,10 @@ mod tests {
             }
             self.turns_left -= 1;
             self.ring.turn(timeout, handler)
+        }
+
+        fn finish(&mut self, handler: &mut dyn BatchHandler) -> io::Result<()> {
+            self.ring.finish(handler)
         }
 
         fn waker(&self) -> Waker {

@@ -11,6 +11,8 @@
 //! - *Namespaces*: [`NetNamespace`] is one that was named by a path or a process, [`NamespaceWatcher`]
 //!   tells when that name has ended, [`Attacher`] makes interfaces in it,
 //!   [`Capabilities`] says beforehand what of this will not work.
+//! - *Restarts*: a [`Holder`] is a process that keeps descriptors for the next daemon, and
+//!   [`Interface::adopt`] makes an interface of them again.
 //! - *Uplinks*: [`Tun`] is an interface that the host routes to, [`PacketSocket`] stands on one of the
 //!   host's interfaces. What the host is like tell [`HostLink`], [`HostWatch`], [`listening_ports`] and
 //!   the functions beside them.
@@ -26,9 +28,12 @@ mod coalesce;
 mod epoll;
 mod fallback;
 mod fault;
+mod fd_message;
 mod file_queue;
 mod framing;
 mod fresh_namespace;
+mod helper;
+mod hold;
 mod host;
 mod huge_pages;
 mod memory;
@@ -38,6 +43,7 @@ mod parked;
 mod port_table;
 mod queue;
 mod rtnl;
+mod socket_place;
 mod source;
 mod sys;
 mod transmit;
@@ -48,8 +54,8 @@ mod uring;
 mod watch;
 
 pub use attach::{
-    AttachError, Attacher, Interface, InterfaceSpec, Offloading, SpecError, Step,
-    run_helper_if_requested,
+    AdoptError, AttachError, Attacher, DefaultRoute, Interface, InterfaceAddress, InterfaceSight,
+    InterfaceSpec, Offloading, SightError, SpecError, Step,
 };
 pub use backend::{Backend, BatchHandler, Description, Egress, MAX_BATCH, Reading, Sent, Waker};
 pub use cable::{lay_cable, plug_in};
@@ -60,6 +66,8 @@ pub use fault::{Faults, FaultyPort, Probability};
 pub use file_queue::FileQueue;
 pub use framing::Framing;
 pub use fresh_namespace::enter_fresh_namespace;
+pub use helper::run_helper_if_requested;
+pub use hold::{Held, HeldKey, Holder, HolderError};
 pub use host::{
     DefaultRoutes, HostLink, HostWatch, ListeningPort, PortTable, forwards, has_ipv6, holders,
     host_addresses, interface_index, listening_ports, prefixes_in_use,
@@ -72,8 +80,9 @@ pub use queue::{HEADROOM, MAX_FRAME_LEN, PortQueue, RECV_BUF_LEN, Received, Send
 pub use source::{FrameSink, FrameSource, Intake, SourceNo};
 pub use tun::{Tun, TunError, TunSpec};
 pub use underlay::{
-    Datagram, DatagramReceiver, Datagrams, IpFields, PORT_COUNT, RawSender, SocketBuffer,
-    TransmitError, UnderlaySender, interface_addresses, interface_mtu, interface_of,
+    Datagram, DatagramReceiver, Datagrams, Hearing, IpFields, LeftSocketError, PORT_COUNT,
+    RawSender, SocketBuffer, TransmitError, UnderlaySender, interface_addresses, interface_mtu,
+    interface_of,
 };
 pub use uring::{RingError, UringBackend};
 pub use watch::{NamespaceWatcher, WatchId};

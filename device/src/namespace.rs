@@ -20,6 +20,8 @@ use thiserror::Error;
 
 use crate::sys::nsfs;
 
+mod beside;
+
 /// File system of namespaces (`NSFS_MAGIC` of `include/uapi/linux/magic.h`).
 const NSFS_MAGIC: FsWord = 0x6e73_6673;
 
@@ -31,6 +33,11 @@ pub struct NamespaceId {
 }
 
 impl NamespaceId {
+    /// Returns the id of the namespace that has this inode on this device.
+    pub const fn new(dev: u64, ino: u64) -> Self {
+        Self { dev, ino }
+    }
+
     /// Returns the device of nsfs.
     pub const fn dev(self) -> u64 {
         self.dev
@@ -75,6 +82,11 @@ impl fmt::Display for NamespaceId {
 pub struct NamespaceMark(u64);
 
 impl NamespaceMark {
+    /// Returns the mark that [`NamespaceMark::as_u64`] gave as a number.
+    pub const fn from_u64(mark: u64) -> Self {
+        Self(mark)
+    }
+
     /// Returns it as a number.
     pub const fn as_u64(self) -> u64 {
         self.0

@@ -22,6 +22,7 @@ mod filter;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with, sockopt};
 use tapweave_net::{MacAddr, OffloadSet};
@@ -29,6 +30,7 @@ use thiserror::Error;
 
 use crate::file_queue::FileQueue;
 use crate::framing::Framing;
+use crate::socket_place::is_here;
 use crate::sys::packet::{self, Membership};
 
 /// Bytes of each of the socket's buffers, of which a super-frame takes about 100 KiB. Without
@@ -58,6 +60,9 @@ pub enum PacketError {
     /// There is no such interface, or no longer.
     #[error("there is no such interface")]
     NoInterface,
+    /// A socket that was left is another kind of one, or on another interface or in another network namespace.
+    #[error("it is no packet socket on this interface")]
+    Other,
     /// Anything else.
     #[error("it was not possible to {step}")]
     Failed {
@@ -89,13 +94,55 @@ impl PacketSocket {
         // Of no protocol, so that nothing comes before the filter is there.
         let socket = socket_with(AddressFamily::PACKET, SocketType::RAW, flags, None)
             .map_err(failed("open a packet socket"))?;
+        let this = Self::prepare(socket, interface_index, view)?;
+        packet::bind(this.as_fd(), interface_index).map_err(failed("bind to the interface"))?;
+        this.add_view(view)?;
+        Ok(this)
+    }
+
+    /// Takes the socket that an earlier process has opened on the interface of this index, with the frames that
+    /// wait in it.
+    ///
+    /// # Errors
+    ///
+    /// See [`PacketError`]. The socket is closed then.
+    pub fn adopt(
+        socket: OwnedFd,
+        interface_index: u32,
+        view: PacketView,
+    ) -> Result<Self, PacketError> {
+        let ask = "ask what a socket is";
+        let kind = sockopt::socket_type(&socket).map_err(failed(ask))?;
+        let bound = packet::bound_interface(socket.as_fd()).map_err(failed(ask))?;
+        let is_here = is_here(socket.as_fd()).map_err(failed(ask))?;
+        let flags = fcntl_getfl(&socket).map_err(failed(ask))?;
+        let is_ours = kind == SocketType::RAW
+            && bound == Some(interface_index)
+            && is_here
+            && flags.contains(OFlags::NONBLOCK);
+        if !is_ours {
+            return Err(PacketError::Other);
+        }
+        // That the interface was down meanwhile, for instance: this takes it back.
+        let _passed = sockopt::socket_error(&socket).map_err(failed(ask))?;
+        let this = Self::prepare(socket, interface_index, view)?;
+        this.add_view(view)?;
+        Ok(this)
+    }
+
+    /// Sets what a socket needs, whether it has it already or not.
+    fn prepare(
+        socket: OwnedFd,
+        interface_index: u32,
+        view: PacketView,
+    ) -> Result<Self, PacketError> {
         let header_len =
             packet::set_vnet_header(socket.as_fd()).map_err(failed("keep offloads"))?;
         packet::ignore_outgoing(socket.as_fd()).map_err(failed("ignore the host's frames"))?;
         packet::attach_filter(socket.as_fd(), &filter::program(view))
             .map_err(failed("filter frames"))?;
         enlarge_buffers(socket.as_fd());
-        let this = Self {
+        Ok(Self {
             socket,
             interface_index,
             framing: if header_len == 10 {
@@ -103,14 +150,14 @@ impl PacketSocket {
             } else {
                 Framing::VnetHdr(OffloadSet::ALL)
             },
-        };
-        packet::bind(this.as_fd(), interface_index).map_err(failed("bind to the interface"))?;
-        let membership = match view {
+        })
+    }
+
+    fn add_view(&self, view: PacketView) -> Result<(), PacketError> {
+        self.add(match view {
             PacketView::Station(mac) | PacketView::Configuration(mac) => Membership::Station(mac),
             PacketView::Bridge(_) => Membership::Promiscuous,
-        };
-        this.add(membership)?;
-        Ok(this)
+        })
     }
 
     /// Has the interface let frames to a group through.

@@ -1,10 +1,12 @@
 //! The few rtnetlink requests that list and configure interfaces (`man 7 rtnetlink`).
 //!
-//! Synchronous: the kernel has acted and answered when a request returns.
+//! Synchronous: the kernel has acted and answered when a request returns. It does so within the calls that send and
+//! receive, so nothing is waited for but the kernel's own locks.
 
 use std::io;
 use std::net::IpAddr;
-use std::os::fd::RawFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::time::Duration;
 
 use ipnet::IpNet;
 use netlink_packet_core::{
@@ -19,29 +21,74 @@ use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
-use netlink_sys::protocols::NETLINK_ROUTE;
-use netlink_sys::{Socket, SocketAddr};
+use rustix::buffer::spare_capacity;
+use rustix::io::{Errno, retry_on_intr};
+use rustix::net::netlink::SocketAddrNetlink;
+use rustix::net::sockopt::{Timeout, set_socket_timeout, socket_domain};
+use rustix::net::{
+    self, RecvFlags, SendFlags, SocketFlags, SocketType, bind, connect, recv, send, socket_with,
+};
 use tapweave_net::MacAddr;
 
 /// Index of `lo`, the first interface of every network namespace.
 pub(crate) const LOOPBACK_INDEX: u32 = 1;
 
+/// Most datagrams of a list that somebody else may have made long, each of up to 32 KiB: some 20,000 addresses.
+const FOREIGN_LIMIT: usize = 64;
+
+/// How long an answer may take where somebody else may be in the way.
+const FOREIGN_PATIENCE: Duration = Duration::from_secs(1);
+
 /// A netlink socket of the namespace in which it was opened.
 #[derive(Debug)]
 pub(crate) struct RouteSocket {
-    socket: Socket,
+    socket: OwnedFd,
     sequence: u32,
+    /// Most datagrams of a list.
+    limit: usize,
 }
 
 impl RouteSocket {
     pub(crate) fn open() -> io::Result<Self> {
-        let mut socket = Socket::new(NETLINK_ROUTE)?;
-        socket.bind_auto()?;
-        socket.connect(&SocketAddr::new(0, 0))?;
+        let socket = socket_with(
+            net::AddressFamily::NETLINK,
+            SocketType::DGRAM,
+            SocketFlags::CLOEXEC,
+            // `NETLINK_ROUTE`.
+            None,
+        )?;
+        bind(&socket, &SocketAddrNetlink::new(0, 0))?;
+        // From now on nobody but the kernel can send to it.
+        connect(&socket, &SocketAddrNetlink::new(0, 0))?;
         Ok(Self {
             socket,
             sequence: 0,
+            limit: usize::MAX,
         })
+    }
+
+    /// Takes a socket that was opened in a namespace of somebody else's, who decides how long lists are. What an earlier
+    /// owner of the socket has asked for and not read is thrown away.
+    pub(crate) fn of_foreign(socket: OwnedFd) -> io::Result<Self> {
+        if socket_domain(&socket)? != net::AddressFamily::NETLINK {
+            return Err(io::ErrorKind::Unsupported.into());
+        }
+        set_socket_timeout(&socket, Timeout::Recv, Some(FOREIGN_PATIENCE))?;
+        for _ in 0..FOREIGN_LIMIT {
+            match recv(&socket, &mut [0; 16], RecvFlags::DONTWAIT) {
+                Err(Errno::AGAIN) => {
+                    return Ok(Self {
+                        socket,
+                        sequence: 0,
+                        limit: FOREIGN_LIMIT,
+                    });
+                }
+                // Of what was lost, nothing is wanted.
+                Ok(_) | Err(Errno::INTR | Errno::NOBUFS) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(io::ErrorKind::QuotaExceeded.into())
     }
 
     /// Makes a pair of interfaces called `ifname`, one here, one in the network namespace `far`.
@@ -136,21 +183,64 @@ impl RouteSocket {
         self.request(RouteNetlinkMessage::NewRoute(message), flags)
     }
 
+    /// Has the kernel list the default routes of the main table that lead somewhere.
+    pub(crate) fn each_default_route(
+        &mut self,
+        mut each: impl FnMut(DefaultRoute),
+    ) -> io::Result<()> {
+        let request = RouteNetlinkMessage::GetRoute(RouteMessage::default());
+        self.dump(request, |answer| {
+            if let RouteNetlinkMessage::NewRoute(route) = answer
+                && let Some(route) = default_route(&route)
+            {
+                each(route);
+            }
+        })
+    }
+
+    /// Has the kernel list something, and hands over each entry.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel said; [`io::ErrorKind::QuotaExceeded`] when the list is longer than it may be.
+    pub(crate) fn dump(
+        &mut self,
+        request: RouteNetlinkMessage,
+        mut each: impl FnMut(RouteNetlinkMessage),
+    ) -> io::Result<()> {
+        self.send(request, NLM_F_DUMP)?;
+        for _ in 0..self.limit {
+            // One datagram holds many messages, each with its length in front.
+            let datagram = self.receive()?;
+            let mut rest = &datagram[..];
+            while !rest.is_empty() {
+                let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest)
+                    .map_err(io::Error::other)?;
+                // Messages begin at multiples of four bytes (`NLMSG_ALIGN`).
+                let len = (message.header.length as usize).next_multiple_of(4);
+                rest = rest.get(len.max(1)..).unwrap_or_default();
+                if message.header.sequence_number != self.sequence {
+                    continue;
+                }
+                match message.payload {
+                    NetlinkPayload::Done(_) => return Ok(()),
+                    NetlinkPayload::Error(error) => return Err(error.to_io()),
+                    NetlinkPayload::InnerMessage(answer) => each(answer),
+                    NetlinkPayload::Noop => {}
+                    NetlinkPayload::Overrun(_) | _ => {
+                        return Err(io::ErrorKind::InvalidData.into());
+                    }
+                }
+            }
+        }
+        Err(io::ErrorKind::QuotaExceeded.into())
+    }
+
     fn request(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
-        self.sequence += 1;
-        let mut header = NetlinkHeader::default();
-        header.flags = NLM_F_REQUEST | NLM_F_ACK | flags;
-        header.sequence_number = self.sequence;
-        let mut message = NetlinkMessage::new(header, NetlinkPayload::from(message));
-        message.finalize();
-        let mut bytes = vec![0; message.buffer_len()];
-        message.serialize(&mut bytes);
-        self.socket.send(&bytes, 0)?;
+        self.send(message, NLM_F_ACK | flags)?;
         loop {
             // An acknowledgement is the request's header with an error number.
-            let mut answer = Vec::with_capacity(8192);
-            self.socket.recv(&mut answer, 0)?;
-            let answer = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer)
+            let answer = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&self.receive()?)
                 .map_err(io::Error::other)?;
             if answer.header.sequence_number != self.sequence {
                 continue;
@@ -162,6 +252,41 @@ impl RouteSocket {
                 };
             }
         }
+    }
+
+    fn send(&mut self, message: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
+        self.sequence += 1;
+        let mut header = NetlinkHeader::default();
+        header.flags = NLM_F_REQUEST | flags;
+        header.sequence_number = self.sequence;
+        let mut message = NetlinkMessage::new(header, NetlinkPayload::from(message));
+        message.finalize();
+        let mut bytes = vec![0; message.buffer_len()];
+        message.serialize(&mut bytes);
+        retry_on_intr(|| send(&self.socket, &bytes, SendFlags::empty()))?;
+        Ok(())
+    }
+
+    /// Returns the next datagram, however long it is.
+    fn receive(&self) -> io::Result<Vec<u8>> {
+        let peek = RecvFlags::PEEK | RecvFlags::TRUNC;
+        let (_, len) = retry_on_intr(|| recv(&self.socket, &mut [0_u8; 0], peek))?;
+        let mut datagram = Vec::with_capacity(len);
+        let flags = RecvFlags::empty();
+        retry_on_intr(|| recv(&self.socket, spare_capacity(&mut datagram), flags))?;
+        Ok(datagram)
+    }
+}
+
+impl AsFd for RouteSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl From<RouteSocket> for OwnedFd {
+    fn from(socket: RouteSocket) -> Self {
+        socket.socket
     }
 }
 
@@ -176,77 +301,59 @@ pub(crate) struct DefaultRoute {
     pub(crate) metric: u32,
 }
 
-/// Has the kernel list the default routes of the main table that lead somewhere.
-pub(crate) fn each_default_route(mut each: impl FnMut(DefaultRoute)) -> io::Result<()> {
-    let request = RouteNetlinkMessage::GetRoute(RouteMessage::default());
-    dump(request, |answer| {
-        let RouteNetlinkMessage::NewRoute(route) = answer else {
-            return;
-        };
-        let header = &route.header;
-        let leads_out = header.destination_prefix_length == 0
-            && header.kind == RouteType::Unicast
-            && header.table == RouteHeader::RT_TABLE_MAIN;
-        let has_way = route.attributes.iter().any(|attribute| {
-            matches!(
-                attribute,
-                RouteAttribute::Gateway(_)
-                    | RouteAttribute::Via(_)
-                    | RouteAttribute::Oif(_)
-                    | RouteAttribute::MultiPath(_)
-            )
-        });
-        let is_v4 = header.address_family == AddressFamily::Inet;
-        if leads_out && has_way && (is_v4 || header.address_family == AddressFamily::Inet6) {
-            let mut metric = 0;
-            for attribute in &route.attributes {
-                if let RouteAttribute::Priority(given) = attribute {
-                    metric = *given;
-                }
-            }
-            each(DefaultRoute {
-                is_v4,
-                protocol: header.protocol,
-                metric,
-            });
+fn default_route(route: &RouteMessage) -> Option<DefaultRoute> {
+    let header = &route.header;
+    let leads_out = header.destination_prefix_length == 0
+        && header.kind == RouteType::Unicast
+        && header.table == RouteHeader::RT_TABLE_MAIN;
+    let has_way = route.attributes.iter().any(|attribute| {
+        matches!(
+            attribute,
+            RouteAttribute::Gateway(_)
+                | RouteAttribute::Via(_)
+                | RouteAttribute::Oif(_)
+                | RouteAttribute::MultiPath(_)
+        )
+    });
+    let is_v4 = header.address_family == AddressFamily::Inet;
+    let is_ip = is_v4 || header.address_family == AddressFamily::Inet6;
+    if !(leads_out && has_way && is_ip) {
+        return None;
+    }
+    let mut metric = 0;
+    for attribute in &route.attributes {
+        if let RouteAttribute::Priority(given) = attribute {
+            metric = *given;
         }
+    }
+    Some(DefaultRoute {
+        is_v4,
+        protocol: header.protocol,
+        metric,
     })
 }
 
-/// Has the kernel list something, and hands over each entry.
+/// Has the kernel list something of this namespace, and hands over each entry.
 pub(crate) fn dump(
     request: RouteNetlinkMessage,
-    mut each: impl FnMut(RouteNetlinkMessage),
+    each: impl FnMut(RouteNetlinkMessage),
 ) -> io::Result<()> {
-    let mut socket = Socket::new(NETLINK_ROUTE)?;
-    socket.bind_auto()?;
-    socket.connect(&SocketAddr::new(0, 0))?;
-    let mut header = NetlinkHeader::default();
-    header.flags = NLM_F_REQUEST | NLM_F_DUMP;
-    let mut message = NetlinkMessage::new(header, NetlinkPayload::from(request));
-    message.finalize();
-    let mut bytes = vec![0; message.buffer_len()];
-    message.serialize(&mut bytes);
-    socket.send(&bytes, 0)?;
-    loop {
-        // One datagram holds many messages, each with its length in front.
-        let (datagram, _) = socket.recv_from_full()?;
-        let mut rest = &datagram[..];
-        while !rest.is_empty() {
-            let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest)
-                .map_err(io::Error::other)?;
-            // Messages begin at multiples of four bytes (`NLMSG_ALIGN`).
-            let len = (message.header.length as usize).next_multiple_of(4);
-            match message.payload {
-                NetlinkPayload::Done(_) => return Ok(()),
-                NetlinkPayload::Error(error) => return Err(error.to_io()),
-                NetlinkPayload::InnerMessage(answer) => each(answer),
-                NetlinkPayload::Noop => {}
-                NetlinkPayload::Overrun(_) | _ => return Err(io::ErrorKind::InvalidData.into()),
-            }
-            rest = rest.get(len.max(1)..).unwrap_or_default();
+    RouteSocket::open()?.dump(request, each)
+}
+
+/// Returns the address that a message tells of, with its prefix length.
+pub(crate) fn address_of(message: &AddressMessage) -> Option<IpNet> {
+    let (mut local, mut address) = (None, None);
+    for attribute in &message.attributes {
+        if let AddressAttribute::Local(ip) = attribute {
+            local = Some(*ip);
+        } else if let AddressAttribute::Address(ip) = attribute {
+            address = Some(*ip);
         }
     }
+    // Of a point-to-point address the other one is the far end's.
+    let address = local.or(address)?;
+    IpNet::new(address, message.header.prefix_len).ok()
 }
 
 fn link(index: u32) -> LinkMessage {
@@ -259,5 +366,42 @@ const fn family(address: IpAddr) -> AddressFamily {
     match address {
         IpAddr::V4(_) => AddressFamily::Inet,
         IpAddr::V6(_) => AddressFamily::Inet6,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(socket: &mut RouteSocket) -> io::Result<usize> {
+        let mut count = 0;
+        let request = RouteNetlinkMessage::GetLink(LinkMessage::default());
+        socket.dump(request, |_| count += 1)?;
+        Ok(count)
+    }
+
+    #[test]
+    fn a_list_that_is_too_long_is_refused_and_its_rest_is_not_taken_for_another() {
+        let mut socket = RouteSocket::open().unwrap();
+        let whole = list(&mut socket).unwrap();
+        assert!(whole >= 1, "there is no loopback interface");
+        // That the list has ended is told in a datagram of its own.
+        socket.limit = 1;
+        let refusal = list(&mut socket).unwrap_err();
+        assert_eq!(refusal.kind(), io::ErrorKind::QuotaExceeded);
+        let mut socket = RouteSocket::of_foreign(socket.into()).unwrap();
+        assert_eq!(list(&mut socket).unwrap(), whole);
+    }
+
+    #[test]
+    fn a_socket_of_another_kind_is_told_apart() {
+        let other = socket_with(
+            net::AddressFamily::UNIX,
+            SocketType::DGRAM,
+            SocketFlags::CLOEXEC,
+            None,
+        );
+        let refusal = RouteSocket::of_foreign(other.unwrap()).unwrap_err();
+        assert_eq!(refusal.kind(), io::ErrorKind::Unsupported);
     }
 }

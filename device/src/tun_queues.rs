@@ -1,5 +1,13 @@
 //! Opens the queues of a new TAP or TUN interface, in the network namespace of the calling thread
 //! (`man 4 tun`, `Documentation/networking/tuntap.rst`).
+//!
+//! # Order
+//!
+//! Of an interface with several queues the kernel chooses one for each flow, by a hash that is the same for both
+//! directions, and moves a flow to the queue that packets of its other direction are written to
+//! (`tun_automq_select_queue`, `drivers/net/tun.c`). What it gives to the new queue may then be read before what waits in the
+//! old one. So nothing is written to those queues: there is one more, the *outlet*, which the kernel gives nothing to, and
+//! what is written there moves no flow.
 
 use std::ffi::c_int;
 use std::io;
@@ -12,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use tapweave_net::{OffloadSet, VnetHdr};
 
 use crate::attach::{Offloading, Step};
+use crate::file_queue::FileQueue;
 use crate::framing::Framing;
 use crate::sys::tun::{self, IFNAME_LEN};
 
@@ -59,7 +68,28 @@ pub(crate) struct TunQueues {
     pub(crate) ifname: String,
     pub(crate) ifindex: u32,
     pub(crate) segmentation: Segmentation,
-    pub(crate) queues: Vec<OwnedFd>,
+    /// The queues, and behind them the outlet if there are several.
+    pub(crate) descriptors: Vec<OwnedFd>,
+}
+
+/// How many descriptors an interface has that has so many queues.
+pub(crate) const fn descriptor_count(queue_count: usize) -> usize {
+    if queue_count > 1 {
+        queue_count + 1
+    } else {
+        queue_count
+    }
+}
+
+/// Returns the queues of an interface, and its outlet.
+pub(crate) fn queues_and_outlet(
+    descriptors: Vec<OwnedFd>,
+    framing: Framing,
+) -> (Vec<FileQueue>, Option<FileQueue>) {
+    let files = descriptors.into_iter();
+    let mut queues: Vec<_> = files.map(|file| FileQueue::new(file, framing)).collect();
+    let outlet = if queues.len() > 1 { queues.pop() } else { None };
+    (queues, outlet)
 }
 
 impl TunQueues {
@@ -85,13 +115,16 @@ impl TunQueues {
         let create = |error| (Step::CreateInterface, error);
         let flags = i16::try_from(flags).map_err(|error| create(io::Error::other(error)))?;
         let mut name = pad(pattern);
-        let mut queues = Vec::with_capacity(queue_count.into());
-        for _ in 0..queue_count {
+        let mut queues = Vec::new();
+        for _ in 0..descriptor_count(queue_count.into()) {
             let flags_of_open = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NONBLOCK;
             let queue = rustix::fs::open("/dev/net/tun", flags_of_open, Mode::empty())
                 .map_err(|error| (Step::OpenTun, error.into()))?;
             name = tun::set_interface(queue.as_fd(), name, flags).map_err(create)?;
             queues.push(queue);
+        }
+        if let [_, .., outlet] = queues.as_slice() {
+            tun::detach_queue(outlet.as_fd()).map_err(create)?;
         }
         let segmentation = match (offloading, queues.first()) {
             (Offloading::On, Some(queue)) => {
@@ -99,16 +132,12 @@ impl TunQueues {
             }
             _ => Segmentation::None,
         };
-        let end = name
-            .iter()
-            .position(|byte| *byte == 0)
-            .unwrap_or(IFNAME_LEN);
-        let ifname = String::from_utf8_lossy(name.get(..end).unwrap_or_default()).into_owned();
+        let ifname = name_of(&name);
         Ok(Self {
             ifindex: ifindex(&ifname).map_err(create)?,
             ifname,
             segmentation,
-            queues,
+            descriptors: queues,
         })
     }
 }
@@ -133,6 +162,12 @@ fn set_offload(queue: BorrowedFd<'_>) -> io::Result<Segmentation> {
 fn ifindex(ifname: &str) -> io::Result<u32> {
     let socket = socket(AddressFamily::UNIX, SocketType::DGRAM, None)?;
     Ok(netdevice::name_to_index(socket, ifname)?)
+}
+
+/// Returns a name without the zeroes that fill it up.
+pub(crate) fn name_of(padded: &[u8; IFNAME_LEN]) -> String {
+    let name = padded.split(|byte| *byte == 0).next().unwrap_or_default();
+    String::from_utf8_lossy(name).into_owned()
 }
 
 fn pad(name: &str) -> [u8; IFNAME_LEN] {

@@ -21,10 +21,10 @@
 //! several datagrams means that they go one by one from then on. The log says it once.
 //!
 //! *IP in IP* has no UDP. A [`RawSender`] sends its packets one by one, and receivers of its protocols
-//! ([`DatagramReceiver::bind_raw`]) take them, where the kernel permits raw sockets.
+//! ([`Hearing::Protocol`]) take them, where the kernel permits raw sockets.
 //!
 //! *Groups.* What is sent to a multicast group leaves by the interface that has the sender's address, and does not
-//! come back to this host. Who wants to hear a group has a receiver for it ([`DatagramReceiver::join`]): one
+//! come back to this host. Who wants to hear a group has a receiver for it ([`Hearing::Group`]): one
 //! that is bound to an address hears nothing else.
 //!
 //! *Receiving.* A [`DatagramReceiver`] takes up to 64 messages with one system call, each of up to
@@ -32,8 +32,12 @@
 //! fewer where they are long, so that what it took is still in the cache when it is written. Several
 //! workers bind one socket each to the same port (`SO_REUSEPORT`); the kernel chooses by source and
 //! destination, hence a flow stays with one.
+//!
+//! *Restarts.* All of them can be made of the sockets that an earlier daemon has left ([`DatagramReceiver::adopt`],
+//! [`UnderlaySender::adopt`], [`RawSender::adopt`]): peers see the same ports, and what came meanwhile is received.
 
 mod ip_fields;
+mod left;
 mod local;
 mod raw;
 mod receiver;
@@ -42,8 +46,9 @@ mod sender;
 mod socket;
 
 pub use ip_fields::IpFields;
+pub use left::LeftSocketError;
 pub use local::{interface_addresses, interface_mtu, interface_of};
 pub use raw::RawSender;
-pub use receiver::{Datagram, DatagramReceiver, Datagrams};
+pub use receiver::{Datagram, DatagramReceiver, Datagrams, Hearing};
 pub use sender::{PORT_COUNT, TransmitError, UnderlaySender};
 pub use socket::SocketBuffer;

@@ -27,7 +27,8 @@
 //! # Letting go
 //!
 //! A read holds its file, and so the namespace. [`Backend::remove_port`] ends it and waits for its last
-//! completion. Reads use plain descriptors; the table of registered files serves writes only, because
+//! completion. [`Backend::finish`] does so too and has all handled that came with it: a frame that was read is in
+//! no queue any more. Reads use plain descriptors; the table of registered files serves writes only, because
 //! kernels before 6.13 let go of a registered file when the *oldest* request of the ring has ended.
 //!
 //! Ports that are no files are polled through the ring, and read and written by call.
@@ -303,6 +304,17 @@ impl Backend for UringBackend {
         while self.outbox.coalescer.wants_more() {
             self.serve(Some(Duration::ZERO), handler)?;
         }
+        self.outbox
+            .egress(&mut self.ring, &mut self.pool)
+            .finish(handler)
+    }
+
+    fn finish(&mut self, handler: &mut dyn BatchHandler) -> io::Result<()> {
+        self.end_reading(handler)?;
+        while !self.parked.is_empty() {
+            self.present_parked(handler)?;
+        }
+        self.handle_inbox(handler)?;
         self.outbox
             .egress(&mut self.ring, &mut self.pool)
             .finish(handler)

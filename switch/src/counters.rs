@@ -123,7 +123,8 @@ impl Shard {
     }
 }
 
-/// A count that one thread increases and any thread reads.
+/// A count that one thread increases and any thread reads; or several, where all of them do it by
+/// [`Counter::add_shared`].
 #[derive(Default)]
 pub(crate) struct Counter(AtomicU64);
 
@@ -132,6 +133,11 @@ impl Counter {
     pub(crate) fn add(&self, count: u64) {
         let before = self.0.load(Ordering::Relaxed);
         self.0.store(before.wrapping_add(count), Ordering::Relaxed);
+    }
+
+    /// Adds `count` where other threads add as well.
+    pub(crate) fn add_shared(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
     }
 
     fn value(&self) -> u64 {
@@ -162,7 +168,7 @@ impl PortCounters {
         &self.shards[self.shards.len() - 2]
     }
 
-    /// Returns the shard of the services, of which one thread counts.
+    /// Returns the shard of the services, of which several threads count.
     pub(crate) fn service_shard(&self) -> &Shard {
         &self.shards[self.shards.len() - 1]
     }

@@ -37,6 +37,7 @@
 //! work; when it finds nothing the station is not learned and its frames are flooded.
 
 mod bucket;
+mod carrying;
 mod entry;
 mod key;
 #[cfg(test)]

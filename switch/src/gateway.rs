@@ -12,7 +12,7 @@
 //!   sandbox's port                                                 uplink
 //!        │                                                            │
 //!   ARP, ND, RS ── answered, or noted                            ARP, ND ── answered, or noted
-//!   for our address ── echo, a service, or "port unreachable"         │ martian, from inside?
+//!   for our address, DHCP ── echo, a service, or "port unreachable"   │ martian, from inside?
 //!        │ from a host of the subnets?                                │
 //!        │ in our subnets ─────────► station or neighbour ─► port   NAT: back in, ours, or neither
 //!        │ in another network's ───► prohibited                       │ routed network's address?
@@ -80,9 +80,10 @@ use self::prefix::Prefix;
 pub(crate) use self::prefix::bits;
 use crate::meter::Meter;
 
-pub(crate) use asked::is_asked;
+pub(crate) use asked::{asks_for_dhcp, is_asked};
 pub use config::{
-    Advertising, GatewayConfig, Outside, PortAddresses, RemoteConfig, UplinkConfig, UplinkKind,
+    Advertising, GatewayConfig, Information, InformationByDhcp, Outside, PortAddresses,
+    RemoteConfig, UplinkConfig, UplinkKind,
 };
 pub(crate) use handle::{Ingress, explain};
 pub(crate) use hear::valid_nd;
@@ -102,7 +103,7 @@ pub(crate) struct Gateway {
     subnets: Box<[Prefix]>,
     /// Its own addresses, the link-local one included.
     own: Box<[u128]>,
-    neighbors: Neighbors,
+    pub(crate) neighbors: Neighbors,
     advertiser: Advertiser,
     /// Counts ICMP errors.
     errors: Meter,
@@ -146,7 +147,7 @@ impl Gateway {
 
     /// Tells whether a host with this address may be on the link, so that its questions are answered.
     #[inline]
-    fn is_neighbor(&self, address: IpAddr) -> bool {
+    pub(crate) fn is_neighbor(&self, address: IpAddr) -> bool {
         self.is_on_link(bits(address)) && !self.has(address) && !self.is_broadcast(address)
     }
 

@@ -52,6 +52,7 @@
 
 #![forbid(unsafe_code)]
 
+mod carrying;
 mod config;
 mod counters;
 mod decide;
@@ -85,6 +86,10 @@ mod reference;
 #[cfg(not(loom))]
 mod tests;
 
+pub use carrying::{
+    Learned, LearnedGroupPort, LearnedMember, LearnedNeighbor, LearnedQuerier, LearnedStation,
+    LearningMark,
+};
 pub use config::{
     FDB_LIMIT_MAX, Flooding, Isolation, NEIGHBORS_MAX, NetworkConfig, PortConfig, StaticNeighbor,
     Stations, Suppression, SwitchConfig,
@@ -94,8 +99,8 @@ pub use drop_reason::DropReason;
 pub use explain::{Destination, Explanation, Learning, Stage};
 pub use fdb::{FdbEntry, FdbOrigin, FdbUsage};
 pub use gateway::{
-    Advertising, GatewayConfig, GatewayFrame, GatewayStep, Outside, PortAddresses, RemoteConfig,
-    UplinkConfig, UplinkKind,
+    Advertising, GatewayConfig, GatewayFrame, GatewayStep, Information, InformationByDhcp, Outside,
+    PortAddresses, RemoteConfig, UplinkConfig, UplinkKind,
 };
 pub use guard::Guard;
 pub use multicast::{

@@ -72,6 +72,7 @@
 //! [`Switch::poll_groups`](crate::Switch::poll_groups). Frames never take it: they read what was
 //! published, which is replaced in small parts.
 
+mod carrying;
 mod config;
 mod group;
 mod membership;

@@ -2,13 +2,16 @@
 //!
 //! A packet for the gateway that is for the port of a service leaves the packet path: it is copied into a queue, and
 //! whoever serves that answers in its own time with frames of its own. It has passed the guard and comes from a host of
-//! the subnets. Everything else is as fast as before: it is asked for the service after it has been found that the packet
-//! is for the gateway itself.
+//! the subnets, or, where it asks for an address, from one that has none yet. Everything else is as fast as before: it is
+//! asked for the service after it has been found that the packet is for the gateway itself.
+//!
+//! What asks for DHCP servers asks everybody. Where the gateway is one, the packet is its alone and goes to nobody else;
+//! but only from ports of this host's sandboxes: other hosts of an overlay have gateways of their own.
 //!
 //! # Fairness
 //!
 //! A packet has a *place* from the moment it is put into the queue until who serves it drops it. A port and a network
-//! have so many places each. So a sandbox that floods the service fills its own places and no others, its packets are
+//! have so many places each at each service. So a sandbox that floods the service fills its own places and no others, its packets are
 //! dropped and counted at its port, and what the others wait for is bounded by what all places together take. There is no
 //! rate to be set: who is served fast may ask fast.
 
@@ -32,18 +35,40 @@ const PLACES_OF_NETWORK: u32 = 1024;
 pub enum Service {
     /// The resolver: port 53 of UDP and TCP (RFC 1035 §4.2, RFC 7766).
     Dns,
+    /// The DHCP server: port 67 of UDP over IPv4 (RFC 2131 §4.1), 547 over IPv6 (RFC 8415 §7.2).
+    Dhcp,
 }
 
+/// The ports of DHCP servers.
+pub(crate) const DHCP_SERVER_V4: u16 = 67;
+pub(crate) const DHCP_SERVER_V6: u16 = 547;
+
 impl Service {
+    /// How many there are.
+    const COUNT: usize = 2;
+
     /// Returns the service that a whole packet for the gateway's address is for.
     pub(crate) fn of(parsed: &ParsedFrame) -> Option<Self> {
-        let (FlowKey::V4 { ports, .. } | FlowKey::V6 { ports, .. }) = parsed.flow() else {
-            return None;
+        let (ports, dhcp) = match parsed.flow() {
+            FlowKey::V4 { ports, .. } => (ports, DHCP_SERVER_V4),
+            FlowKey::V6 { ports, .. } => (ports, DHCP_SERVER_V6),
+            FlowKey::Link { .. } => return None,
         };
-        let is_whole = parsed.fragment() == Fragment::Whole;
-        let is_known = matches!(parsed.transport(), Some(Transport::Tcp | Transport::Udp));
-        let is_dns = ports.is_some_and(|ports| ports.dst == 53);
-        (is_whole && is_known && is_dns).then_some(Self::Dns)
+        if parsed.fragment() != Fragment::Whole {
+            return None;
+        }
+        match (parsed.transport()?, ports.as_ref()?.dst) {
+            (Transport::Tcp | Transport::Udp, 53) => Some(Self::Dns),
+            (Transport::Udp, port) if port == dhcp => Some(Self::Dhcp),
+            _ => None,
+        }
+    }
+
+    const fn index(self) -> usize {
+        match self {
+            Self::Dns => 0,
+            Self::Dhcp => 1,
+        }
     }
 }
 
@@ -51,6 +76,7 @@ impl fmt::Display for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Dns => f.write_str("dns"),
+            Self::Dhcp => f.write_str("dhcp"),
         }
     }
 }
@@ -116,22 +142,36 @@ impl Places {
     }
 }
 
+/// The places of one port, by service.
+#[derive(Debug, Default)]
+pub(crate) struct PortPlaces([Arc<Places>; Service::COUNT]);
+
 /// The services of one network.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Services([Option<Served>; Service::COUNT]);
+
+/// A service that somebody gives.
 #[derive(Clone, Debug)]
-pub(crate) struct Services {
+struct Served {
     places: Arc<Places>,
     queue: Arc<dyn ServiceQueue>,
 }
 
 impl Services {
-    pub(crate) fn new(queue: Arc<dyn ServiceQueue>) -> Self {
-        Self {
+    /// States where packets for a service go, if anywhere.
+    pub(crate) fn set(&mut self, service: Service, queue: Option<Arc<dyn ServiceQueue>>) {
+        self.0[service.index()] = queue.map(|queue| Served {
             places: Arc::default(),
             queue,
-        }
+        });
     }
 
-    /// Gives a packet to its service.
+    /// Tells whether somebody gives a service.
+    pub(crate) const fn has(&self, service: Service) -> bool {
+        self.0[service.index()].is_some()
+    }
+
+    /// Gives a packet to its service, which is given.
     ///
     /// # Errors
     ///
@@ -140,13 +180,16 @@ impl Services {
         &self,
         service: Service,
         (network, port): (NetworkNo, PortNo),
-        places: &Arc<Places>,
+        places: &PortPlaces,
         frame: &Frame<'_>,
     ) -> Result<(), DropReason> {
+        let served = self.0[service.index()].as_ref();
+        let served = served.ok_or(DropReason::GatewayPort)?;
+        let places = &places.0[service.index()];
         if !places.enter(PLACES_OF_PORT) {
             return Err(DropReason::ServiceLimit);
         }
-        if !self.places.enter(PLACES_OF_NETWORK) {
+        if !served.places.enter(PLACES_OF_NETWORK) {
             places.leave();
             return Err(DropReason::ServiceLimit);
         }
@@ -158,10 +201,11 @@ impl Services {
             offload: frame.offload(),
             place: Place {
                 port: Arc::clone(places),
-                network: Arc::clone(&self.places),
+                network: Arc::clone(&served.places),
             },
         };
-        self.queue
+        served
+            .queue
             .offer(packet)
             .map_err(|_refused| DropReason::ServiceFull)
     }

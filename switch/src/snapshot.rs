@@ -13,9 +13,11 @@ use crate::fdb::Fdb;
 use crate::gateway::{Gateway, Hosts, Ingress, Router};
 use crate::multicast::{PortSet, Snooping};
 use crate::probing::AddressWatch;
-use crate::service::{Places, Services};
+use crate::service::{PortPlaces, Services};
 use crate::storm::StormMeters;
-use crate::{EgressPort, Flooding, FrameVlan, Guard, Isolation, PortVlans, Stations, Suppression};
+use crate::{
+    EgressPort, Flooding, FrameVlan, Guard, Isolation, PortVlans, Service, Stations, Suppression,
+};
 
 /// All ports and networks at one moment.
 pub(crate) struct Snapshot {
@@ -100,7 +102,7 @@ pub(crate) struct Port {
     pub(crate) network: Arc<Network>,
     pub(crate) counters: Arc<PortCounters>,
     /// Its places at the services of the gateway.
-    pub(crate) places: Arc<Places>,
+    pub(crate) places: Arc<PortPlaces>,
 }
 
 /// One network with its ports.
@@ -115,8 +117,8 @@ pub(crate) struct Network {
     pub(crate) gateway: Option<Arc<Gateway>>,
     /// The MAC of the gateway. Without one the broadcast address, which is compared to stations only.
     pub(crate) gateway_mac: MacAddr,
-    /// What its gateway serves beside; none for nothing.
-    pub(crate) services: Option<Services>,
+    /// What its gateway serves beside.
+    pub(crate) services: Services,
     pub(crate) suppression: Suppression,
     /// The addresses that are about to be given away.
     pub(crate) address_watch: Arc<AddressWatch>,
@@ -137,6 +139,12 @@ pub(crate) struct Member {
 }
 
 impl Port {
+    /// Tells whether the gateway is the DHCP server of those behind this port: not of other hosts, which have their own.
+    #[inline]
+    pub(crate) fn has_dhcp(&self) -> bool {
+        self.network.services.has(Service::Dhcp) && self.isolation != Isolation::Tunnel
+    }
+
     /// Returns the ports that a flooded frame from this one goes to, in order of number.
     pub(crate) fn flood_set(&self, vlan: FrameVlan) -> impl Iterator<Item = EgressPort> {
         let members = self.network.members.iter();

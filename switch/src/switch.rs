@@ -6,6 +6,7 @@
 //! takes it out of the snapshot and the FDB, and [`Switch::purge_port`], once every worker has
 //! refreshed, removes what they may have learned meanwhile and gives its index back.
 
+mod carrying;
 mod control;
 mod entries;
 mod explain;
@@ -29,6 +30,7 @@ use crate::counters::PortCounters;
 use crate::fdb::{Fdb, OwnedCounts};
 use crate::gateway::Gateway;
 use crate::multicast::Snooping;
+use crate::service::Services;
 use crate::snapshot::{Snapshot, Translator};
 use crate::storm::StormMeters;
 use crate::{FDB_LIMIT_MAX, NetworkConfig, Pipeline, PortConfig, PortStats, SwitchConfig};
@@ -109,7 +111,7 @@ impl Switch {
             mtu: config.mtu,
             storm: config.storm,
             gateway: gateway.map(Arc::new),
-            services: None,
+            services: Services::default(),
             suppression: config.suppression,
             address_watch: Arc::default(),
             neighbors: Arc::default(),

@@ -1,5 +1,6 @@
 //! The engine as the daemon sees it.
 
+mod carrying;
 mod gateway;
 mod limits;
 mod multicast;

@@ -16,6 +16,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use tapweave_benches::trial;
 use tapweave_nat::table::{Direction, Endpoint, Entry, Realm, Tuple};
 use tapweave_net::{IpProtocol, NetworkNo, Timestamp};
 
@@ -28,6 +29,7 @@ const WORKERS: u32 = 4;
 
 fn flows(criterion: &mut Criterion) {
     for (size, count) in [("1k", 1_000), ("100k", 100_000), ("1M", 1_000_000)] {
+        let count = trial::size(count);
         // Room for the flows that a worker inserts before it takes others away.
         let capacity = count + count / 10;
         for (name, table) in rivals::all(capacity) {

@@ -1,10 +1,11 @@
-//! Merging the datagrams of a batch, from the first look to the finished super-frames.
+//! Merging the datagrams or segments of a batch, from the first look to the finished super-frames.
 
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};
 use tapweave_net::coalesce::{Offered, RunTable};
-use tapweave_net::{ChecksumOffload, Offload, PortNo};
+use tapweave_net::tcp_coalesce::TcpCoalescer;
+use tapweave_net::{ChecksumOffload, Frame, Offload, ParsedFrame, PortNo};
 
 use crate::frames::{self, Datagrams};
 use crate::measure;
@@ -91,6 +92,44 @@ pub(crate) fn coalesce(criterion: &mut Criterion) {
         .take(BATCH_LEN.into())
         .collect();
     measure_batch(&mut group, "foreign", &foreign, 0);
+    group.finish();
+}
+
+/// Puts the segments of a super-frame of 64 KiB together again: the checksum of each is verified and its payload copied.
+/// What copying those bytes takes in the same run stands beside it.
+pub(crate) fn coalesce_tcp(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("net/tcp-coalesce");
+    let segments = frames::tcp4_segments();
+    let bytes: usize = segments.iter().map(Vec::len).sum();
+    group.throughput(Throughput::Bytes(bytes as u64));
+    let mut coalescer = TcpCoalescer::new(1, 0);
+    let mut left = 0;
+    let mut run = || {
+        left = 0;
+        let leave = &mut |_: PortNo, frame: &mut Frame<'_>| {
+            left += 1;
+            black_box(frame.data());
+        };
+        for segment in &segments {
+            let segment = black_box(segment);
+            if let Ok(parsed) = ParsedFrame::parse(segment) {
+                let port = PortNo::new(1, 0);
+                let offered = coalescer.offer(port, segment, &parsed, Offload::NONE, leave);
+                black_box(offered == Offered::Kept);
+            }
+        }
+        coalescer.dismiss_all(leave);
+    };
+    run();
+    measure(&mut group, "tcp4-64k", run);
+    assert_eq!(left, 1, "the segments are not merged as they should");
+    let mut copies = segments.clone();
+    measure(&mut group, "memcpy-64k", || {
+        for (copy, segment) in copies.iter_mut().zip(&segments) {
+            copy.copy_from_slice(black_box(segment));
+        }
+        black_box(&copies);
+    });
     group.finish();
 }
 

@@ -1,7 +1,7 @@
 //! The frames that are measured, byte for byte.
 
 use tapweave_net::checksum::Sum;
-use tapweave_net::{ChecksumOffload, Gso, GsoKind, Offload};
+use tapweave_net::{ChecksumOffload, Gso, GsoKind, Offload, Splitter};
 
 /// TCP payload of one segment over IPv4 at MTU 1500, without TCP options.
 const MSS: u16 = 1460;
@@ -70,6 +70,24 @@ pub(crate) fn tcp4_segment() -> (Vec<u8>, Offload) {
 pub(crate) fn tcp4_super() -> (Vec<u8>, Offload) {
     let offload = super_offload(IPV4_LEN, TCP_CHECKSUM, GsoKind::TcpV4, MSS);
     (ipv4(&[], TCP, &tcp(44 * MSS)), offload)
+}
+
+/// The segments of such a super-frame, with right checksums.
+pub(crate) fn tcp4_segments() -> Vec<Vec<u8>> {
+    let (mut frame, offload) = tcp4_super();
+    let segment_len = TCP_LEN + 44 * MSS;
+    let pseudo = Sum::of(&frame[26..34])
+        .and_u16(u16::from(TCP))
+        .and_u16(segment_len);
+    frame[50..52].copy_from_slice(&pseudo.fold().to_be_bytes());
+    let splitter = Splitter::new(&frame, offload).ok();
+    let cut = |index| {
+        let mut segment = vec![0; frame.len()];
+        let len = splitter.as_ref()?.write_segment(index, &mut segment).ok()?;
+        segment.truncate(len);
+        Some(segment)
+    };
+    (0..44).filter_map(cut).collect()
 }
 
 /// A super-frame of 44 segments.

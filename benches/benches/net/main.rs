@@ -16,7 +16,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tapweave_net::checksum::{Delta, Sum, complete};
 use tapweave_net::{ChecksumOffload, ParsedFrame, Splitter};
 
-use coalescing::coalesce;
+use coalescing::{coalesce, coalesce_tcp};
 use frames::L4;
 use steady::measure;
 
@@ -100,5 +100,13 @@ fn split(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, parse, flow, checksum, split, coalesce);
+criterion_group!(
+    benches,
+    parse,
+    flow,
+    checksum,
+    split,
+    coalesce,
+    coalesce_tcp
+);
 criterion_main!(benches);

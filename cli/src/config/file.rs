@@ -70,18 +70,19 @@ impl ConfigFile {
             refuse(error.span(), message)
         };
         let document = DeTable::parse(&text).map_err(refuse_toml)?;
-        for key in document.get_ref().keys() {
-            let name = key.get_ref().as_ref();
-            if !KEYS.iter().any(|key| key.name == name) {
-                let known = KEYS.map(|key| key.name);
-                let suggestion = did_you_mean(name, known);
-                let message = if suggestion.is_empty() {
-                    format!("unknown key {name}; there are {}", known.join(", "))
-                } else {
-                    format!("unknown key {name}{suggestion}")
-                };
-                return Err(refuse(Some(key.span()), message));
-            }
+        let unknown = document.get_ref().keys();
+        let unknown = unknown.filter(|it| KEYS.iter().all(|key| key.name != it.get_ref().as_ref()));
+        // The table is in the order of the alphabet.
+        if let Some(first) = unknown.min_by_key(|it| it.span().start) {
+            let name = first.get_ref().as_ref();
+            let known = KEYS.map(|key| key.name);
+            let suggestion = did_you_mean(name, known);
+            let message = if suggestion.is_empty() {
+                format!("unknown key {name}; there are {}", known.join(", "))
+            } else {
+                format!("unknown key {name}{suggestion}")
+            };
+            return Err(refuse(Some(first.span()), message));
         }
         let settings = serde::Deserialize::deserialize(Deserializer::from(document));
         let settings: Settings = settings.map_err(refuse_toml)?;
@@ -146,6 +147,10 @@ mod tests {
                 "t.toml:2:3: unknown key wrokers; did you mean workers?",
             ),
             (
+                "wrokers = 3\nbakend = \"epoll\"\n",
+                "t.toml:1:1: unknown key wrokers; did you mean workers?",
+            ),
+            (
                 "[default-network-opt.bridge]\n",
                 "t.toml:1:2: unknown key default-network-opt; did you mean default-network-opts?",
             ),
@@ -197,7 +202,7 @@ mod tests {
         assert!(refusal("workers = 1\nworkers = 2\n").contains("duplicate key"));
         let other = refusal("colour = 1");
         assert!(
-            other.contains("there are socket, state-dir, node, store, log, workers"),
+            other.contains("there are socket, state-dir, node, store, hold, log, workers"),
             "{other}"
         );
     }

@@ -50,7 +50,7 @@ impl Applies {
 }
 
 /// The keys in the order of the reference. Those that are tables come last, as in a file.
-pub(crate) const KEYS: [Key; 19] = [
+pub(crate) const KEYS: [Key; 20] = [
     Key {
         name: "socket",
         value: "path of the control socket, at most 107 bytes",
@@ -88,6 +88,15 @@ pub(crate) const KEYS: [Key; 19] = [
         otherwise: "",
         variable: None,
         cost: "`file:` waits for the disk once for each change, or once for several that come together",
+        applies: Applies::AfterRestart,
+    },
+    Key {
+        name: "hold",
+        value: "seconds, 0 to 86400; 0 keeps nothing, and neither does `memory:`",
+        default: "120",
+        otherwise: "",
+        variable: None,
+        cost: "a process that sleeps, with a descriptor for each queue and socket",
         applies: Applies::AfterRestart,
     },
     Key {

@@ -41,6 +41,11 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "URL")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) store: Option<Written<StoreChoice>>,
+    /// How long interfaces and sockets are kept for the next daemon when this one is killed, 0 to 86400 seconds;
+    /// 0: they go with it [default: 120]
+    #[arg(long, value_name = "SECS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) hold: Option<Number<0, 86400>>,
     #[arg(help = LOG_HELP, long, value_name = "FILTER")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) log: Option<LogFilter>,

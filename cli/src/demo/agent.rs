@@ -7,8 +7,10 @@
 
 use std::env;
 use std::io::{self, BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -31,29 +33,39 @@ pub(super) enum Home {
     Shared,
 }
 
-/// What the demo asks of an agent.
+/// A request, and who knows the names in it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Order {
+    /// The resolver of the agent's network, once it is in one.
+    pub(super) resolver: Option<IpAddr>,
+    pub(super) request: Request,
+}
+
+/// What the demo asks of an agent. Others are called by their name or their address.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub(super) enum Request {
     /// Sends ICMP echo requests, one after the other.
-    Ping { to: Ipv4Addr, count: u16 },
+    Ping { to: String, count: u16 },
     /// Looks for a neighbour on the interface itself, past every route.
     Reach { to: Ipv4Addr },
     /// Sends an ICMP echo request to each at once, by the usual routes.
     PingEach { to: Vec<Ipv4Addr> },
+    /// Asks who is called that.
+    LookUp { names: Vec<String> },
     /// Connects, and asks who is there and who is seen there.
-    Introduce { to: SocketAddrV4 },
+    Introduce { to: String, port: u16 },
     /// Sends datagrams to be echoed, one after the other.
-    UdpEcho {
-        to: Ipv4Addr,
-        count: u16,
-        len: usize,
-    },
+    UdpEcho { to: String, count: u16, len: usize },
     /// Sends bytes that the receiver hashes.
-    TcpHash { to: Ipv4Addr, len: u64 },
+    TcpHash { to: String, len: u64 },
+    /// As `TcpHash`, until `Finish`.
+    TcpHashOn { to: String },
+    /// Ends what goes on. Has no reply of its own.
+    Finish,
     /// Sends as much as it can.
     TcpFlood {
-        to: Ipv4Addr,
+        to: String,
         streams: u8,
         millis: u64,
     },
@@ -72,6 +84,8 @@ pub(super) struct Reply {
     pub(super) seconds: f64,
     /// Whether what arrived is what was sent.
     pub(super) intact: bool,
+    /// Who is called what was asked for, one for each name.
+    pub(super) addresses: Vec<Option<Ipv4Addr>>,
     /// Who answered, as it sees itself.
     pub(super) server: Option<SocketAddr>,
     /// Who asked, as the server sees it.
@@ -84,6 +98,7 @@ pub(super) struct Agent {
     child: Child,
     stdin: Option<ChildStdin>,
     stdout: BufReader<ChildStdout>,
+    resolver: Option<IpAddr>,
 }
 
 impl Agent {
@@ -103,6 +118,7 @@ impl Agent {
             child,
             stdin: Some(stdin),
             stdout: BufReader::new(stdout),
+            resolver: None,
         };
         agent
             .answer::<()>()
@@ -115,15 +131,32 @@ impl Agent {
         self.child.id()
     }
 
+    /// Tells who knows the names of its network.
+    pub(super) const fn set_resolver(&mut self, resolver: Option<IpAddr>) {
+        self.resolver = resolver;
+    }
+
     /// Has the agent do something and waits for what it found.
-    pub(super) fn ask(&mut self, request: &Request) -> Result<Reply> {
+    pub(super) fn ask(&mut self, request: Request) -> Result<Reply> {
+        self.begin(request)?;
+        self.answer()
+    }
+
+    /// Ends what the agent has begun, and waits for what it found.
+    pub(super) fn finish(&mut self) -> Result<Reply> {
+        self.begin(Request::Finish)?;
+        self.answer()
+    }
+
+    /// Has the agent begin something.
+    pub(super) fn begin(&mut self, request: Request) -> Result<()> {
         let stdin = self.stdin.as_mut().context("the sandbox has ended")?;
-        let mut line = serde_json::to_string(request)?;
+        let resolver = self.resolver;
+        let mut line = serde_json::to_string(&Order { resolver, request })?;
         line.push('\n');
         stdin
             .write_all(line.as_bytes())
-            .context("the sandbox has ended")?;
-        self.answer()
+            .context("the sandbox has ended")
     }
 
     fn answer<T: for<'de> Deserialize<'de>>(&mut self) -> Result<T> {
@@ -164,18 +197,23 @@ fn run(home: Home) -> ExitCode {
         return ExitCode::FAILURE;
     }
     let served = traffic::serve().map_err(|error| format!("{error:#}"));
+    let finish = Arc::new(AtomicBool::new(false));
     for line in io::stdin().lines() {
         let (Ok(line), served) = (line, served.clone()) else {
             break;
         };
+        let finish = Arc::clone(&finish);
         // This thread goes on waiting for the end of stdin, which ends the process.
         thread::spawn(move || {
             let reply = served.and_then(|()| {
-                let request = serde_json::from_str(&line).map_err(|error| error.to_string())?;
-                traffic::work(&request).map_err(|error| format!("{error:#}"))
+                let order: Order =
+                    serde_json::from_str(&line).map_err(|error| error.to_string())?;
+                traffic::work(&order, &finish).map_err(|error| format!("{error:#}"))
             });
-            // A demo that is gone needs no answer.
-            let _gone = say(&reply);
+            if let Some(reply) = reply.transpose() {
+                // A demo that is gone needs no answer.
+                let _gone = say(&reply);
+            }
         });
     }
     ExitCode::SUCCESS

@@ -1,7 +1,7 @@
 //! The part of the demo that leaves the switch: masquerade, a published port, hairpin, and what must not
 //! get through.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use anyhow::{Context, Result};
 
@@ -39,10 +39,11 @@ fn external_address(lab: &Lab) -> Result<Ipv4Addr> {
 /// The server outside must see the uplink's address, and nothing of the sandbox's.
 fn masquerade(lab: &mut Lab, report: &mut Report, outside: Ipv4Addr) -> Result<()> {
     let request = Request::Introduce {
-        to: SocketAddrV4::new(world::ADDRESS, TCP_PORT),
+        to: world::NAME.to_owned(),
+        port: TCP_PORT,
     };
     let own = address(lab, "alice")?;
-    let reply = lab.sandbox("alice")?.ask(&request)?;
+    let reply = lab.sandbox("alice")?.ask(request)?;
     let is_external = |ip: Ipv4Addr| ip != world::ADDRESS && world::PREFIX.contains(&ip);
     let seen = ip_of(reply.client).filter(|ip| is_external(*ip));
     let found = match seen {
@@ -60,11 +61,11 @@ fn masquerade(lab: &mut Lab, report: &mut Report, outside: Ipv4Addr) -> Result<(
 
 fn datagrams(lab: &mut Lab, report: &mut Report) -> Result<()> {
     let request = Request::UdpEcho {
-        to: world::ADDRESS,
+        to: world::NAME.to_owned(),
         count: 100,
         len: 1400,
     };
-    let reply = lab.sandbox("dave")?.ask(&request)?;
+    let reply = lab.sandbox("dave")?.ask(request)?;
     let found = format!(
         "{} of {} echoed{}",
         reply.received,
@@ -78,10 +79,10 @@ fn datagrams(lab: &mut Lab, report: &mut Report) -> Result<()> {
 
 fn transfer(lab: &mut Lab, report: &mut Report) -> Result<()> {
     let request = Request::TcpHash {
-        to: world::ADDRESS,
+        to: world::NAME.to_owned(),
         len: 64 * MEBI,
     };
-    let reply = lab.sandbox("alice")?.ask(&request)?;
+    let reply = lab.sandbox("alice")?.ask(request)?;
     let verdict = if reply.intact {
         "SHA-256 equal"
     } else {
@@ -99,7 +100,7 @@ fn transfer(lab: &mut Lab, report: &mut Report) -> Result<()> {
 
 /// Bob must be the one who answers, and see who asks.
 fn published(lab: &mut Lab, report: &mut Report, outside: Ipv4Addr) -> Result<()> {
-    let reply = lab.ask_world(&to_published(outside))?;
+    let reply = lab.ask_world(to_published(outside))?;
     let bob = address(lab, "bob")?;
     let ok = ip_of(reply.server) == Some(bob) && ip_of(reply.client) == Some(world::ADDRESS);
     let found = format!("{outside}:{PUBLISHED}: {}", introduction(&reply));
@@ -109,7 +110,7 @@ fn published(lab: &mut Lab, report: &mut Report, outside: Ipv4Addr) -> Result<()
 
 /// The way to bob's published port from inside, from his own network and from the other one.
 fn hairpin(lab: &mut Lab, report: &mut Report, from: &str, outside: Ipv4Addr) -> Result<()> {
-    let reply = lab.sandbox(from)?.ask(&to_published(outside))?;
+    let reply = lab.sandbox(from)?.ask(to_published(outside))?;
     let ok = ip_of(reply.server) == Some(address(lab, "bob")?);
     let found = format!("{outside}:{PUBLISHED}: {}", introduction(&reply));
     report.add("hairpin", &arrow(from, "bob"), found, ok);
@@ -121,12 +122,12 @@ fn hairpin(lab: &mut Lab, report: &mut Report, from: &str, outside: Ipv4Addr) ->
 fn no_way_between_networks(lab: &mut Lab, report: &mut Report) -> Result<()> {
     let (own, other) = (gateway(lab, "blue")?, gateway(lab, "red")?);
     let sandbox = lab.sandbox("alice")?;
-    let own = sandbox.ask(&Request::PingEach { to: vec![own] })?;
+    let own = sandbox.ask(Request::PingEach { to: vec![own] })?;
     let carol = address(lab, "carol")?;
     let request = Request::PingEach {
         to: vec![carol, other],
     };
-    let reply = lab.sandbox("alice")?.ask(&request)?;
+    let reply = lab.sandbox("alice")?.ask(request)?;
     let found = format!(
         "own gateway: {} answer; carol and gateway of red: {}",
         own.received, reply.received
@@ -138,11 +139,11 @@ fn no_way_between_networks(lab: &mut Lab, report: &mut Report) -> Result<()> {
 
 fn throughput(lab: &mut Lab, report: &mut Report) -> Result<()> {
     let request = Request::TcpFlood {
-        to: world::ADDRESS,
+        to: world::NAME.to_owned(),
         streams: 1,
         millis: FLOOD_MILLIS,
     };
-    let reply = lab.sandbox("alice")?.ask(&request)?;
+    let reply = lab.sandbox("alice")?.ask(request)?;
     let found = format!("{:.1} Gb/s", gigabits_per_second(&reply));
     report.add(
         "TCP, 1 stream",
@@ -158,7 +159,8 @@ const PUBLISHED: u16 = 8080;
 
 fn to_published(outside: Ipv4Addr) -> Request {
     Request::Introduce {
-        to: SocketAddrV4::new(outside, PUBLISHED),
+        to: outside.to_string(),
+        port: PUBLISHED,
     }
 }
 

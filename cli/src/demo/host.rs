@@ -110,6 +110,11 @@ impl Host {
         Ok(Self { client, daemon })
     }
 
+    /// Has another daemon take over, which is asked in the same way. Not for west, which the new one would not find.
+    fn replace(&mut self) -> Result<()> {
+        self.daemon.replace()
+    }
+
     pub(super) fn stop(self) -> Result<()> {
         self.daemon.stop()
     }
@@ -129,6 +134,11 @@ impl Hosts {
         HostName::East.plug_in()?;
         let east = Host::start(HostName::East)?;
         Ok(Self { east, west })
+    }
+
+    /// Has another daemon take over in east.
+    pub(super) fn replace_east(&mut self) -> Result<()> {
+        self.east.replace().context("no other daemon in east")
     }
 
     pub(super) const fn get(&self, name: HostName) -> &Host {

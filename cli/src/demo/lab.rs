@@ -7,15 +7,15 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use ipnet::Ipv4Net;
 use tapweave_control::api::{
-    Connect, CreateNetwork, Endpoint, NetworkInspect, PeerAdd, SubnetRequest,
+    Connect, CreateNetwork, DnsRecordAdd, Endpoint, NetworkInspect, PeerAdd, SubnetRequest,
 };
 use tapweave_control::client::{Client, ClientError};
 use tapweave_control::datapath::NamespaceRef;
-use tapweave_daemon::Clock;
 use tokio::runtime::{self, Runtime};
 
 use super::agent::{Agent, Home, Reply, Request};
 use super::host::{HostName, Hosts};
+use super::stopwatch::Stopwatch;
 
 /// Host, network and name of each sandbox.
 const SANDBOXES: [(HostName, &str, &str); 7] = [
@@ -89,6 +89,7 @@ impl Lab {
         for (host, network, name) in SANDBOXES {
             lab.add_sandbox(host, network, name)?;
         }
+        lab.state_names()?;
         Ok(lab)
     }
 
@@ -134,9 +135,14 @@ impl Lab {
     }
 
     /// Has somebody outside do something.
-    pub(super) fn ask_world(&mut self, request: &Request) -> Result<Reply> {
+    pub(super) fn ask_world(&mut self, request: Request) -> Result<Reply> {
         let world = self.world.as_mut().context("the world has ended")?;
         world.ask(request).context("the world failed")
+    }
+
+    /// Has another daemon take over in east.
+    pub(super) fn replace_east(&mut self) -> Result<()> {
+        self.hosts.replace_east()
     }
 
     /// Stops the daemons and every sandbox, and makes sure that nothing is left.
@@ -174,17 +180,33 @@ impl Lab {
         Ok(network)
     }
 
+    /// Tells each host what the sandboxes of the overlay on the other one are called.
+    fn state_names(&self) -> Result<()> {
+        let of_overlay = |sandbox: &&Sandbox| sandbox.endpoint.network.as_str() == OVERLAY;
+        for Sandbox { host, endpoint, .. } in self.sandboxes.iter().filter(of_overlay) {
+            for address in &endpoint.addresses {
+                let request = DnsRecordAdd {
+                    network: OVERLAY.to_owned(),
+                    name: endpoint.sandbox.clone(),
+                    address: address.addr(),
+                };
+                self.call(self.client_of(host.other()).dns_add(&request))?;
+            }
+        }
+        Ok(())
+    }
+
     fn add_sandbox(&mut self, host: HostName, network: &str, name: &str) -> Result<()> {
-        let agent = Agent::start(Home::Own)?;
+        let mut agent = Agent::start(Home::Own)?;
         let mut request = Connect::new(name);
         request.namespace = Some(NamespaceRef::Pid(agent.pid()));
         if name == PUBLISHED.0 {
             request.publish.push(PUBLISHED.1.parse()?);
         }
-        let clock = Clock::new();
-        let started = clock.now();
+        let stopwatch = Stopwatch::start();
         let endpoint = self.call(self.client_of(host).connect(network, &request))?;
-        let connect_time = clock.now().since(started);
+        let connect_time = stopwatch.elapsed();
+        agent.set_resolver(endpoint.dns.first().copied());
         self.sandboxes.push(Sandbox {
             host,
             endpoint,
@@ -200,13 +222,29 @@ impl Sandbox {
         self.agent.as_ref().map(Agent::pid)
     }
 
-    pub(super) fn ask(&mut self, request: &Request) -> Result<Reply> {
+    pub(super) fn ask(&mut self, request: Request) -> Result<Reply> {
         let name = &self.endpoint.sandbox;
         let agent = self
             .agent
             .as_mut()
             .with_context(|| format!("{name} has ended"))?;
         agent.ask(request).with_context(|| format!("{name} failed"))
+    }
+
+    /// Has it begin something that goes on until [`Sandbox::finish`].
+    pub(super) fn begin(&mut self, request: Request) -> Result<()> {
+        let name = &self.endpoint.sandbox;
+        let agent = self.agent.as_mut();
+        let agent = agent.with_context(|| format!("{name} has ended"))?;
+        agent.begin(request)
+    }
+
+    /// Ends what was begun, and returns what it found.
+    pub(super) fn finish(&mut self) -> Result<Reply> {
+        let name = &self.endpoint.sandbox;
+        let agent = self.agent.as_mut();
+        let agent = agent.with_context(|| format!("{name} has ended"))?;
+        agent.finish().with_context(|| format!("{name} failed"))
     }
 
     /// Ends the process whose namespace the sandbox is.

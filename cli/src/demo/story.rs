@@ -1,22 +1,23 @@
 //! What the demo does, step by step, and how it knows that each step worked.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
 use tapweave_control::api::{Endpoint, FdbEntryView, FdbKind, NatFlowView, PeerView, Port};
-use tapweave_daemon::Clock;
 
 use super::agent::{Reply, Request};
 use super::host::HostName;
 use super::lab::{Lab, Sandbox};
-use super::{gateway, overlay};
+use super::stopwatch::Stopwatch;
+use super::{gateway, overlay, takeover, world};
 
 pub(super) const MEBI: u64 = 1024 * 1024;
 /// How long each throughput is measured.
 pub(super) const FLOOD_MILLIS: u64 = 1_000;
 /// How long a sandbox that ended may stay known.
-const END_LIMIT_MILLIS: u64 = 1_000;
+const END_LIMIT: Duration = Duration::from_secs(1);
 
 /// What the demo saw.
 #[derive(Debug, Serialize)]
@@ -88,6 +89,7 @@ pub(super) fn tell(lab: &mut Lab) -> Result<Report> {
         nat: Vec::new(),
     };
     connected(lab, &mut report);
+    names(lab, &mut report)?;
     for (from, to) in [("alice", "bob"), ("carol", "dave")] {
         ping(lab, &mut report, from, to)?;
     }
@@ -112,15 +114,16 @@ pub(super) fn tell(lab: &mut Lab) -> Result<Report> {
         let ports = lab.call(lab.client_of(host).ports(None))?;
         report.ports.extend(ports);
     }
+    takeover::tell(lab, &mut report)?;
     Ok(report)
 }
 
 /// Ends one sandbox and sees the switch notice.
 pub(super) fn end_a_sandbox(lab: &mut Lab, report: &mut Report) -> Result<()> {
-    let clock = Clock::new();
+    let stopwatch = Stopwatch::start();
     lab.sandbox("dave")?.end();
     let mut is_gone = false;
-    while !is_gone && clock.now().as_millis() < END_LIMIT_MILLIS {
+    while !is_gone && stopwatch.elapsed() < END_LIMIT {
         lab.pause();
         let sandboxes = lab.call(lab.client().sandboxes())?;
         is_gone = !sandboxes
@@ -130,10 +133,10 @@ pub(super) fn end_a_sandbox(lab: &mut Lab, report: &mut Report) -> Result<()> {
     let found = if is_gone {
         format!(
             "port and addresses freed after {} ms",
-            clock.now().as_millis()
+            stopwatch.elapsed().as_millis()
         )
     } else {
-        format!("still known after {END_LIMIT_MILLIS} ms")
+        format!("still known after {END_LIMIT:?}")
     };
     report.add("sandbox ends", "dave", found, is_gone);
     Ok(())
@@ -183,12 +186,31 @@ fn connected(lab: &Lab, report: &mut Report) {
     report.add("connect", "", found, true);
 }
 
+/// Alice must find who is in her network, and the world, and nobody of the other network.
+fn names(lab: &mut Lab, report: &mut Report) -> Result<()> {
+    let asked = ["bob", world::NAME, "carol"];
+    let request = Request::LookUp {
+        names: asked.map(str::to_owned).to_vec(),
+    };
+    let expected = [Some(address(lab, "bob")?), Some(world::ADDRESS), None];
+    let reply = lab.sandbox("alice")?.ask(request)?;
+    let found = asked.iter().zip(&reply.addresses);
+    let found = found.map(|(name, address)| match address {
+        Some(address) => format!("{name} is {address}"),
+        None => format!("no {name} in blue"),
+    });
+    let found: Vec<_> = found.collect();
+    let ok = reply.addresses == expected;
+    report.add("names", "alice", found.join(", "), ok);
+    Ok(())
+}
+
 pub(super) fn ping(lab: &mut Lab, report: &mut Report, from: &str, to: &str) -> Result<()> {
     let request = Request::Ping {
-        to: address(lab, to)?,
+        to: to.to_owned(),
         count: 10,
     };
-    let reply = lab.sandbox(from)?.ask(&request)?;
+    let reply = lab.sandbox(from)?.ask(request)?;
     let found = format!(
         "{} of {} answered{}",
         reply.received,
@@ -206,11 +228,11 @@ pub(super) fn ping(lab: &mut Lab, report: &mut Report, from: &str, to: &str) -> 
 
 pub(super) fn datagrams(lab: &mut Lab, report: &mut Report, from: &str, to: &str) -> Result<()> {
     let request = Request::UdpEcho {
-        to: address(lab, to)?,
+        to: to.to_owned(),
         count: 200,
         len: 1400,
     };
-    let reply = lab.sandbox(from)?.ask(&request)?;
+    let reply = lab.sandbox(from)?.ask(request)?;
     let found = format!(
         "{} of {} echoed{}",
         reply.received,
@@ -224,10 +246,10 @@ pub(super) fn datagrams(lab: &mut Lab, report: &mut Report, from: &str, to: &str
 
 pub(super) fn transfer(lab: &mut Lab, report: &mut Report, from: &str, to: &str) -> Result<()> {
     let request = Request::TcpHash {
-        to: address(lab, to)?,
+        to: to.to_owned(),
         len: 64 * MEBI,
     };
-    let reply = lab.sandbox(from)?.ask(&request)?;
+    let reply = lab.sandbox(from)?.ask(request)?;
     let verdict = if reply.intact {
         "SHA-256 equal"
     } else {
@@ -263,7 +285,7 @@ fn isolation(lab: &mut Lab, report: &mut Report) -> Result<()> {
     let request = Request::Reach {
         to: address(lab, "carol")?,
     };
-    let reply = lab.sandbox("alice")?.ask(&request)?;
+    let reply = lab.sandbox("alice")?.ask(request)?;
     let leaked = leaked_into(lab, "red")?;
     let found = match (reply.received, leaked) {
         (0, 0) => "asked for on the wire, no answer; 0 frames into red".to_owned(),
@@ -306,12 +328,12 @@ pub(super) fn throughput(
     counted: impl Fn(&Lab) -> Result<u64>,
 ) -> Result<()> {
     let request = Request::TcpFlood {
-        to: address(lab, to)?,
+        to: to.to_owned(),
         streams,
         millis: FLOOD_MILLIS,
     };
     let before = counted(lab)?;
-    let reply = lab.sandbox(from)?.ask(&request)?;
+    let reply = lab.sandbox(from)?.ask(request)?;
     let went_that_way = counted(lab)? - before;
     let ok = reply.intact && went_that_way >= reply.received;
     let found = format!("{:.1} Gb/s", gigabits_per_second(&reply));

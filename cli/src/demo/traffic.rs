@@ -1,7 +1,10 @@
 //! Real traffic between demo sandboxes: ICMP, UDP and TCP over the kernel's own sockets.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
+use std::net::{
+    IpAddr, Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket,
+};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -10,10 +13,11 @@ use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketType, ipproto, recv, sendto, socket, sockopt,
 };
 use sha2::{Digest, Sha256};
-use tapweave_daemon::Clock;
-use tapweave_net::{Timestamp, checksum};
+use tapweave_net::checksum;
 
-use super::agent::{Reply, Request};
+use super::agent::{Order, Reply, Request};
+use super::names;
+use super::stopwatch::Stopwatch;
 
 pub(super) const TCP_PORT: u16 = 7001;
 const UDP_PORT: u16 = 7002;
@@ -50,10 +54,17 @@ pub(super) fn serve() -> Result<()> {
     Ok(())
 }
 
-/// Does what the demo asked for.
-pub(super) fn work(request: &Request) -> Result<Reply> {
-    match *request {
-        Request::Ping { to, count } => ping(to, count, SendFlags::empty()),
+/// Does what the demo asked for, until that is done or, if it goes on, until `finish`. Only a request to finish has no
+/// reply.
+pub(super) fn work(order: &Order, finish: &AtomicBool) -> Result<Option<Reply>> {
+    let resolver = order.resolver;
+    let find = |to: &str| names::address_of(to, resolver);
+    let reply = match order.request {
+        Request::Finish => {
+            finish.store(true, Ordering::Relaxed);
+            return Ok(None);
+        }
+        Request::Ping { ref to, count } => ping(find(to)?, count, SendFlags::empty()),
         Request::Reach { to } => match ping(to, 1, SendFlags::DONTROUTE) {
             Ok(reply) => Ok(reply),
             Err(_no_neighbour) => Ok(Reply {
@@ -62,22 +73,26 @@ pub(super) fn work(request: &Request) -> Result<Reply> {
             }),
         },
         Request::PingEach { ref to } => ping_each(to),
-        Request::Introduce { to } => introduce(to),
-        Request::UdpEcho { to, count, len } => udp_echo(to, count, len),
-        Request::TcpHash { to, len } => tcp_hash(to, len),
+        Request::LookUp { ref names } => look_up(names, resolver),
+        Request::Introduce { ref to, port } => introduce(SocketAddrV4::new(find(to)?, port)),
+        Request::UdpEcho { ref to, count, len } => udp_echo(find(to)?, count, len),
+        Request::TcpHash { ref to, len } => tcp_hash(find(to)?, |sent| sent < len),
+        Request::TcpHashOn { ref to } => {
+            tcp_hash(find(to)?, |_sent| !finish.swap(false, Ordering::Relaxed))
+        }
         Request::TcpFlood {
-            to,
+            ref to,
             streams,
             millis,
-        } => tcp_flood(to, streams, millis),
-    }
+        } => tcp_flood(find(to)?, streams, Duration::from_millis(millis)),
+    };
+    reply.map(Some)
 }
 
 fn ping(to: Ipv4Addr, count: u16, flags: SendFlags) -> Result<Reply> {
     let raw = socket(AddressFamily::INET, SocketType::RAW, Some(ipproto::ICMP))
         .context("cannot open an ICMP socket")?;
     sockopt::set_socket_timeout(&raw, sockopt::Timeout::Recv, Some(ANSWER_TIMEOUT))?;
-    let clock = Clock::new();
     let mut reply = Reply {
         sent: count.into(),
         intact: true,
@@ -86,11 +101,11 @@ fn ping(to: Ipv4Addr, count: u16, flags: SendFlags) -> Result<Reply> {
     let mut round_trips = Vec::new();
     for sequence in 0..count {
         let request = echo_request(sequence);
-        let started = clock.now();
+        let stopwatch = Stopwatch::start();
         sendto(&raw, &request, flags, &SocketAddr::from((to, 0)))?;
         if echo_answered(&raw, &request)? {
             reply.received += 1;
-            round_trips.push(clock.now().since(started));
+            round_trips.push(stopwatch.elapsed());
         }
     }
     reply.rtt_us = median_us(round_trips);
@@ -111,6 +126,16 @@ fn ping_each(to: &[Ipv4Addr]) -> Result<Reply> {
         reply.received += ping.join().map_err(|_panic| anyhow!("a ping failed"))??;
     }
     Ok(reply)
+}
+
+fn look_up(names: &[String], resolver: Option<IpAddr>) -> Result<Reply> {
+    let resolver = resolver.context("there is nobody to ask for names")?;
+    let found = names.iter().map(|name| names::look_up(name, resolver));
+    Ok(Reply {
+        addresses: found.collect::<Result<_>>()?,
+        intact: true,
+        ..Reply::default()
+    })
 }
 
 fn introduce(to: SocketAddrV4) -> Result<Reply> {
@@ -160,7 +185,6 @@ fn udp_echo(to: Ipv4Addr, count: u16, len: usize) -> Result<Reply> {
     let udp = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
     udp.connect((to, UDP_PORT))?;
     udp.set_read_timeout(Some(ANSWER_TIMEOUT))?;
-    let clock = Clock::new();
     let mut reply = Reply {
         sent: count.into(),
         intact: true,
@@ -171,13 +195,13 @@ fn udp_echo(to: Ipv4Addr, count: u16, len: usize) -> Result<Reply> {
     let mut answer = vec![0; len + 1];
     for sequence in 0..count {
         payload.fill(sequence.to_le_bytes()[0]);
-        let started = clock.now();
+        let stopwatch = Stopwatch::start();
         udp.send(&payload)?;
         match udp.recv(&mut answer) {
             Ok(got) => {
                 reply.received += 1;
                 reply.intact &= answer.get(..got) == Some(&payload[..]);
-                round_trips.push(clock.now().since(started));
+                round_trips.push(stopwatch.elapsed());
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(error) => return Err(error.into()),
@@ -187,42 +211,41 @@ fn udp_echo(to: Ipv4Addr, count: u16, len: usize) -> Result<Reply> {
     Ok(reply)
 }
 
-fn tcp_hash(to: Ipv4Addr, len: u64) -> Result<Reply> {
-    let clock = Clock::new();
+/// Sends chunks as long as it `goes_on` with so many bytes.
+fn tcp_hash(to: Ipv4Addr, goes_on: impl Fn(u64) -> bool) -> Result<Reply> {
+    let stopwatch = Stopwatch::start();
     let mut stream = connect(SocketAddrV4::new(to, TCP_PORT), HASH)?;
     let mut hasher = Sha256::new();
     let mut chunk = vec![0; CHUNK_LEN];
     let mut byte = 1_u8;
-    let mut left = len;
-    while left > 0 {
+    let mut sent = 0;
+    while goes_on(sent) {
         chunk.fill_with(|| {
             byte = byte.wrapping_mul(5).wrapping_add(113);
             byte
         });
-        let part_len = usize::try_from(left).unwrap_or(CHUNK_LEN).min(CHUNK_LEN);
-        let part = chunk.get(..part_len).unwrap_or_default();
-        hasher.update(part);
-        stream.write_all(part)?;
-        left -= part_len as u64;
+        hasher.update(&chunk);
+        stream.write_all(&chunk)?;
+        sent += CHUNK_LEN as u64;
     }
     let (received, digest) = end_of(stream)?;
-    let intact = received == len && digest == <[u8; 32]>::from(hasher.finalize());
+    let intact = received == sent && digest == <[u8; 32]>::from(hasher.finalize());
     Ok(Reply {
-        sent: len,
+        sent,
         received,
-        seconds: seconds_on(clock),
+        seconds: stopwatch.elapsed().as_secs_f64(),
         intact,
         ..Reply::default()
     })
 }
 
-fn tcp_flood(to: Ipv4Addr, streams: u8, millis: u64) -> Result<Reply> {
-    let clock = Clock::new();
+fn tcp_flood(to: Ipv4Addr, streams: u8, length: Duration) -> Result<Reply> {
+    let stopwatch = Stopwatch::start();
     let flood = move || -> Result<(u64, u64)> {
         let mut stream = connect(SocketAddrV4::new(to, TCP_PORT), COUNT)?;
         let chunk = vec![0; CHUNK_LEN];
         let mut sent = 0;
-        while clock.now().as_millis() < millis {
+        while stopwatch.elapsed() < length {
             stream.write_all(&chunk)?;
             sent += CHUNK_LEN as u64;
         }
@@ -240,12 +263,8 @@ fn tcp_flood(to: Ipv4Addr, streams: u8, millis: u64) -> Result<Reply> {
         reply.received += received;
     }
     reply.intact = reply.sent == reply.received;
-    reply.seconds = seconds_on(clock);
+    reply.seconds = stopwatch.elapsed().as_secs_f64();
     Ok(reply)
-}
-
-fn seconds_on(clock: Clock) -> f64 {
-    clock.now().since(Timestamp::ZERO).as_secs_f64()
 }
 
 fn connect(to: SocketAddrV4, mode: u8) -> io::Result<TcpStream> {

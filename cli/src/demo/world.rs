@@ -16,6 +16,9 @@ pub(super) const PREFIX: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(198, 51, 10
 /// The host's address there, which the world answers at.
 pub(super) const ADDRESS: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
 
+/// What the sandboxes of east call it.
+pub(super) const NAME: &str = "host.internal";
+
 /// Leaves the host's network. To be called while the process has one thread.
 pub(super) fn enter() -> Result<()> {
     enter_fresh_namespace().context(

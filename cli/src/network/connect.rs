@@ -4,10 +4,10 @@ use std::net::{AddrParseError, IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{self, PathBuf};
 
 use anyhow::Context as _;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use tapweave_control::api::{Connect, Endpoint};
-use tapweave_control::datapath::NamespaceRef;
+use tapweave_control::datapath::{Addressing, NamespaceRef};
 use tapweave_control::{GatewayPriority, IfName, Name, PublishSpec};
 use tapweave_net::{MacAddr, Vid, VidSet};
 
@@ -38,6 +38,10 @@ pub(crate) struct ConnectArgs {
     /// IPv6 address [default: the next free one]
     #[arg(long, value_name = "IP")]
     ip6: Option<Ipv6Addr>,
+    /// How the interface comes by its addresses and routes: `static`, they are set; `dhcp`, it comes up without, and
+    /// whoever uses it, such as a virtual machine, asks for them
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = AddrFrom::Static)]
+    addr: AddrFrom,
     /// MAC address [default: derived from the address, random without one]
     #[arg(long)]
     mac: Option<MacAddr>,
@@ -97,6 +101,22 @@ pub(crate) struct ConnectArgs {
     connection_rate: Option<u32>,
 }
 
+/// How an interface comes by its addresses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum AddrFrom {
+    Static,
+    Dhcp,
+}
+
+impl From<AddrFrom> for Addressing {
+    fn from(from: AddrFrom) -> Self {
+        match from {
+            AddrFrom::Static => Self::Static,
+            AddrFrom::Dhcp => Self::Dhcp,
+        }
+    }
+}
+
 pub(crate) async fn run(args: ConnectArgs, context: &mut Context<'_>) -> anyhow::Result<()> {
     let namespace = match (args.netns, args.pid) {
         // The daemon has a working folder of its own.
@@ -111,6 +131,7 @@ pub(crate) async fn run(args: ConnectArgs, context: &mut Context<'_>) -> anyhow:
         ifname: args.ifname,
         ip: args.ip,
         ip6: args.ip6,
+        addressing: args.addr.into(),
         mac: args.mac,
         aliases: args.alias,
         queues: Some(args.queues),
@@ -173,6 +194,9 @@ fn sentence(endpoint: &Endpoint) -> String {
             .iter()
             .map(|address| format!("addr {address}")),
     );
+    if endpoint.addressing == Addressing::Dhcp {
+        words.push("by dhcp".to_owned());
+    }
     words.push(format!("mtu {}", endpoint.mtu));
     words.extend(endpoint.vlan.map(|vid| format!("vlan {vid}")));
     words.extend(endpoint.trunk.iter().map(|vids| format!("trunk {vids}")));

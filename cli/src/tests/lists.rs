@@ -26,6 +26,7 @@ fn every_list_has_filters_and_names_those_that_there_are() {
         ("fdb show", "mac, network, port, vtep, vlan, type"),
         ("neigh show", "address, mac, network, port, vtep, type"),
         ("dns ls", "name, address, network, type"),
+        ("lease ls", "address, mac, network, origin, port, state"),
         ("mdb show", "group, network, port, vlan, type"),
         ("peer ls", "address, network, type, state"),
         ("nat ls", "proto, kind, network, port, state, address"),

@@ -1,8 +1,12 @@
 //! What reaches the world and is reached from it.
 
+use std::io::{self, ErrorKind, Write};
+
 use serde_json::json;
 
-use super::Rig;
+use super::{Rig, parse};
+use crate::execute;
+use crate::output::is_broken_pipe;
 
 #[test]
 fn ports_are_published_shown_and_freed() {
@@ -107,4 +111,42 @@ fn stats_show_uplink_and_translation() {
     let stats = rig.json("stats");
     assert_eq!(stats["uplink"]["kind"], "tun");
     assert_eq!(stats["nat"]["entries"], 0);
+}
+
+/// A reader who has seen enough after two pages.
+#[derive(Default)]
+struct TwoPages {
+    text: Vec<u8>,
+    pages: u8,
+}
+
+impl Write for TwoPages {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.text.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.pages += 1;
+        if self.pages < 2 {
+            return Ok(());
+        }
+        Err(ErrorKind::BrokenPipe.into())
+    }
+}
+
+#[test]
+fn stats_are_watched_with_their_rates() {
+    let rig = Rig::start();
+    for (line, mark) in [("stats --watch", "TOTAL"), ("stats --watch --json", "\n")] {
+        let line = format!("{line} --socket {}", rig.socket().display());
+        let mut reader = TwoPages::default();
+        let error = execute(parse(&line).unwrap(), &mut reader).unwrap_err();
+        assert!(is_broken_pipe(&error), "{line}: {error:#}");
+        let text = String::from_utf8(reader.text).unwrap();
+        assert_eq!(text.matches(mark).count(), 2, "{text}");
+        assert_eq!(
+            text.matches("PER SECOND").count(),
+            usize::from(!line.contains("--json"))
+        );
+    }
 }

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tapweave_net::{MacAddr, Vid, VidSet};
 
-use crate::datapath::NamespaceRef;
+use crate::datapath::{Addressing, NamespaceRef};
 use crate::{GatewayPriority, Id, IfName, Name, PublishSpec};
 
 use super::PortMapping;
@@ -31,6 +31,10 @@ pub struct Connect {
     /// IPv6 address; the next free one if none.
     #[serde(default)]
     pub ip6: Option<Ipv6Addr>,
+    /// Whether the interface gets its addresses and routes when it is made, or comes up without and whoever uses it asks for
+    /// them by DHCP.
+    #[serde(default)]
+    pub addressing: Addressing,
     /// MAC address; derived from the first address if none, random without addresses.
     #[serde(default)]
     #[schemars(with = "Option<schema::Mac>")]
@@ -40,6 +44,7 @@ pub struct Connect {
     pub aliases: Vec<Name>,
     /// Queues of the TAP, 1 to 16; 1 if none.
     #[serde(default)]
+    #[schemars(range(min = 1, max = 16))]
     pub queues: Option<u16>,
     /// Whether the port offers offloads; it does if none.
     #[serde(default)]
@@ -97,6 +102,7 @@ impl Connect {
             ifname: None,
             ip: None,
             ip6: None,
+            addressing: Addressing::Static,
             mac: None,
             aliases: Vec::new(),
             queues: None,
@@ -149,6 +155,9 @@ pub struct Endpoint {
     /// Its addresses, each with the prefix length of its subnet.
     #[schemars(with = "Vec<schema::Prefix>")]
     pub addresses: Vec<IpNet>,
+    /// How its interface comes by them.
+    #[serde(default)]
+    pub addressing: Addressing,
     /// Further names in the network.
     pub aliases: Vec<Name>,
     /// The resolvers of the network, whose search domain is the name of the network.
@@ -186,7 +195,7 @@ pub struct Endpoint {
     pub connection_limit: Option<u32>,
     /// Most new connections through the gateway in a second, if that is limited.
     pub connection_rate: Option<u32>,
-    /// The ports of the uplink that lead to the sandbox.
+    /// The ports of the uplink that are to lead to the sandbox.
     pub published: Vec<PortMapping>,
     /// Why it carries no frames: its interface could not be made after a restart, which is tried again. None
     /// while all is well.

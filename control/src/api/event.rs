@@ -186,13 +186,19 @@ pub enum EventAction {
     Disconnected,
     /// The interface of an endpoint has gone by itself; that it is disconnected follows.
     Failed,
+    /// After a restart, published ports do not lead to their endpoint: a program of the host has one of them.
+    HeldUp,
+    /// Published ports that were held up lead to their endpoint.
+    Published,
     /// A peer was added, by request or because it was heard.
     Added,
     /// Something came from a peer that was not heard of in the last minute.
     Heard,
     /// Nothing has come from a peer for a minute.
     Lost,
-    /// An uplink, or the underlay, is another one now.
+    /// An uplink, or the underlay, is another one now, or the namespace of a sandbox has another path. Of an endpoint, the
+    /// addresses of its interface were changed inside of the sandbox, which is seen when the interface is taken up from an
+    /// earlier daemon.
     Changed,
     /// Something was repaired.
     Done,
@@ -200,7 +206,7 @@ pub enum EventAction {
 
 impl EventAction {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Created,
         Self::Removed,
         Self::Known,
@@ -208,6 +214,8 @@ impl EventAction {
         Self::Connected,
         Self::Disconnected,
         Self::Failed,
+        Self::HeldUp,
+        Self::Published,
         Self::Added,
         Self::Heard,
         Self::Lost,
@@ -225,6 +233,8 @@ impl EventAction {
             Self::Connected => "connected",
             Self::Disconnected => "disconnected",
             Self::Failed => "failed",
+            Self::HeldUp => "held_up",
+            Self::Published => "published",
             Self::Added => "added",
             Self::Heard => "heard",
             Self::Lost => "lost",

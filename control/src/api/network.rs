@@ -51,6 +51,7 @@ pub struct CreateNetwork {
     pub encap_port: Option<u16>,
     /// The VXLAN network identifier of an overlay, 0 to 16777215; only for `vxlan`, which needs it.
     #[serde(default)]
+    #[schemars(range(max = 0x00ff_ffff))]
     pub vni: Option<u32>,
     /// Whether its endpoints reach each other; they do if none.
     #[serde(default)]

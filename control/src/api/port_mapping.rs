@@ -21,6 +21,10 @@ pub struct PortMapping {
     pub host_ports: PortRange,
     /// Ports of the sandbox.
     pub ports: PortRange,
+    /// Why they do not lead there: after a restart a program of the host has one of them, which is looked at again. None
+    /// while all is well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// An address and a port of the uplink, in the shape of `docker inspect`.
@@ -33,13 +37,13 @@ pub struct HostBinding {
     pub host_port: String,
 }
 
-/// Returns what leads to each port of a sandbox, by `PORT/PROTOCOL`, as `docker inspect` shows it under
+/// Returns what leads to each port of a sandbox now, by `PORT/PROTOCOL`, as `docker inspect` shows it under
 /// `NetworkSettings.Ports`.
 pub fn docker_ports<'m>(
     mappings: impl IntoIterator<Item = &'m PortMapping>,
 ) -> BTreeMap<String, Vec<HostBinding>> {
     let mut ports: BTreeMap<String, Vec<HostBinding>> = BTreeMap::new();
-    for mapping in mappings {
+    for mapping in mappings.into_iter().filter(|it| it.problem.is_none()) {
         let pairs = mapping.ports.ports().zip(mapping.host_ports.ports());
         for (port, host_port) in pairs {
             let bindings = ports.entry(format!("{port}/{}", mapping.protocol));
@@ -59,18 +63,23 @@ impl From<&PublishedPorts> for PortMapping {
             host_ip: published.host_or_any(),
             host_ports: published.host_ports,
             ports: published.target_ports,
+            problem: None,
         }
     }
 }
 
 impl fmt::Display for PortMapping {
-    /// Writes `192.0.2.1:8080->80/tcp`, as `docker ps` does.
+    /// Writes `192.0.2.1:8080->80/tcp`, as `docker ps` does, and whether it waits.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.host_ip {
             IpAddr::V4(address) => write!(f, "{address}")?,
             IpAddr::V6(address) => write!(f, "[{address}]")?,
         }
-        write!(f, ":{}->{}/{}", self.host_ports, self.ports, self.protocol)
+        write!(f, ":{}->{}/{}", self.host_ports, self.ports, self.protocol)?;
+        match self.problem {
+            Some(_) => f.write_str(" (waiting)"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -86,6 +95,7 @@ mod tests {
             host_ip: host_ip.parse().unwrap(),
             host_ports: host_ports.parse().unwrap(),
             ports: ports.parse().unwrap(),
+            problem: None,
         }
     }
 
@@ -95,6 +105,12 @@ mod tests {
         assert_eq!(one.to_string(), "192.0.2.1:8080->80/tcp");
         let some = mapping("::", "8000-8001", "80-81");
         assert_eq!(some.to_string(), "[::]:8000-8001->80-81/tcp");
+        let waiting = PortMapping {
+            problem: Some("somebody has it".to_owned()),
+            ..one
+        };
+        assert_eq!(waiting.to_string(), "192.0.2.1:8080->80/tcp (waiting)");
+        assert!(docker_ports(&[waiting]).is_empty());
     }
 
     #[test]

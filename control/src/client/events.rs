@@ -1,4 +1,4 @@
-//! Events as they happen: a stream that ends when the daemon does.
+//! Events as they happen: a stream that ends when the daemon does, or at a time.
 
 use http_body_util::BodyExt;
 use hyper::body::{Bytes, Incoming};
@@ -40,7 +40,8 @@ pub struct EventStream {
 }
 
 impl Client {
-    /// Listens to what happens and passes `filter`.
+    /// Listens to what happens and passes `filter`; to the end of the daemon, or until a time that is written as
+    /// that of [`EventsFrom::Time`].
     ///
     /// # Errors
     ///
@@ -48,12 +49,14 @@ impl Client {
     pub async fn events(
         &self,
         from: &EventsFrom,
+        until: Option<&str>,
         filter: &EventFilter,
     ) -> Result<EventStream, ClientError> {
         let mut pairs: Vec<_> = filter.pairs().collect();
         if let EventsFrom::Time(time) = from {
             pairs.push(("since", time));
         }
+        pairs.extend(until.map(|time| ("until", time)));
         let pairs = pairs
             .iter()
             .map(|(key, value)| format!("{key}={}", escaped(value)));
@@ -77,7 +80,7 @@ impl Client {
 }
 
 impl EventStream {
-    /// Waits for the next message; `None` when the daemon ends. What was not returned when this is
+    /// Waits for the next message; `None` when the daemon ends, or the time until which was asked has come. What was not returned when this is
     /// cancelled is returned the next time.
     ///
     /// # Errors

@@ -12,7 +12,12 @@
 //! logged and counted (`stats`).
 //!
 //! A sandbox that was restored must be the one that was stored: its namespace is opened and compared with the
-//! identity and the mark in the record. When it is gone or another one has its place, the sandbox has ended.
+//! identity and the mark in the record. When it is gone or another one has its place, and it has no other name beside the
+//! one that it had ([`moved`]), the sandbox has ended.
+
+mod entries;
+mod moved;
+mod places;
 
 use std::collections::BTreeMap;
 use std::error::Error as _;
@@ -25,10 +30,9 @@ use tapweave_switch::{FdbOrigin, NeighborAt, StaticNeighbor, Stations};
 use tracing::{info, warn};
 
 use super::Controller;
-use crate::Id;
 use crate::api::EventActor;
-use crate::datapath::{DatapathError, DatapathErrorKind, PortOwner, SandboxNo};
-use crate::model::{Joining, Place};
+use crate::datapath::{DatapathError, PortOwner, SandboxNo};
+use crate::model::Place;
 use crate::reconcile::{Command, Observation, Station, reconcile};
 
 /// Threads that open namespaces and make interfaces at the same time. Most of the time of each is spent waiting for
@@ -46,15 +50,28 @@ impl Controller {
         for _ in 0..settled {
             self.count("records_written");
         }
-        // Before the model: see the theory of operation of `reconcile`.
+        self.look_at_held_up_ports();
+        // Before and after: see the theory of operation of `reconcile`.
+        let before = self.model().wanted();
         let observation = self.observation();
-        let wanted = self.model().wanted();
+        let wanted = self.model().wanted().since(&before);
         self.carry_out(reconcile(&wanted, &observation));
         self.model().waits() || self.journal.is_unsure()
     }
 
+    /// Makes of what there should be what can be there beside another daemon that still forwards: networks without
+    /// ports and without what they are joined to, and the namespaces of sandboxes. [`Controller::reconcile`] does the rest.
+    pub fn prepare(&self) {
+        let _one = self.auditing.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = self.model().wanted();
+        let mut commands = reconcile(&wanted, &self.observation());
+        commands
+            .retain(|command| matches!(command, Command::MakeNetwork(_) | Command::OpenSandbox(_)));
+        self.carry_out(commands);
+    }
+
     /// Returns how often each kind of repair was made, those that never were left out.
-    pub(super) fn repairs(&self) -> BTreeMap<String, u64> {
+    pub(crate) fn repairs(&self) -> BTreeMap<String, u64> {
         let repairs = self.repairs.lock().unwrap_or_else(PoisonError::into_inner);
         let repairs = repairs.iter();
         repairs
@@ -270,271 +287,6 @@ impl Controller {
             PortOwner::Peer(_) => model.networks().any(|it| it.peer_at(port).is_some()),
         }
     }
-
-    /// Opens the namespace of a restored sandbox, which must be the one that was stored.
-    fn open_restored(&self, number: SandboxNo) -> Outcome {
-        let Some(name) = self.model().sandbox_name(number).cloned() else {
-            return Outcome::Obsolete;
-        };
-        let Ok(_turn) = self.turns.request(&name) else {
-            return Outcome::Failed;
-        };
-        let known = {
-            let model = self.model();
-            let sandbox = model.sandbox_by_no(number);
-            sandbox.map(|sandbox| (sandbox.namespace.clone(), sandbox.identity))
-        };
-        let Some((namespace, identity)) = known else {
-            return Outcome::Obsolete;
-        };
-        match self.datapath.add_sandbox(number, &namespace) {
-            Ok(found) if found == identity => {
-                self.model().set_sandbox_problem(number, None);
-                Outcome::Done
-            }
-            Ok(_) => {
-                warn!(sandbox = %name, ?namespace, "the sandbox has ended: its namespace is another one now");
-                self.lose(number)
-            }
-            Err(cause) if cause.kind() == DatapathErrorKind::Invalid => {
-                warn!(sandbox = %name, reason = chain(&cause), "the sandbox has ended");
-                self.lose(number)
-            }
-            Err(cause) => {
-                let reason = chain(&cause);
-                warn_of_news(&reason, name.as_str(), || {
-                    self.model()
-                        .set_sandbox_problem(number, Some(reason.clone()))
-                });
-                Outcome::Failed
-            }
-        }
-    }
-
-    fn lose(&self, number: SandboxNo) -> Outcome {
-        self.bury(number);
-        self.count("sandboxes_ended");
-        Outcome::Obsolete
-    }
-
-    fn make_again(&self, id: &Id) -> Outcome {
-        let settings = {
-            let model = self.model();
-            let network = model.network_by_id(id.as_str());
-            network.map(|network| network.settings.clone())
-        };
-        let Some(settings) = settings else {
-            return Outcome::Obsolete;
-        };
-        let number = self.datapath.add_network(&settings);
-        self.model().renumber_network(id, number);
-        self.publish_names(id);
-        Outcome::Done
-    }
-
-    fn join_again(&self, id: &Id) -> Outcome {
-        let network = self.model().network_by_id(id.as_str()).cloned();
-        let Some(network) = network else {
-            return Outcome::Obsolete;
-        };
-        let _turn = self.network_turns.take(&network.name);
-        match self.join_outside(&network) {
-            Ok(()) => {
-                self.model().set_joining(id, Joining::Joined);
-                Outcome::Done
-            }
-            Err(cause) => {
-                let reason = chain(&cause);
-                warn_of_news(&reason, network.name.as_str(), || {
-                    let joining = Joining::Waiting(reason.clone());
-                    self.model().set_joining(id, joining)
-                });
-                Outcome::Failed
-            }
-        }
-    }
-
-    fn add_peer_again(&self, id: &Id, address: IpAddr) -> Outcome {
-        let Some(name) = self.network_name(id) else {
-            return Outcome::Obsolete;
-        };
-        let _turn = self.network_turns.take(&name);
-        let known = {
-            let mut model = self.model();
-            model.unseat_peer(id, address, "its port is being made".to_owned());
-            let network = model.network_by_id(id.as_str());
-            network.and_then(|network| {
-                let peer = network.peers.get(&address)?;
-                Some((network.number, peer.settings(address)))
-            })
-        };
-        let Some((number, settings)) = known else {
-            return Outcome::Obsolete;
-        };
-        match self.datapath.add_peer(number, &settings) {
-            Ok(port) => {
-                let seated = self.model().seat_peer(id, address, port);
-                if !seated {
-                    self.datapath.remove_port(port);
-                }
-                Outcome::done_if(seated)
-            }
-            Err(cause) => {
-                let reason = chain(&cause);
-                let peer = format!("{name} {address}");
-                warn_of_news(&reason, &peer, || {
-                    self.model().unseat_peer(id, address, reason.clone())
-                });
-                Outcome::Failed
-            }
-        }
-    }
-
-    fn connect_again(&self, id: &Id) -> Outcome {
-        let name = {
-            let model = self.model();
-            let endpoint = model.endpoint(id.as_str()).ok();
-            endpoint.map(|endpoint| endpoint.sandbox_name.clone())
-        };
-        let Some(name) = name else {
-            return Outcome::Obsolete;
-        };
-        let Ok(_turn) = self.turns.request(&name) else {
-            return Outcome::Failed;
-        };
-        let (sandbox, network, interface, port_name) = {
-            let mut model = self.model();
-            let problem = {
-                let Ok(endpoint) = model.endpoint(id.as_str()) else {
-                    return Outcome::Obsolete;
-                };
-                let sandbox = model.sandbox_by_no(endpoint.sandbox);
-                sandbox.and_then(|sandbox| sandbox.problem.clone())
-            };
-            if let Some(problem) = problem {
-                model.unseat_endpoint(id, problem);
-                return Outcome::Failed;
-            }
-            let Ok(endpoint) = model.endpoint(id.as_str()) else {
-                return Outcome::Obsolete;
-            };
-            (
-                endpoint.sandbox,
-                endpoint.network_no,
-                endpoint.interface(),
-                endpoint.port_name(),
-            )
-        };
-        match self.datapath.add_port(sandbox, network, &interface) {
-            Ok(port) => {
-                let network_id = {
-                    let mut model = self.model();
-                    model.unseat_endpoint(id, String::new());
-                    model.seat_endpoint(id, port);
-                    let endpoint = model.endpoint(id.as_str()).ok();
-                    endpoint.map(|endpoint| endpoint.network_id.clone())
-                };
-                if let Some(network_id) = network_id {
-                    self.publish_names(&network_id);
-                }
-                Outcome::Done
-            }
-            Err(cause) => {
-                let reason = chain(&cause);
-                warn_of_news(&reason, &port_name, || {
-                    self.model().unseat_endpoint(id, reason.clone())
-                });
-                Outcome::Failed
-            }
-        }
-    }
-
-    fn set_station(&self, id: &Id, station: Station) -> Outcome {
-        let Some(name) = self.network_name(id) else {
-            return Outcome::Obsolete;
-        };
-        let _turn = self.network_turns.take(&name);
-        let known = {
-            let model = self.model();
-            let network = model.network_by_id(id.as_str());
-            network.and_then(|network| {
-                let at = network.stations.get(&station)?;
-                Some((network.number, model.port_of(network, at)?))
-            })
-        };
-        let Some((number, port)) = known else {
-            return Outcome::Obsolete;
-        };
-        let (mac, vlan) = station;
-        match self.datapath.fdb_add(number, mac, vlan, port) {
-            Ok(()) => Outcome::Done,
-            Err(cause) => {
-                warn!(cause = chain(&cause), network = %name, %mac, "a static entry is not made");
-                Outcome::Failed
-            }
-        }
-    }
-
-    fn remove_station(&self, number: NetworkNo, station: Station) -> Outcome {
-        let Some((id, name)) = self.network_of(number) else {
-            return Outcome::Obsolete;
-        };
-        let _turn = self.network_turns.take(&name);
-        let is_wanted = {
-            let model = self.model();
-            let network = model.network_by_id(id.as_str());
-            network.is_some_and(|network| network.stations.contains_key(&station))
-        };
-        let (mac, vlan) = station;
-        Outcome::done_if(!is_wanted && self.datapath.fdb_del(number, mac, vlan))
-    }
-
-    fn set_neighbor(&self, id: &Id, address: IpAddr) -> Outcome {
-        let Some(name) = self.network_name(id) else {
-            return Outcome::Obsolete;
-        };
-        let _turn = self.network_turns.take(&name);
-        let known = {
-            let model = self.model();
-            let network = model.network_by_id(id.as_str());
-            network.and_then(|network| Some((network.number, *network.neighbors.get(&address)?)))
-        };
-        let Some((number, station)) = known else {
-            return Outcome::Obsolete;
-        };
-        match self.datapath.neighbor_add(number, address, station) {
-            Ok(()) => Outcome::Done,
-            Err(cause) => {
-                warn!(cause = chain(&cause), network = %name, "a static neighbour is not made");
-                Outcome::Failed
-            }
-        }
-    }
-
-    fn remove_neighbor(&self, number: NetworkNo, address: IpAddr) -> Outcome {
-        let Some((id, name)) = self.network_of(number) else {
-            return Outcome::Obsolete;
-        };
-        let _turn = self.network_turns.take(&name);
-        let is_wanted = {
-            let model = self.model();
-            let network = model.network_by_id(id.as_str());
-            network.is_some_and(|network| network.neighbors.contains_key(&address))
-        };
-        Outcome::done_if(!is_wanted && self.datapath.neighbor_del(number, address))
-    }
-
-    fn network_name(&self, id: &Id) -> Option<crate::Name> {
-        let model = self.model();
-        Some(model.network_by_id(id.as_str())?.name.clone())
-    }
-
-    fn network_of(&self, number: NetworkNo) -> Option<(Id, crate::Name)> {
-        let model = self.model();
-        let mut networks = model.networks();
-        let network = networks.find(|network| network.number == number)?;
-        Some((network.id.clone(), network.name.clone()))
-    }
 }
 
 /// What became of a command.
@@ -562,7 +314,7 @@ fn warn_of_news(reason: &str, what: &str, note: impl FnOnce() -> bool) {
 }
 
 /// Returns a message with those of its causes.
-fn chain(error: &DatapathError) -> String {
+pub(super) fn chain(error: &DatapathError) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

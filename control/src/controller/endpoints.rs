@@ -1,5 +1,6 @@
 //! Endpoints: connect and disconnect.
 
+use ipnet::IpNet;
 use tapweave_net::{MacAddr, PortNo};
 use tapweave_switch::PortVlans;
 use tracing::{error, info};
@@ -11,7 +12,9 @@ use crate::datapath::{AttachedPort, Isolation, Offloading, SandboxNo};
 use crate::error::Thing;
 use crate::journal::Changes;
 use crate::model::{EndpointPlan, EndpointRecord, PortRules};
-use crate::records::{EndpointIntent, FdbIntent, SandboxIntent, StationPlace};
+use crate::records::{
+    EndpointIntent, FdbIntent, LeaseIntent, RestingIntent, SandboxIntent, StationPlace,
+};
 use crate::{ControlError, Id, Name};
 
 /// Most queues of a TAP.
@@ -122,10 +125,12 @@ impl Controller {
         let found = self.endpoint_at(port).or_else(|| {
             // The interface may go before its endpoint is seated, which is done when the turn ends.
             let joining = self.model().joining_sandboxes();
-            joining.iter().find_map(|name| {
+            let seated = joining.iter().find_map(|name| {
                 let _turn = self.turns.take(name);
                 self.endpoint_at(port)
-            })
+            });
+            // Or it was seated since the first look, and is not among them any more.
+            seated.or_else(|| self.endpoint_at(port))
         });
         let Some((id, name)) = found else {
             return;
@@ -183,7 +188,7 @@ impl Controller {
         let port = match self.datapath.add_port(sandbox, network, &interface) {
             Ok(port) => port,
             Err(cause) => {
-                self.model().forget_endpoint(&id);
+                self.forget(&id);
                 return Err(cause.into());
             }
         };
@@ -207,7 +212,7 @@ impl Controller {
             Err(cause) => {
                 // Without the turn nobody else has taken it down.
                 self.datapath.remove_port(number);
-                self.model().forget_endpoint(&id);
+                self.forget(&id);
                 self.publish_rest(has_published, &endpoint.port);
                 Err(cause)
             }
@@ -225,6 +230,9 @@ impl Controller {
             }
             if let Some(endpoint) = model.endpoint_intent(id.as_str()) {
                 changes.put(&endpoint)?;
+                for address in endpoint.addresses.iter().map(IpNet::addr) {
+                    changes.delete(&RestingIntent::key_of(&endpoint.network, address))?;
+                }
             }
         }
         self.journal.write(changes)
@@ -238,7 +246,30 @@ impl Controller {
         Ok(())
     }
 
-    /// Returns the deletion of a sandbox and of endpoints, with the static entries at their ports.
+    /// Forgets an endpoint, and in the store whoever is forgotten because its addresses rest from now on.
+    fn forget(&self, id: &Id) {
+        let (changes, noted) = {
+            let mut model = self.model();
+            let mut changes = Changes::default();
+            let noted = model
+                .forgotten_with(id)
+                .map_or(Ok(()), |(network, addresses)| {
+                    let mut addresses = addresses.into_iter();
+                    addresses.try_for_each(|it| changes.delete(&RestingIntent::key_of(network, it)))
+                });
+            model.forget_endpoint(id);
+            (changes, noted)
+        };
+        if let Err(cause) = noted {
+            error!(%cause, "who had an address stays stored");
+        }
+        if !changes.is_empty() {
+            self.journal.note(changes);
+        }
+    }
+
+    /// Returns the deletion of a sandbox and of endpoints, with the static entries at their ports; it says who had the
+    /// addresses.
     pub(super) fn gone(
         &self,
         endpoints: &[&Id],
@@ -255,9 +286,17 @@ impl Controller {
         for id in endpoints {
             let endpoint = model.endpoint(id.as_str()).ok();
             let network = endpoint.and_then(|it| model.network_by_id(it.network_id.as_str()));
-            let Some(network) = network else { continue };
+            let (Some(endpoint), Some(network)) = (endpoint, network) else {
+                continue;
+            };
+            for lease in endpoint.kept_leases() {
+                changes.delete(&LeaseIntent::key_of(&network.id, lease.address))?;
+            }
             for station in network.stations_at(&StationPlace::Endpoint((*id).clone())) {
                 changes.delete(&FdbIntent::key_of(&network.id, station))?;
+            }
+            for resting in network.resting_after(&endpoint.addresses, &endpoint.sandbox_name) {
+                changes.put(&resting)?;
             }
         }
         Ok(changes)
@@ -292,7 +331,7 @@ impl Controller {
         if let Some(port) = port {
             self.datapath.remove_port(port);
         }
-        self.model().forget_endpoint(id);
+        self.forget(id);
         self.publish_rest(has_published, &name);
         self.publish_names(&network);
         info!(port = name, "sandbox disconnected");
@@ -328,6 +367,7 @@ impl Controller {
             ip6: request.ip6,
             mac: request.mac,
             spare_mac: MacAddr::new(spare_mac),
+            addressing: request.addressing,
             aliases: request.aliases.clone(),
             queue_count,
             offload: match request.offload {

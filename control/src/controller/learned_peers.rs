@@ -43,7 +43,7 @@ impl Controller {
             udp_port: None,
             subnets: Vec::new(),
             origin: PeerOrigin::Learned {
-                at: self.host.unix_time(),
+                at: self.host.now(),
             },
         };
         let settings = record.settings(address);
@@ -82,12 +82,12 @@ impl Controller {
 
     /// Forgets the learned peers that have been silent for too long.
     fn age_peers(&self) {
-        let now = self.host.unix_time();
+        let now = self.host.now();
         let mut learned = Vec::new();
         for record in self.model().networks() {
             let ageing = record.settings.ageing;
             learned.extend(record.peers.iter().filter_map(|(address, peer)| {
-                let unheard = now.saturating_sub(peer.learned_at()?);
+                let unheard = now.since(peer.learned_at()?);
                 let place = (record.id.clone(), record.name.clone());
                 Some((place, *address, peer.port_no()?, unheard, ageing))
             }));

@@ -1,8 +1,7 @@
 //! Names: what the resolvers of networks are told, static records, and questions of people.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::PoisonError;
 
 use ipnet::IpNet;
 use tapweave_dns::{encode_query, show};
@@ -14,13 +13,11 @@ use crate::api::{
     DnsAnswer, DnsQuestion, DnsRecord, DnsRecordAdd, DnsRecordKind, DnsRecordView, ResolverView,
 };
 use crate::datapath::{NameRecord, NetworkNames, WayOut, World};
+use crate::journal::Changes;
 use crate::model::{EndpointRecord, Model, NetworkRecord};
 use crate::network_settings::serves_names;
+use crate::records::DnsNameIntent;
 use crate::{ControlError, Id, Name};
-
-/// Static records, by network and name. Held while the packet path is told of a network's names, so that the newest list
-/// is the last.
-pub(super) type StaticRecords = BTreeMap<Id, BTreeMap<Name, BTreeSet<IpAddr>>>;
 
 /// Most addresses that are stated in one network.
 const STATIC_MAX: usize = 16_384;
@@ -28,22 +25,16 @@ const STATIC_MAX: usize = 16_384;
 impl Controller {
     /// Tells the packet path what a network's resolver knows now. Nothing is told of a network that has gone.
     pub(super) fn publish_names(&self, network: &Id) {
-        let mut records = self.static_records();
+        let _last = self.naming.lock().unwrap_or_else(PoisonError::into_inner);
         let told = {
             let model = self.model();
-            let network = model.network(network.as_str()).ok();
+            let network = model.network_by_id(network.as_str());
             network
                 .filter(|network| network.has_resolver())
-                .map(|network| {
-                    let stated = records.get(&network.id);
-                    (network.number, network_names(&model, network, stated))
-                })
+                .map(|network| (network.number, network_names(&model, network)))
         };
-        match told {
-            Some((number, names)) => self.datapath.set_names(number, Some(&names)),
-            None => {
-                records.remove(network);
-            }
+        if let Some((number, names)) = told {
+            self.datapath.set_names(number, Some(&names));
         }
     }
 
@@ -53,7 +44,6 @@ impl Controller {
     ///
     /// `NoSuch` or `Ambiguous` for the network.
     pub fn dns_records(&self, network: Option<&str>) -> Result<Vec<DnsRecordView>, ControlError> {
-        let stated = self.static_records();
         let model = self.model();
         let mut views = Vec::new();
         for network in chosen(&model, network)? {
@@ -76,10 +66,8 @@ impl Controller {
                         .extend(aliases.map(|name| view(name, address, DnsRecordKind::Alias)));
                 }
             }
-            for (name, addresses) in stated.get(&network.id).into_iter().flatten() {
-                let addresses = addresses.iter();
-                of_network.extend(addresses.map(|at| view(name, *at, DnsRecordKind::Static)));
-            }
+            let stated = network.names.iter();
+            of_network.extend(stated.map(|(name, at)| view(name, *at, DnsRecordKind::Static)));
             of_network.sort_by(|a, b| (&a.name, a.address).cmp(&(&b.name, b.address)));
             views.extend(of_network);
         }
@@ -90,57 +78,82 @@ impl Controller {
     ///
     /// # Errors
     ///
-    /// `NoSuch` or `Ambiguous` for the network; `NoResolver`, `TooManyNames`.
+    /// `NoSuch` or `Ambiguous` for the network; `NoResolver`, `TooManyNames`; what the store says.
     pub fn dns_add(&self, request: &DnsRecordAdd) -> Result<bool, ControlError> {
-        let id = self.resolving(&request.network)?;
-        let existed = {
-            let mut records = self.static_records();
-            let stated = records.entry(id.clone()).or_default();
-            if stated.values().map(BTreeSet::len).sum::<usize>() >= STATIC_MAX {
+        let name = self.model().network(&request.network)?.name.clone();
+        let _turn = self.network_turns.take(&name);
+        let stated = (request.name.clone(), request.address.to_canonical());
+        let id = {
+            let model = self.model();
+            let network = model.network(name.as_str())?;
+            network.check_open()?;
+            network.check_resolver()?;
+            if network.names.contains(&stated) {
+                return Ok(true);
+            }
+            if network.names.len() >= STATIC_MAX {
                 return Err(ControlError::TooManyNames {
-                    network: request.network.clone(),
+                    network: name.to_string(),
                     limit: STATIC_MAX,
                 });
             }
-            let addresses = stated.entry(request.name.clone()).or_default();
-            !addresses.insert(request.address.to_canonical())
+            network.id.clone()
         };
+        let mut changes = Changes::default();
+        changes.put(&DnsNameIntent {
+            network: id.clone(),
+            name: stated.0.clone(),
+            address: stated.1,
+        })?;
+        self.journal.write(changes)?;
+        self.model().add_name(&id, stated);
         self.publish_names(&id);
-        info!(network = request.network, name = %request.name, "name added");
-        Ok(existed)
+        info!(network = %name, name = %request.name, "name added");
+        Ok(false)
     }
 
     /// Takes back that a name leads to an address, or all that was stated of it.
     ///
     /// # Errors
     ///
-    /// `NoSuch` or `Ambiguous` for the network; `NoResolver`, `NoDnsName`.
+    /// `NoSuch` or `Ambiguous` for the network; `NoResolver`, `NoDnsName`; what the store says.
     pub fn dns_del(
         &self,
         network: &str,
         name: &Name,
         address: Option<IpAddr>,
     ) -> Result<(), ControlError> {
-        let id = self.resolving(network)?;
-        let was_there = {
-            let mut records = self.static_records();
-            let stated = records.entry(id.clone()).or_default();
-            let was_there = match address {
-                None => stated.remove(name).is_some(),
-                Some(address) => stated
-                    .get_mut(name)
-                    .is_some_and(|addresses| addresses.remove(&address.to_canonical())),
-            };
-            stated.retain(|_, addresses| !addresses.is_empty());
-            was_there
+        let address = address.map(|address| address.to_canonical());
+        let network = self.model().network(network)?.name.clone();
+        let _turn = self.network_turns.take(&network);
+        let (id, stated) = {
+            let model = self.model();
+            let network = model.network(network.as_str())?;
+            network.check_resolver()?;
+            let stated = network.names.iter().filter(|(known, at)| {
+                known == name && address.is_none_or(|address| address == *at)
+            });
+            (network.id.clone(), stated.cloned().collect::<Vec<_>>())
         };
-        if !was_there {
+        if stated.is_empty() {
             return Err(ControlError::NoDnsName {
-                network: network.to_owned(),
+                network: network.to_string(),
                 name: name.clone(),
             });
         }
+        let mut changes = Changes::default();
+        for (name, address) in &stated {
+            changes.delete(&DnsNameIntent::key_of(&id, name, *address))?;
+        }
+        self.journal.write(changes)?;
+        {
+            let mut model = self.model();
+            for stated in &stated {
+                model.forget_name(&id, stated);
+            }
+        }
         self.publish_names(&id);
+        info!(%network, %name, "name removed");
         Ok(())
     }
 
@@ -215,7 +228,8 @@ impl Controller {
             let addresses = network.resolvers().map(IpNet::addr).collect();
             (network.number, network.name.clone(), addresses)
         };
-        let stats = self.datapath.resolver_stats(number).unwrap_or_default();
+        let stats = self.datapath.resolver_stats();
+        let stats = stats.get(&number).copied().unwrap_or_default();
         Ok(ResolverView {
             search: name,
             addresses,
@@ -234,17 +248,8 @@ impl Controller {
     fn resolving(&self, network: &str) -> Result<Id, ControlError> {
         let model = self.model();
         let network = model.network(network)?;
-        if network.has_resolver() {
-            return Ok(network.id.clone());
-        }
-        Err(ControlError::NoResolver {
-            network: network.name.clone(),
-        })
-    }
-
-    fn static_records(&self) -> MutexGuard<'_, StaticRecords> {
-        // As with the model.
-        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+        network.check_resolver()?;
+        Ok(network.id.clone())
     }
 }
 
@@ -252,6 +257,16 @@ impl NetworkRecord {
     /// Tells whether names are answered at its gateway.
     pub(crate) fn has_resolver(&self) -> bool {
         self.resolvers().next().is_some()
+    }
+
+    /// Refuses where names are not answered.
+    fn check_resolver(&self) -> Result<(), ControlError> {
+        if self.has_resolver() {
+            return Ok(());
+        }
+        Err(ControlError::NoResolver {
+            network: self.name.clone(),
+        })
     }
 
     /// Returns the addresses at which names are answered, with the prefix length of their subnet.
@@ -263,11 +278,7 @@ impl NetworkRecord {
 }
 
 /// Returns all names of a network.
-fn network_names(
-    model: &Model,
-    network: &NetworkRecord,
-    stated: Option<&BTreeMap<Name, BTreeSet<IpAddr>>>,
-) -> NetworkNames {
+fn network_names(model: &Model, network: &NetworkRecord) -> NetworkNames {
     let record = |name: &Name, addresses: &[IpAddr], is_alias| NameRecord {
         name: name.to_string(),
         addresses: addresses.to_vec(),
@@ -285,9 +296,8 @@ fn network_names(
         records.push(record(sandbox_name, &addresses, false));
         records.extend(aliases.iter().map(|alias| record(alias, &addresses, true)));
     }
-    for (name, addresses) in stated.into_iter().flatten() {
-        let addresses: Vec<IpAddr> = addresses.iter().copied().collect();
-        records.push(record(name, &addresses, false));
+    for (name, address) in &network.names {
+        records.push(record(name, &[*address], false));
     }
     let way_out = network.settings.gateway.as_ref();
     let way_out = way_out.map_or(WayOut::None, |gateway| gateway.way_out);

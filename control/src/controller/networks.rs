@@ -8,19 +8,24 @@ use tapweave_ipam::{
     DefaultPools, Family, NetworkAddresses, Subnet, SubnetSize, SubnetSpec, derived_mac,
     overlay_gateway_mac, ula_prefix,
 };
-use tapweave_net::NetworkNo;
+use tapweave_net::{DomainName, NetworkNo};
 use tracing::{error, info, warn};
 
 use super::Controller;
 use crate::api::{CreateNetwork, EventAction, NetworkInspect, SubnetRequest};
-use crate::datapath::{DatapathError, GatewaySettings, OverlayPlace, OverlaySettings, WayOut};
+use crate::datapath::{
+    DatapathError, DhcpSettings, GatewaySettings, Names, OverlayPlace, OverlaySettings,
+};
 use crate::host::rfc_3339;
 use crate::journal::Changes;
 use crate::model::{
-    Joining, Lifecycle, NOT_TRIED, NetworkRecord, PeerOrigin, PeerPlace, PeerRecord,
+    Joining, Lifecycle, NOT_TRIED, NetworkRecord, PeerOrigin, PeerPlace, PeerRecord, leases_of_port,
 };
-use crate::network_settings::{DRIVER_BRIDGE, ValidSettings};
-use crate::records::{FdbIntent, NeighborIntent, NetworkIntent, PeerIntent};
+use crate::network_settings::{DRIVER_BRIDGE, ValidSettings, lease_time, serves_names};
+use crate::records::{
+    DnsNameIntent, FdbIntent, NeighborIntent, NetworkIntent, PeerIntent, RestingIntent,
+    StaticLeaseIntent,
+};
 use crate::{ControlError, Id, Name};
 
 /// Words that `--network` takes and that name no network.
@@ -134,7 +139,7 @@ impl Controller {
         let gateway = if is_lan {
             None
         } else {
-            gateway(&addresses, valid.way_out, valid.overlay.as_ref())
+            gateway(&addresses, &valid, &intent.name)
         };
         let macs = gateway.iter().map(|gateway| gateway.mac).collect();
         valid.settings.gateway = gateway;
@@ -151,7 +156,7 @@ impl Controller {
         NetworkRecord {
             id: intent.id.clone(),
             name: intent.name.clone(),
-            number: self.datapath.add_network(&valid.settings),
+            number: self.datapath.add_network(&intent.id, &valid.settings),
             intent,
             settings: valid.settings,
             host_binding: valid.host_binding,
@@ -163,6 +168,8 @@ impl Controller {
             macs,
             stations: BTreeMap::new(),
             neighbors: BTreeMap::new(),
+            names: BTreeSet::new(),
+            static_leases: BTreeMap::new(),
             joining: Joining::Joined,
             lifecycle: Lifecycle::Open,
         }
@@ -218,7 +225,6 @@ impl Controller {
                     self.tell_network(EventAction::Removed, &network);
                 }
                 info!(network = %name, "network removed");
-                self.publish_names(&id);
                 Ok(())
             }
             Err(cause) => {
@@ -244,6 +250,15 @@ impl Controller {
             }
             for address in network.neighbors.keys() {
                 changes.delete(&NeighborIntent::key_of(id, *address))?;
+            }
+            for (name, address) in &network.names {
+                changes.delete(&DnsNameIntent::key_of(id, name, *address))?;
+            }
+            for address in network.static_leases.keys() {
+                changes.delete(&StaticLeaseIntent::key_of(id, *address))?;
+            }
+            for resting in network.addresses.released() {
+                changes.delete(&RestingIntent::key_of(id, resting.address))?;
             }
             for address in network.peers.keys() {
                 changes.delete(&PeerIntent::key_of(id, *address))?;
@@ -387,18 +402,28 @@ impl Controller {
 /// the same after a restart and on every host, and the neighbour entries of the sandboxes stay true.
 fn gateway(
     addresses: &NetworkAddresses,
-    way_out: WayOut,
-    overlay: Option<&OverlaySettings>,
+    valid: &ValidSettings,
+    name: &Name,
 ) -> Option<GatewaySettings> {
     let subnets = addresses.subnets();
     let first = subnets.first()?.gateway();
     Some(GatewaySettings {
-        mac: match overlay.map(|overlay| overlay.encap) {
+        mac: match valid.overlay.map(|overlay| overlay.encap) {
             Some(Encap::Vxlan(vni)) => overlay_gateway_mac(vni.octets(), first),
             Some(Encap::Fou | Encap::Gue | Encap::Ipip) | None => derived_mac(first),
         },
         addresses: subnets.iter().map(gateway_address).collect(),
-        way_out,
+        way_out: valid.way_out,
+        names: if serves_names(&valid.options) {
+            Names::Answered
+        } else {
+            Names::Unanswered
+        },
+        search: DomainName::new(name.as_str()),
+        dhcp: lease_time(&valid.options).map(|lease_time| DhcpSettings {
+            lease_time,
+            leases_of_port: leases_of_port(subnets),
+        }),
     })
 }
 
@@ -410,6 +435,15 @@ fn records_of(network: &NetworkRecord) -> Result<Changes, ControlError> {
         if let Some(neighbor) = network.neighbor_intent(*address) {
             changes.put(&neighbor)?;
         }
+    }
+    for name in network.name_intents() {
+        changes.put(&name)?;
+    }
+    for lease in network.static_lease_intents() {
+        changes.put(&lease)?;
+    }
+    for resting in network.resting_intents() {
+        changes.put(&resting)?;
     }
     Ok(changes)
 }

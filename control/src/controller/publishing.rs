@@ -2,6 +2,8 @@
 
 use std::sync::PoisonError;
 
+use tracing::{info, warn};
+
 use super::Controller;
 use crate::datapath::DatapathError;
 use crate::model::{Outside, Publish};
@@ -25,6 +27,26 @@ impl Controller {
             specs: specs.to_vec(),
             outside,
         }))
+    }
+
+    /// Opens the ports of before a restart that nobody on the host has any more, and tells what has changed. The packet
+    /// path is told by what follows in the audit.
+    pub(super) fn look_at_held_up_ports(&self) {
+        if !self.model().has_held_up_ports() {
+            return;
+        }
+        let reserved = self.datapath.reserved_ports();
+        let news = self.model().look_at_held_up_ports(&reserved);
+        for news in news {
+            let port = &news.endpoint.port;
+            let ports = &news.mapping;
+            if let Some(reason) = &ports.problem {
+                warn!(%port, %ports, reason, "published ports are held up");
+            } else {
+                info!(%port, %ports, "published ports are no longer held up");
+            }
+            self.tell_publication(&news);
+        }
     }
 
     /// Tells the packet path which ports are published now.

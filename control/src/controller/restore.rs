@@ -1,5 +1,6 @@
 //! Takes up what an earlier daemon was asked for.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tapweave_ipam::DefaultPools;
@@ -12,8 +13,8 @@ use crate::datapath::{Datapath, DatapathError};
 use crate::journal::{Changes, Journal, OpenError};
 use crate::model::Restored;
 use crate::records::{
-    self, EndpointIntent, FdbIntent, NeighborIntent, NetworkIntent, PeerIntent, Record,
-    RecordError, SandboxIntent,
+    self, DnsNameIntent, EndpointIntent, FdbIntent, LeaseIntent, NeighborIntent, NetworkIntent,
+    PeerIntent, Record, RecordError, RestingIntent, SandboxIntent, StaticLeaseIntent,
 };
 use crate::{ControlError, Host};
 
@@ -67,6 +68,7 @@ impl Controller {
         };
         for network in &networks {
             controller.publish_names(network);
+            controller.publish_static_leases(network);
         }
         Ok(controller)
     }
@@ -84,6 +86,7 @@ impl Controller {
             let restored = self.restore_network(intent);
             restored.map_err(|source| refused(&key, source))?;
         }
+        let mut ended = BTreeMap::new();
         for (key, intent) in of_kind::<SandboxIntent>(entries)? {
             if intent.boot == self.boot {
                 let restored = self.model().restore_sandbox(intent);
@@ -92,11 +95,34 @@ impl Controller {
                 warn!(sandbox = %intent.name, "the sandbox has ended with an earlier boot of the machine");
                 self.count("sandboxes_ended");
                 drop_record(key)?;
+                ended.insert(intent.id, intent.name);
             }
         }
+        let mut released = Vec::new();
         for (key, intent) in of_kind::<EndpointIntent>(entries)? {
-            let restored = self.model().restore_endpoint(intent);
+            let mut model = self.model();
+            let network = model.network_by_id(intent.network.as_str());
+            if let (Some(sandbox), Some(network)) = (ended.get(&intent.sandbox), network) {
+                released.extend(network.resting_after(&intent.addresses, sandbox));
+            }
+            let restored = model.restore_endpoint(intent);
             if restored.map_err(|source| refused(key, source))? == Restored::Leftover {
+                drop_record(key)?;
+            }
+        }
+        for (key, intent) in of_kind::<LeaseIntent>(entries)? {
+            if self.model().restore_lease(&intent) == Restored::Leftover {
+                drop_record(key)?;
+            }
+        }
+        for (key, intent) in of_kind::<StaticLeaseIntent>(entries)? {
+            let restored = self.model().restore_static_lease(&intent);
+            if restored.map_err(|source| refused(key, source))? == Restored::Leftover {
+                drop_record(key)?;
+            }
+        }
+        for (key, intent) in by_age::<RestingIntent>(entries)? {
+            if self.model().restore_resting(&intent) == Restored::Leftover {
                 drop_record(key)?;
             }
         }
@@ -111,9 +137,20 @@ impl Controller {
                 drop_record(key)?;
             }
         }
+        for (key, intent) in of_kind::<DnsNameIntent>(entries)? {
+            if self.model().restore_name(intent) == Restored::Leftover {
+                drop_record(key)?;
+            }
+        }
         for (key, intent) in of_kind::<FdbIntent>(entries)? {
             if self.model().restore_station(intent) == Restored::Leftover {
                 drop_record(key)?;
+            }
+        }
+        // Those that ended with the machine were released after all others.
+        for intent in &released {
+            if self.model().restore_resting(intent) == Restored::Yes {
+                leftovers.put(intent)?;
             }
         }
         if left_count > 0 {
@@ -126,9 +163,20 @@ impl Controller {
 
 /// Returns the records of one kind, with their keys.
 fn of_kind<R: Record>(entries: &[Entry]) -> Result<Vec<(&str, R)>, RecordError> {
-    let of_kind = entries
-        .iter()
-        .filter(|it| it.key.as_str().starts_with(R::FOLDER));
+    decoded(entries.iter())
+}
+
+/// As [`of_kind`], the record that was written first coming first.
+fn by_age<R: Record>(entries: &[Entry]) -> Result<Vec<(&str, R)>, RecordError> {
+    let mut entries: Vec<&Entry> = entries.iter().collect();
+    entries.sort_by_key(|entry| entry.value.modified);
+    decoded(entries.into_iter())
+}
+
+fn decoded<'e, R: Record>(
+    entries: impl Iterator<Item = &'e Entry>,
+) -> Result<Vec<(&'e str, R)>, RecordError> {
+    let of_kind = entries.filter(|it| it.key.as_str().starts_with(R::FOLDER));
     of_kind
         .map(|entry| {
             let key = entry.key.as_str();

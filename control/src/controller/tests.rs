@@ -6,9 +6,10 @@ use std::thread;
 
 use tapweave_ipam::DefaultPools;
 use tapweave_net::{Vid, VidSet};
+use tapweave_store::{MemoryStore, StoppedClock, Store};
 use tapweave_switch::PortVlans;
 
-use super::Controller;
+use super::{Controller, RestoreError};
 use crate::ControlError;
 use crate::api::{Connect, CreateNetwork, Disconnect, FdbAdd, SubnetRequest};
 use crate::datapath::{Isolation, NamespaceRef, Offloading, SandboxNo};
@@ -20,13 +21,16 @@ mod concurrency;
 mod failures;
 mod gateways;
 mod learned_peers;
+mod leases;
 mod nat;
 mod neighbors;
 mod peers;
 mod publishing;
 mod restore;
+mod static_leases;
 mod storing;
 mod tables;
+mod taken_up;
 mod telling;
 
 /// A controller and the packet path below it.
@@ -36,21 +40,56 @@ struct Rig {
 }
 
 fn rig() -> Rig {
-    rig_on(&[])
+    rig_beside(&[])
 }
 
-fn rig_on(host_prefixes: &[&str]) -> Rig {
+/// Returns a rig on a host that uses some prefixes.
+fn rig_beside(host_prefixes: &[&str]) -> Rig {
+    rig_with_pools(host_prefixes, DefaultPools::default())
+}
+
+fn rig_with_pools(host_prefixes: &[&str], pools: DefaultPools) -> Rig {
     let datapath = Arc::new(MemoryDatapath::default());
     let host = MemoryHost::new(host_prefixes.iter().map(|p| p.parse().unwrap()).collect());
-    let controller = Controller::new(
+    let packet_path = Arc::<MemoryDatapath>::clone(&datapath);
+    Rig {
+        controller: Controller::new(packet_path, Arc::new(host), pools),
+        datapath,
+    }
+}
+
+fn store() -> Arc<dyn Store> {
+    Arc::new(MemoryStore::new(Arc::new(StoppedClock)))
+}
+
+fn host() -> MemoryHost {
+    MemoryHost::new(Vec::new())
+}
+
+/// Opens what is stored, with a packet path in which nothing is.
+fn open_on(store: &Arc<dyn Store>, host: MemoryHost) -> Result<Rig, RestoreError> {
+    let datapath = Arc::new(MemoryDatapath::default());
+    let controller = Controller::open(
         Arc::<MemoryDatapath>::clone(&datapath),
         Arc::new(host),
         DefaultPools::default(),
-    );
-    Rig {
+        Arc::clone(store),
+    )?;
+    Ok(Rig {
         controller,
         datapath,
-    }
+    })
+}
+
+fn rig_on(store: &Arc<dyn Store>) -> Rig {
+    open_on(store, host()).unwrap()
+}
+
+/// Opens what is stored, and brings back everything.
+fn restarted(store: &Arc<dyn Store>) -> Rig {
+    let rig = rig_on(store);
+    assert!(!rig.controller.reconcile(), "something waits");
+    rig
 }
 
 fn network(name: &str) -> CreateNetwork {
@@ -107,7 +146,7 @@ impl Rig {
 
 #[test]
 fn a_network_without_wishes_gets_a_subnet_that_the_host_does_not_use() {
-    let rig = rig_on(&["0.0.0.0/0", "10.192.0.0/24", "192.168.1.0/24"]);
+    let rig = rig_beside(&["0.0.0.0/0", "10.192.0.0/24", "192.168.1.0/24"]);
     let made = rig.controller.create_network(network("one")).unwrap();
     assert_eq!(made.ipam.config[0].subnet.to_string(), "10.192.1.0/24");
     assert_eq!(made.ipam.config[0].gateway.to_string(), "10.192.1.1");
@@ -213,7 +252,7 @@ fn networks_that_clash_are_refused_and_leave_nothing_behind() {
 
 #[test]
 fn exhausted_pools_are_an_error_and_leave_nothing_behind() {
-    let rig = rig_on(&["10.0.0.0/8"]);
+    let rig = rig_beside(&["10.0.0.0/8"]);
     let error = rig.controller.create_network(network("one")).unwrap_err();
     assert!(matches!(error, ControlError::Pools(_)), "{error}");
     assert_eq!(rig.datapath.population(), Population::default());

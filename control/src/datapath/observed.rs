@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use tapweave_net::{NetworkNo, PortNo};
 
 use super::{PublishedPorts, SandboxNo};
@@ -39,6 +40,15 @@ pub struct ObservedPort {
     pub network: NetworkNo,
     /// Whose it is.
     pub owner: PortOwner,
+}
+
+/// An address of an interface in a sandbox.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ObservedAddress {
+    /// The address, with the length of its prefix.
+    pub net: IpNet,
+    /// Whether it stays until it is taken away: those that routers advertise or DHCP gives have an end.
+    pub is_permanent: bool,
 }
 
 /// Whose a port is.

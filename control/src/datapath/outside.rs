@@ -12,10 +12,13 @@ use std::time::Duration;
 use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tapweave_net::{MacAddr, NetworkNo};
+use tapweave_net::{DomainName, MacAddr, NetworkNo};
 
 use crate::PortRange;
 use crate::api::schema;
+use crate::datapath::DhcpSettings;
+
+pub use tapweave_dhcp::Names;
 
 /// The gateway of a network.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -26,6 +29,12 @@ pub struct GatewaySettings {
     pub addresses: Vec<IpNet>,
     /// Where it routes to.
     pub way_out: WayOut,
+    /// Whether names are answered at its addresses.
+    pub names: Names,
+    /// The domain that names are looked up in, if the network's name can be one.
+    pub search: Option<DomainName>,
+    /// Its DHCP server; none where it has been switched off.
+    pub dhcp: Option<DhcpSettings>,
 }
 
 /// Where the gateway of a network routes to.

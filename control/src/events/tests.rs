@@ -125,6 +125,65 @@ async fn a_time_to_begin_with_is_honest_about_what_is_gone() {
 }
 
 #[tokio::test]
+async fn a_time_to_end_with_is_the_last_that_is_told() {
+    let hub = hub();
+    for n in 1..=10 {
+        publish(&hub, n);
+    }
+    let told = |secs| {
+        let reader = hub.subscribe(Beginning::Since(Duration::from_secs(4)), everything());
+        reader.until(Duration::from_secs(secs))
+    };
+    let mut reader = told(6);
+    for n in 4..=6 {
+        assert_eq!(number(&mut reader).await, n);
+    }
+    assert_eq!(reader.next().await, None);
+    assert_eq!(told(3).next().await, None);
+    let mut waiting = told(11);
+    for n in 4..=10 {
+        assert_eq!(number(&mut waiting).await, n);
+    }
+    publish(&hub, 11);
+    publish(&hub, 12);
+    assert_eq!(number(&mut waiting).await, 11);
+    assert_eq!(waiting.next().await, None);
+}
+
+#[tokio::test]
+async fn a_time_of_day_that_was_set_back_hides_nothing_that_happened_since() {
+    let hub = hub();
+    // The clock was a year ahead from the third to the fourth.
+    let ahead = 31_536_000;
+    for time in [10, 20, ahead + 30, ahead + 40, 50, 60, 70] {
+        publish(&hub, time);
+    }
+    let at = Duration::from_secs;
+    let since = |secs| hub.subscribe(Beginning::Since(at(secs)), everything());
+    let mut last_minute = since(55).until(at(65));
+    assert_eq!(number(&mut last_minute).await, 6);
+    // One that is within is told also after one that is past the end, and ends nothing.
+    publish(&hub, 64);
+    assert_eq!(number(&mut last_minute).await, 8);
+    publish(&hub, ahead);
+    assert_eq!(last_minute.next().await, None);
+    let mut all = since(15);
+    for expected in 2..=9 {
+        assert_eq!(number(&mut all).await, expected);
+    }
+    publish(&hub, 5);
+    assert_eq!(number(&mut all).await, 10);
+    // That those of the year ahead are gone is said to who asks for what came after, by the clock.
+    let kept = u64::try_from(KEPT).unwrap();
+    for n in 0..kept {
+        publish(&hub, 100 + n);
+    }
+    let mut gone = since(90);
+    assert_eq!(lag(&mut gone).await, (10, None));
+    assert_eq!(number(&mut gone).await, 11);
+}
+
+#[tokio::test]
 async fn a_filter_passes_what_has_one_value_of_each_key() {
     let hub = hub();
     let mut two = hub.subscribe(

@@ -9,6 +9,7 @@
 //! One that was acknowledged once stays until it is taken away, or its sandbox or its interface ends: when its
 //! interface cannot be made after a restart, it waits.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
 
@@ -18,9 +19,9 @@ use tapweave_switch::{PortVlans, Stations};
 
 use crate::api::{Endpoint, PortMapping};
 use crate::datapath::{
-    AttachedPort, InterfaceSettings, Isolation, Offloading, PublishedPorts, SandboxNo,
+    Addressing, AttachedPort, InterfaceSettings, Isolation, KeptLease, Offloading, SandboxNo,
 };
-use crate::model::{PortRules, Publish};
+use crate::model::{PortRules, Publication, Publish};
 use crate::{GatewayPriority, Id, IfName, Name};
 
 /// What an endpoint is to be, checked but for what the network has to give.
@@ -42,6 +43,8 @@ pub(crate) struct EndpointPlan {
     pub(crate) mac: Option<MacAddr>,
     /// MAC for when neither is one asked for nor can one be derived from addresses or names.
     pub(crate) spare_mac: MacAddr,
+    /// How its interface comes by its addresses.
+    pub(crate) addressing: Addressing,
     /// Further names.
     pub(crate) aliases: Vec<Name>,
     /// Queues of the TAP.
@@ -81,6 +84,10 @@ pub(crate) struct EndpointRecord {
     pub(crate) mac: MacAddr,
     /// Its addresses.
     pub(crate) addresses: Vec<IpNet>,
+    /// How its interface comes by them.
+    pub(crate) addressing: Addressing,
+    /// The addresses that DHCP has given to others behind it, or offered them: with the lease from when it lasts.
+    pub(crate) leases: BTreeMap<Ipv4Addr, Option<KeptLease>>,
     /// The gateways of the network, if they lead out.
     pub(crate) default_gateways: Vec<IpAddr>,
     /// Which of the sandbox's networks gives the default routes.
@@ -103,8 +110,8 @@ pub(crate) struct EndpointRecord {
     pub(crate) vlans: PortVlans,
     /// What the sandbox may do on its port.
     pub(crate) rules: PortRules,
-    /// The ports of the uplink that lead to it.
-    pub(crate) published: Vec<PublishedPorts>,
+    /// The ports of the uplink that are its own.
+    pub(crate) published: Vec<Publication>,
     /// Whether it has its port.
     pub(crate) place: Place,
 }
@@ -166,10 +173,13 @@ impl EndpointRecord {
         let had = self.ifname_given().map(str::to_owned);
         InterfaceSettings {
             endpoint: self.id.clone(),
+            sandbox: self.sandbox_name.clone(),
             ifname: had.or_else(|| self.ifname.as_ref().map(ToString::to_string)),
             mac: self.mac,
             mtu: self.mtu,
             addresses: self.addresses.clone(),
+            addressing: self.addressing,
+            leases: self.kept_leases().cloned().collect(),
             default_gateways: self.default_gateways.clone(),
             route_metric: self.route_metric,
             queue_count: self.queue_count,
@@ -183,9 +193,9 @@ impl EndpointRecord {
         }
     }
 
-    /// Returns the ports of the uplink that lead to it.
+    /// Returns the ports of the uplink that are its own.
     pub(crate) fn mappings(&self) -> Vec<PortMapping> {
-        self.published.iter().map(PortMapping::from).collect()
+        self.published.iter().map(Publication::view).collect()
     }
 
     /// Returns what the API shows, `None` while it is planned.
@@ -204,6 +214,7 @@ impl EndpointRecord {
             ifname: ifname.clone(),
             mac: self.mac,
             addresses: self.addresses.clone(),
+            addressing: self.addressing,
             aliases: self.aliases.clone(),
             dns: self.resolvers.clone(),
             mtu: self.mtu,

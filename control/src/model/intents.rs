@@ -2,16 +2,18 @@
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use tapweave_net::{MacAddr, Vid};
 use tapweave_switch::StaticNeighbor;
 
 use super::{EndpointRecord, Model, NetworkRecord, PeerOrigin, SandboxRecord};
-use crate::Id;
-use crate::datapath::{Isolation, Offloading, PublishedPorts, Transport};
+use crate::datapath::{Addressing, Isolation, Offloading, PublishedPorts, Transport};
 use crate::records::{
-    EndpointIntent, FdbIntent, NamespaceIntent, NeighborIntent, NetworkIntent, PeerIntent,
-    ProtocolIntent, PublishedIntent, Record, RecordError, SandboxIntent, StationPlace, encode,
+    AddressingIntent, DnsNameIntent, EndpointIntent, FdbIntent, LeaseIntent, NamespaceIntent,
+    NeighborIntent, NetworkIntent, PeerIntent, ProtocolIntent, PublishedIntent, Record,
+    RecordError, RestingIntent, SandboxIntent, StaticLeaseIntent, StationPlace, encode,
 };
+use crate::{Id, Name};
 
 impl Model {
     /// Returns what is stored of an endpoint, `None` when there is none or while it is planned.
@@ -43,6 +45,23 @@ impl Model {
             NeighborIntent::FOLDER => {
                 let address = rest.parse().ok()?;
                 Some(encode(&network()?.neighbor_intent(address)?))
+            }
+            LeaseIntent::FOLDER => {
+                let address = rest.parse().ok()?;
+                Some(encode(&self.lease_intent(id, address)?))
+            }
+            StaticLeaseIntent::FOLDER => {
+                let address = rest.parse().ok()?;
+                Some(encode(&network()?.static_lease_intent(address)?))
+            }
+            DnsNameIntent::FOLDER => {
+                let (name, address) = rest.split_once('/')?;
+                let stated = (name.parse().ok()?, address.parse().ok()?);
+                Some(encode(&network()?.name_intent(&stated)?))
+            }
+            RestingIntent::FOLDER => {
+                let address = rest.parse().ok()?;
+                Some(encode(&network()?.resting_intent(address)?))
             }
             FdbIntent::FOLDER => {
                 let (mac, vlan) = rest.split_once('/')?;
@@ -81,6 +100,19 @@ impl Model {
         }
     }
 
+    /// Notes an address of a static name; tells whether it was not there.
+    pub(crate) fn add_name(&mut self, network: &Id, stated: (Name, IpAddr)) -> bool {
+        let network = self.networks.get_mut(network);
+        network.is_some_and(|network| network.names.insert(stated))
+    }
+
+    /// Forgets an address of a static name.
+    pub(crate) fn forget_name(&mut self, network: &Id, stated: &(Name, IpAddr)) {
+        if let Some(network) = self.networks.get_mut(network) {
+            network.names.remove(stated);
+        }
+    }
+
     /// Finds a network by its whole id.
     pub(crate) fn network_by_id(&self, id: &str) -> Option<&NetworkRecord> {
         self.networks.get(id)
@@ -107,6 +139,58 @@ impl NetworkRecord {
             address,
             mac,
             router: is_router,
+        })
+    }
+
+    /// Returns what is stored of an address of a static name.
+    fn name_intent(&self, stated: &(Name, IpAddr)) -> Option<DnsNameIntent> {
+        let (name, address) = self.names.get(stated)?;
+        Some(DnsNameIntent {
+            network: self.id.clone(),
+            name: name.clone(),
+            address: *address,
+        })
+    }
+
+    /// Returns what is stored of all static names.
+    pub(crate) fn name_intents(&self) -> impl Iterator<Item = DnsNameIntent> {
+        let names = self.names.iter();
+        names.filter_map(|stated| self.name_intent(stated))
+    }
+
+    /// Returns what is stored of an address that rests.
+    fn resting_intent(&self, address: IpAddr) -> Option<RestingIntent> {
+        let owner = self.addresses.last_owner(address)?;
+        Some(RestingIntent {
+            network: self.id.clone(),
+            address,
+            sandbox: sandbox_of(owner)?,
+        })
+    }
+
+    /// Returns what is stored of all addresses that rest, the one released first coming first in each subnet.
+    pub(crate) fn resting_intents(&self) -> impl Iterator<Item = RestingIntent> {
+        self.addresses.released().filter_map(|released| {
+            Some(RestingIntent {
+                network: self.id.clone(),
+                address: released.address,
+                sandbox: sandbox_of(&released.owner)?,
+            })
+        })
+    }
+
+    /// Returns what is stored of the addresses of a sandbox in this network once it has gone.
+    pub(crate) fn resting_after<'n>(
+        &'n self,
+        addresses: &'n [IpNet],
+        sandbox: &'n Name,
+    ) -> impl Iterator<Item = RestingIntent> + use<'n> {
+        let addresses = addresses.iter().map(IpNet::addr);
+        let resting = addresses.filter(|address| self.addresses.will_rest(*address));
+        resting.map(|address| RestingIntent {
+            network: self.id.clone(),
+            address,
+            sandbox: sandbox.clone(),
         })
     }
 
@@ -158,6 +242,10 @@ impl EndpointRecord {
             ifname: self.ifname_given()?.to_owned(),
             mac: self.mac,
             addresses: self.addresses.clone(),
+            addressing: match self.addressing {
+                Addressing::Static => AddressingIntent::Static,
+                Addressing::Dhcp => AddressingIntent::Dhcp,
+            },
             aliases: self.aliases.clone(),
             queues: self.queue_count,
             offload: self.offload == Offloading::On,
@@ -172,9 +260,19 @@ impl EndpointRecord {
             connection_rate: self.rules.connections.per_second,
             gw_priority: self.gateway_priority,
             route_metric: self.route_metric,
-            published: self.published.iter().map(PublishedIntent::from).collect(),
+            published: self
+                .published
+                .iter()
+                .map(|publication| PublishedIntent::from(&publication.ports))
+                .collect(),
         })
     }
+}
+
+/// Returns the sandbox that ipam knows as `owner`.
+fn sandbox_of(owner: &str) -> Option<Name> {
+    let (_network, sandbox) = owner.split_once('/')?;
+    sandbox.parse().ok()
 }
 
 impl From<&PublishedPorts> for PublishedIntent {

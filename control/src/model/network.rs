@@ -11,7 +11,9 @@ use tapweave_switch::StaticNeighbor;
 use crate::api::{
     ConfigFrom, ContainerInspect, IpamConfig, IpamInspect, NetworkInspect, docker_ports,
 };
-use crate::datapath::{Isolation, NetworkSettings, OverlaySettings, PublishedPorts, WayOut};
+use crate::datapath::{
+    ClientKey, Isolation, NetworkSettings, OverlaySettings, PublishedPorts, WayOut,
+};
 use crate::model::publishing::{self, Holding, Publish, PublishError, Target};
 use crate::model::{EndpointPlan, EndpointRecord, Model, PeerRecord, Place};
 use crate::network_settings::{DRIVER_BRIDGE, DRIVER_NIC};
@@ -49,6 +51,10 @@ pub(crate) struct NetworkRecord {
     pub(crate) stations: BTreeMap<(MacAddr, Option<Vid>), StationPlace>,
     /// Its static neighbours.
     pub(crate) neighbors: BTreeMap<IpAddr, StaticNeighbor>,
+    /// Its static names, with an address each.
+    pub(crate) names: BTreeSet<(Name, IpAddr)>,
+    /// Its static leases.
+    pub(crate) static_leases: BTreeMap<Ipv4Addr, ClientKey>,
     /// Whether it is joined to what is outside of this host.
     pub(crate) joining: Joining,
     /// Whether it takes endpoints.
@@ -81,7 +87,7 @@ impl NetworkRecord {
         plan: EndpointPlan,
         sandbox_name: Name,
     ) -> Result<EndpointRecord, ControlError> {
-        let owner = format!("{}/{sandbox_name}", self.name);
+        let owner = self.owner(&sandbox_name);
         let mut addresses = Vec::new();
         for (family, wanted) in [
             (Family::V4, plan.ip.map(IpAddr::V4)),
@@ -118,6 +124,8 @@ impl NetworkRecord {
             gateway_priority: plan.gateway_priority,
             route_metric: plan.gateway_priority.first_metric(),
             addresses,
+            addressing: plan.addressing,
+            leases: BTreeMap::new(),
             aliases: plan.aliases,
             mtu: self.settings.mtu,
             queue_count: plan.queue_count,
@@ -276,12 +284,18 @@ impl NetworkRecord {
     /// the sandbox gets again by its name; else `spare`.
     fn free_mac(&self, addresses: &[IpNet], sandbox_name: &Name, spare: MacAddr) -> MacAddr {
         let derived = addresses.first().map(|first| derived_mac(first.addr()));
-        let is_free = |mac: &MacAddr| !self.macs.contains(mac);
+        let is_free =
+            |mac: &MacAddr| !self.macs.contains(mac) && self.static_address_of(*mac).is_none();
         derived
             .filter(is_free)
             // By the id: another host may have a network and a sandbox of the same names.
             .or_else(|| Some(owner_mac(&format!("{}/{sandbox_name}", self.id))).filter(is_free))
             .unwrap_or(spare)
+    }
+
+    /// Returns as whom ipam knows a sandbox.
+    pub(super) fn owner(&self, sandbox: &Name) -> String {
+        format!("{}/{sandbox}", self.name)
     }
 
     fn release(&mut self, addresses: &[IpNet]) {

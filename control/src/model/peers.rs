@@ -4,11 +4,10 @@
 //! here or behind a host: its gateways could not tell where a packet belongs.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
 use ipnet::IpNet;
 use tapweave_ipam::Subnet;
-use tapweave_net::{NetworkNo, PortNo};
+use tapweave_net::{NetworkNo, PortNo, Timestamp};
 
 use super::Model;
 use crate::datapath::{OverlaySettings, PeerSettings};
@@ -36,16 +35,16 @@ pub(crate) enum PeerOrigin {
     Static,
     /// It has sent something.
     Learned {
-        /// The time of day then.
-        at: Duration,
+        /// When that was.
+        at: Timestamp,
     },
     /// It is no host but the network's multicast group.
     Group,
 }
 
 impl PeerRecord {
-    /// Returns when it was learned (time of day), if it was.
-    pub(crate) const fn learned_at(&self) -> Option<Duration> {
+    /// Returns when it was learned, if it was.
+    pub(crate) const fn learned_at(&self) -> Option<Timestamp> {
         match self.origin {
             PeerOrigin::Learned { at } => Some(at),
             PeerOrigin::Static | PeerOrigin::Group => None,

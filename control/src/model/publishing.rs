@@ -262,15 +262,22 @@ fn in_the_way(
         let port = chosen.iter().find_map(|other| meeting(wanted, other))?;
         Some(taken(port, "another port of this request".to_owned()))
     };
-    let of_host = || {
-        let listener = reserved
-            .iter()
-            .find(|listener| meets_host(wanted, listener))?;
-        let holder = listener.holder.as_deref().unwrap_or("a process");
-        let holder = format!("{holder} on the host");
-        Some(taken(listener.address.port(), holder))
-    };
-    of_endpoint.or_else(of_request).or_else(of_host)
+    of_endpoint
+        .or_else(of_request)
+        .or_else(|| of_host(wanted, reserved))
+}
+
+/// Returns which program of the host has one of the ports that `wanted` takes.
+pub(super) fn of_host(wanted: &PublishedPorts, reserved: &[ReservedPort]) -> Option<PublishError> {
+    let mut listeners = reserved.iter();
+    let listener = listeners.find(|listener| meets_host(wanted, listener))?;
+    let holder = listener.holder.as_deref().unwrap_or("a process");
+    Some(PublishError::Taken {
+        transport: wanted.transport,
+        address: wanted.host_or_any(),
+        port: listener.address.port(),
+        holder: format!("{holder} on the host"),
+    })
 }
 
 /// Returns the first port that both have.

@@ -7,20 +7,21 @@
 
 use std::collections::BTreeMap;
 
+use tapweave_ipam::Released;
 use tapweave_net::NetworkNo;
 use tapweave_switch::{PortVlans, StaticNeighbor};
 
 use super::{
     EndpointRecord, Model, NetworkRecord, PeerOrigin, PeerPlace, PeerRecord, Place, PortRules,
-    SandboxRecord, Waiting,
+    Publication, SandboxRecord, Waiting,
 };
 use crate::ControlError;
 use crate::datapath::{
-    Isolation, Offloading, OpenedNamespace, PublishedPorts, SandboxNo, Transport,
+    Addressing, Isolation, Offloading, OpenedNamespace, PublishedPorts, SandboxNo, Transport,
 };
 use crate::records::{
-    EndpointIntent, FdbIntent, NeighborIntent, PeerIntent, ProtocolIntent, PublishedIntent,
-    SandboxIntent, StationPlace,
+    AddressingIntent, DnsNameIntent, EndpointIntent, FdbIntent, NeighborIntent, PeerIntent,
+    ProtocolIntent, PublishedIntent, RestingIntent, SandboxIntent, StationPlace,
 };
 
 /// Why something that is restored is not there yet, until that was tried.
@@ -90,7 +91,8 @@ impl Model {
                 network: network.name.clone(),
             });
         }
-        network.take(&intent, &format!("{}/{}", network.name, sandbox.name))?;
+        let owner = network.owner(&sandbox.name);
+        network.take(&intent, &owner)?;
         sandbox
             .endpoints
             .insert(network.id.clone(), intent.id.clone());
@@ -148,6 +150,29 @@ impl Model {
         network.neighbors.insert(intent.address, station);
         Restored::Yes
     }
+
+    /// Remembers which sandbox had an address last, as the last one so far that was released. Leases come first.
+    pub(crate) fn restore_resting(&mut self, intent: &RestingIntent) -> Restored {
+        let Some(network) = self.networks.get_mut(&intent.network) else {
+            return Restored::Leftover;
+        };
+        let address = intent.address;
+        let owner = network.owner(&intent.sandbox);
+        network.addresses.remember([&Released { address, owner }]);
+        match network.addresses.last_owner(address) {
+            Some(_) => Restored::Yes,
+            None => Restored::Leftover,
+        }
+    }
+
+    /// Notes a static name.
+    pub(crate) fn restore_name(&mut self, intent: DnsNameIntent) -> Restored {
+        let Some(network) = self.networks.get_mut(&intent.network) else {
+            return Restored::Leftover;
+        };
+        network.names.insert((intent.name, intent.address));
+        Restored::Yes
+    }
 }
 
 impl NetworkRecord {
@@ -180,7 +205,7 @@ impl EndpointRecord {
             mtu: network.settings.mtu,
             rules: PortRules::restored(&intent),
             published: published
-                .map(|ports| ports.restored(network.number))
+                .map(|ports| Publication::restored(ports.restored(network.number)))
                 .collect(),
             vlans: match (intent.vlan, intent.trunk) {
                 (None, None) => PortVlans::Transparent,
@@ -201,6 +226,11 @@ impl EndpointRecord {
             ifname: intent.asked_ifname,
             mac: intent.mac,
             addresses: intent.addresses,
+            addressing: match intent.addressing {
+                AddressingIntent::Static => Addressing::Static,
+                AddressingIntent::Dhcp => Addressing::Dhcp,
+            },
+            leases: BTreeMap::new(),
             gateway_priority: intent.gw_priority,
             route_metric: intent.route_metric,
             aliases: intent.aliases,

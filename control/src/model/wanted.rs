@@ -1,14 +1,16 @@
 //! The model as what should be, and what becomes of it while that is brought about.
 
+use std::path::PathBuf;
+
 use tapweave_net::NetworkNo;
 
 use super::{
     EndpointRecord, Joining, Lifecycle, Model, NetworkRecord, PeerPlace, PeerRecord, Place, Waiting,
 };
 use crate::Id;
-use crate::datapath::SandboxNo;
+use crate::datapath::{NamespaceRef, SandboxNo};
 use crate::reconcile::{Intent, WantedEndpoint, WantedNetwork, WantedPort};
-use crate::records::StationPlace;
+use crate::records::{SandboxIntent, StationPlace};
 
 impl Model {
     /// Returns what should be.
@@ -20,10 +22,10 @@ impl Model {
             networks: networks
                 .map(|network| (network.id.clone(), self.wanted_network(network)))
                 .collect(),
-            closing: closing.map(|network| network.number).collect(),
+            changing: closing.map(|network| network.number).collect(),
             makes_networks: !self.drafts.is_empty(),
             sandboxes: self.sandboxes.keys().copied().collect(),
-            opening: self.opening.keys().copied().collect(),
+            coming_or_going: self.opening.keys().copied().collect(),
         }
     }
 
@@ -74,6 +76,19 @@ impl Model {
         }
     }
 
+    /// Notes that the namespace of a sandbox is open at another path, and returns what is to be stored of the sandbox.
+    pub(crate) fn move_sandbox(
+        &mut self,
+        number: SandboxNo,
+        path: PathBuf,
+        boot: &str,
+    ) -> Option<SandboxIntent> {
+        let sandbox = self.sandboxes.get_mut(&number)?;
+        sandbox.namespace = NamespaceRef::Path(path);
+        sandbox.problem = None;
+        Some(sandbox.intent(boot))
+    }
+
     /// Notes why an endpoint has no port; tells whether that is news.
     pub(crate) fn unseat_endpoint(&mut self, id: &Id, reason: String) -> bool {
         let Some(endpoint) = self.endpoints.get_mut(id) else {
@@ -96,6 +111,11 @@ impl Model {
         let place = Place::Waiting(waiting);
         let is_news = endpoint.place != place;
         endpoint.place = place;
+        // Who was offered an address asks again.
+        let offers = endpoint.forget_offers();
+        if let Some(network) = self.networks.get_mut(&endpoint.network_id) {
+            network.release_leases(offers);
+        }
         is_news
     }
 
@@ -137,8 +157,8 @@ impl Model {
         for endpoint in &network.endpoints {
             if let Some(endpoint) = self.endpoints.get_mut(endpoint) {
                 endpoint.network_no = number;
-                for ports in &mut endpoint.published {
-                    ports.network = number;
+                for publication in &mut endpoint.published {
+                    publication.ports.network = number;
                 }
             }
         }
@@ -153,6 +173,7 @@ impl Model {
         self.networks.values().any(is_waiting)
             || self.sandboxes.values().any(|it| it.problem.is_some())
             || self.endpoints.values().any(|it| it.problem().is_some())
+            || self.has_held_up_ports()
     }
 }
 
@@ -165,7 +186,7 @@ impl EndpointRecord {
                 Place::At(port) => WantedPort::At(port.port),
                 Place::Waiting(_) => WantedPort::Waiting,
             },
-            published: self.published.clone(),
+            published: self.open_ports().collect(),
         }
     }
 }

@@ -467,10 +467,10 @@ fn what_requests_are_making_is_left_alone() {
     };
     let intent = Intent {
         networks: BTreeMap::from([(id(1), wanted)]),
-        closing: BTreeSet::from([NetworkNo(2)]),
+        changing: BTreeSet::from([NetworkNo(2)]),
         makes_networks: true,
         sandboxes: BTreeSet::from([SandboxNo(1)]),
-        opening: BTreeSet::from([SandboxNo(2), SandboxNo(3)]),
+        coming_or_going: BTreeSet::from([SandboxNo(2), SandboxNo(3)]),
     };
     let mut there = Observation::default();
     there.datapath.networks = BTreeSet::from([1, 2, 3].map(NetworkNo));

@@ -29,6 +29,9 @@ pub(crate) struct EndpointIntent {
     pub(crate) mac: MacAddr,
     /// Addresses, each with the prefix length of its subnet.
     pub(crate) addresses: Vec<IpNet>,
+    /// How its interface comes by them.
+    #[serde(default, skip_serializing_if = "AddressingIntent::is_static")]
+    pub(crate) addressing: AddressingIntent,
     /// Further names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) aliases: Vec<Name>,
@@ -67,6 +70,24 @@ pub(crate) struct EndpointIntent {
     /// The ports of the uplink that lead to it, those that were chosen too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) published: Vec<PublishedIntent>,
+}
+
+/// How an interface comes by its addresses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum AddressingIntent {
+    /// They are set.
+    #[default]
+    Static,
+    /// It asks for them.
+    Dhcp,
+}
+
+impl AddressingIntent {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+    const fn is_static(&self) -> bool {
+        matches!(self, Self::Static)
+    }
 }
 
 /// Whether a sandbox is kept to its addresses.

@@ -17,7 +17,7 @@ const OTHER: &str = "ffeeddccbbaa99887766554433221100ffeeddccbbaa998877665544332
 #[test]
 fn the_bytes_of_version_1_are_read_and_written() {
     let schema: Schema = golden("schema", include_str!("golden/v1/schema.json"));
-    schema.check().unwrap();
+    assert_eq!(schema.version, 1);
 
     let key = format!("networks/{ID}");
     let bridge: NetworkIntent = golden(&key, include_str!("golden/v1/bridge.json"));
@@ -33,11 +33,22 @@ fn the_bytes_of_version_1_are_read_and_written() {
     let key = format!("endpoints/{ID}");
     golden::<EndpointIntent>(&key, include_str!("golden/v1/endpoint_least.json"));
     golden::<EndpointIntent>(&key, include_str!("golden/v1/endpoint_most.json"));
+    golden::<EndpointIntent>(&key, include_str!("golden/v1/endpoint_dhcp.json"));
 
     let key = format!("peers/{OTHER}/192.0.2.7");
     golden::<PeerIntent>(&key, include_str!("golden/v1/peer.json"));
+    let key = format!("leases/{OTHER}/10.192.0.9");
+    let lease: LeaseIntent = golden(&key, include_str!("golden/v1/lease.json"));
+    assert!(lease.lease().is_some());
+    let key = format!("static-leases/{OTHER}/10.192.0.10");
+    let lease: StaticLeaseIntent = golden(&key, include_str!("golden/v1/static_lease.json"));
+    assert!(lease.client().is_some());
     let key = format!("neighbors/{OTHER}/2001:db8::9");
     golden::<NeighborIntent>(&key, include_str!("golden/v1/neighbor.json"));
+    let key = format!("names/{OTHER}/db.far/2001:db8::9");
+    golden::<DnsNameIntent>(&key, include_str!("golden/v1/dns_name.json"));
+    let key = format!("resting/{OTHER}/2001:db8::9");
+    golden::<RestingIntent>(&key, include_str!("golden/v1/resting.json"));
     let key = format!("fdb/{OTHER}/02:00:00:00:00:07/10");
     golden::<FdbIntent>(&key, include_str!("golden/v1/fdb_endpoint.json"));
     let key = format!("fdb/{OTHER}/02:00:00:00:00:07/-");
@@ -67,9 +78,22 @@ fn what_is_not_understood_is_refused_by_its_key() {
 
 #[test]
 fn a_newer_version_is_refused_with_what_to_do() {
-    let newer = Schema { version: 2 }.check().unwrap_err().to_string();
+    let present = Upgrades::PRESENT;
+    let newer = present.steps_from(SCHEMA_VERSION + 1).unwrap_err();
+    let newer = newer.to_string();
     assert!(newer.contains("version 2") && newer.contains("another state directory"));
-    assert!(Schema { version: 0 }.check().is_err());
+    present.steps_from(0).unwrap_err();
+}
+
+#[test]
+fn every_version_that_was_ever_written_has_its_steps() {
+    for version in 1..=SCHEMA_VERSION {
+        let steps = Upgrades::PRESENT.steps_from(version).unwrap();
+        assert_eq!(
+            u32::try_from(steps.len()).unwrap(),
+            SCHEMA_VERSION - version
+        );
+    }
 }
 
 #[test]

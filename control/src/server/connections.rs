@@ -89,11 +89,11 @@ impl Connections {
         let router = TowerToHyperService::new(router.clone());
         let mut stopped = self.stop.subscribe();
         self.tasks.spawn(async move {
-            let share = place.as_ref().map(Place::share);
+            let place = place.map(Arc::new);
             let service = service_fn(|request: Request<Incoming>| {
                 let mut request = request.map(Body::new);
-                if let Some(share) = &share {
-                    request.extensions_mut().insert(share.clone());
+                if let Some(place) = &place {
+                    request.extensions_mut().insert(Arc::clone(place));
                 }
                 let response = router.call(request);
                 async {

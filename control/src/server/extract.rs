@@ -84,6 +84,11 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
     let parsed = serde_path_to_error::deserialize(&mut json);
     let (cause, pointer) = match parsed {
         Ok(value) => match json.end() {
+            // Every body is an object, which serde would as well read from the list of its values.
+            Ok(()) if bytes.trim_ascii_start().starts_with(b"[") => {
+                let detail = "the body means nothing: it is a list, and should be an object";
+                return Err(unreadable(422, detail.to_owned()));
+            }
             Ok(()) => return Ok(value),
             Err(cause) => (cause, None),
         },

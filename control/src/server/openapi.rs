@@ -4,31 +4,27 @@
 //! clients send has its schemas made as it is read, and what they get as it is written: a field with a default
 //! may be left out of the one and never is of the other.
 
-use hyper::body::Bytes;
+use std::sync::LazyLock;
+
 use schemars::generate::SchemaSettings;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use super::operation::{Answer, Operation, Parameter};
+use super::routes::operations;
 use crate::api::{Event, Lagged, Problem};
 
-/// The document, as text.
-#[derive(Clone, Debug)]
-pub(super) struct Document(Bytes);
+/// The document, as text. Made when somebody asks for it: few do, and it takes every schema there is.
+static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
+    // A tree of texts, numbers and lists can always be written.
+    let mut text = serde_json::to_string_pretty(&describe(&operations())).unwrap_or_default();
+    text.push('\n');
+    text
+});
 
-impl Document {
-    /// Describes `operations`.
-    pub(super) fn new(operations: &[Operation]) -> Self {
-        // A tree of texts, numbers and lists can always be written.
-        let mut text = serde_json::to_string_pretty(&describe(operations)).unwrap_or_default();
-        text.push('\n');
-        Self(text.into())
-    }
-
-    /// Returns the text.
-    pub(super) fn text(&self) -> Bytes {
-        self.0.clone()
-    }
+/// Returns the document that describes all operations, as text.
+pub(super) fn document() -> &'static str {
+    &DOCUMENT
 }
 
 struct Schemas {
@@ -61,7 +57,7 @@ fn describe(operations: &[Operation]) -> Value {
     let problem = schemas.got.subschema_for::<Problem>();
     let mut named = schemas.sent.take_definitions(true);
     named.extend(schemas.got.take_definitions(true));
-    json!({
+    let mut document = json!({
         "openapi": "3.1.0",
         "info": {
             "title": "tapweave",
@@ -83,7 +79,23 @@ fn describe(operations: &[Operation]) -> Value {
                 },
             },
         },
-    })
+    });
+    name_families(&mut document);
+    document
+}
+
+/// Says of addresses of either family what JSON Schema has words for: `ip` is none of its formats.
+fn name_families(schema: &mut Value) {
+    if let Value::Array(list) = schema {
+        list.iter_mut().for_each(name_families);
+    } else if let Value::Object(fields) = schema {
+        if fields.get("format").is_some_and(|format| format == "ip") {
+            fields.remove("format");
+            let families = json!([{ "format": "ipv4" }, { "format": "ipv6" }]);
+            fields.insert("anyOf".to_owned(), families);
+        }
+        fields.values_mut().for_each(name_families);
+    }
 }
 
 impl Operation {
@@ -185,8 +197,9 @@ fn path_parameter(name: &str) -> (&'static str, Value) {
         ),
         "port" => (
             "The port, as `NETWORK/SANDBOX` or `NETWORK/SANDBOX:IFNAME`, the slash escaped.",
-            text,
+            json!({ "type": "string", "pattern": "^[^/]+/[^/]+$" }),
         ),
+        "name" => ("The name.", json!({ "$ref": "#/components/schemas/Name" })),
         "mac" => (
             "The MAC address of the station.",
             json!({ "$ref": "#/components/schemas/MacAddr" }),

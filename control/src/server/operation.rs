@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::Shared;
 use super::meter::Meter;
 use super::reply::Refusal;
-use super::shares::Share;
+use super::shares::Place;
 use crate::api::Problem;
 
 /// Writes down the schema of a type.
@@ -195,17 +195,28 @@ async fn attend(State(around): State<Around>, request: Request, next: Next) -> R
     let response = if let Some(name) = unknown_parameter(&request, &around.query) {
         unknown(&name, &around.query).into_response()
     } else {
-        let share = request.extensions().get::<Share>().cloned();
-        // Dropped when there is an answer, or the client has gone.
-        let _permit = match &share {
-            Some(share) => Some(share.permit().await),
-            None => None,
-        };
-        next.run(request).await
+        run_to_its_end(request, next).await
     };
     let status = response.status().as_u16();
     around.meter.note(around.id, status, start.elapsed());
     response
+}
+
+/// Runs a request in its client's turn. When the client goes away meanwhile, the request goes on, and counts as one of the
+/// client's until it has ended.
+async fn run_to_its_end(request: Request, next: Next) -> Response {
+    let place = request.extensions().get::<Arc<Place>>().cloned();
+    let permit = match &place {
+        Some(place) => place.permit().await,
+        None => None,
+    };
+    let run = tokio::spawn(async move {
+        let response = next.run(request).await;
+        drop((permit, place));
+        response
+    });
+    run.await
+        .unwrap_or_else(|stopped| Refusal::unfinished(&stopped).into_response())
 }
 
 fn unknown_parameter(request: &Request, known: &[&str]) -> Option<String> {
@@ -225,4 +236,52 @@ fn unknown(name: &str, known: &[&str]) -> Refusal {
     };
     let detail = format!("no query parameter is called {name:?}: {known}");
     Refusal::from(Problem::malformed(400, detail).at_parameter(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::Body;
+    use axum::routing::get;
+    use hyper::service::Service as _;
+    use hyper_util::service::TowerToHyperService;
+    use tokio::sync::Notify;
+
+    use super::*;
+    use crate::server::shares::Shares;
+
+    #[tokio::test]
+    async fn a_request_whose_client_has_gone_counts_until_it_has_ended() {
+        let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let handler = {
+            let (begun, go_on) = (Arc::clone(&begun), Arc::clone(&go_on));
+            get(|| async move {
+                begun.notify_one();
+                go_on.notified().await;
+            })
+        };
+        let around = Around {
+            id: "test",
+            query: Arc::default(),
+            meter: Arc::default(),
+        };
+        let handler = handler.route_layer(from_fn_with_state(around, attend));
+        let router = TowerToHyperService::new(Router::new().route("/", handler));
+
+        let shares = Arc::new(Shares::default());
+        let place = Arc::new(shares.take(7).unwrap());
+        let mut request = Request::new(Body::empty());
+        request.extensions_mut().insert(Arc::clone(&place));
+        let client = tokio::spawn(async move { router.call(request).await });
+        begun.notified().await;
+        client.abort();
+        assert!(client.await.unwrap_err().is_cancelled());
+        drop(place);
+        assert!(shares.are_taken(), "the request was forgotten");
+
+        go_on.notify_one();
+        while shares.are_taken() {
+            tokio::task::yield_now().await;
+        }
+    }
 }

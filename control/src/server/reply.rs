@@ -7,6 +7,7 @@ use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use tokio::task::JoinError;
 use tracing::error;
 
 use crate::api::Problem;
@@ -34,15 +35,20 @@ pub(super) async fn run_checked<T: Send + 'static>(
 ) -> Result<T, Refusal> {
     match tokio::task::spawn_blocking(move || request(&controller)).await {
         Ok(outcome) => outcome,
-        Err(stopped) => {
-            error!(%stopped, "a request did not come to its end");
-            Err(Refusal::from(Problem::new(
-                "internal",
-                "The daemon failed",
-                500,
-                "the request did not come to its end; the daemon's log tells more".to_owned(),
-            )))
-        }
+        Err(stopped) => Err(Refusal::unfinished(&stopped)),
+    }
+}
+
+impl Refusal {
+    /// Returns what a client is told when the daemon failed in the middle.
+    pub(super) fn unfinished(stopped: &JoinError) -> Self {
+        error!(%stopped, "a request did not come to its end");
+        Self::from(Problem::new(
+            "internal",
+            "The daemon failed",
+            500,
+            "the request did not come to its end; the daemon's log tells more".to_owned(),
+        ))
     }
 }
 

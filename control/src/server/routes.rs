@@ -13,6 +13,7 @@ pub(super) mod description;
 pub(super) mod dns;
 pub(super) mod endpoints;
 pub(super) mod events;
+pub(super) mod leases;
 pub(super) mod nat;
 pub(super) mod neighbors;
 pub(super) mod networks;
@@ -32,6 +33,7 @@ pub(super) fn operations() -> Vec<Operation> {
     operations.extend(neighbors::operations());
     operations.extend(peers::operations());
     operations.extend(dns::operations());
+    operations.extend(leases::operations());
     operations.extend(nat::operations());
     operations.extend(events::operations());
     operations.extend(description::operations());

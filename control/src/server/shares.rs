@@ -28,17 +28,14 @@ struct Client {
     requests: Arc<Semaphore>,
 }
 
-/// The place of one connection, given back when dropped.
+/// The place of one connection, given back when dropped: by the connection, or by the last of its requests that runs
+/// on without it.
 #[derive(Debug)]
 pub(super) struct Place {
     shares: Arc<Shares>,
     pid: i32,
-    share: Share,
+    requests: Arc<Semaphore>,
 }
-
-/// The right to run some requests at a time.
-#[derive(Clone, Debug)]
-pub(super) struct Share(Arc<Semaphore>);
 
 impl Shares {
     /// Takes a place for a connection of process `pid`; `None` when it, or everybody together, has too many.
@@ -56,19 +53,28 @@ impl Shares {
             return None;
         }
         client.connection_count += 1;
-        let share = Share(Arc::clone(&client.requests));
         Some(Place {
             shares: Arc::clone(self),
             pid,
-            share,
+            requests: Arc::clone(&client.requests),
         })
     }
 }
 
+#[cfg(test)]
+impl Shares {
+    /// Tells whether somebody has a place.
+    pub(super) fn are_taken(&self) -> bool {
+        let clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        !clients.is_empty()
+    }
+}
+
 impl Place {
-    /// Returns the share of the client.
-    pub(super) fn share(&self) -> Share {
-        self.share.clone()
+    /// Waits until the client may run one more request.
+    pub(super) async fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        // It is never closed.
+        Arc::clone(&self.requests).acquire_owned().await.ok()
     }
 }
 
@@ -83,14 +89,6 @@ impl Drop for Place {
         if client.connection_count == 0 {
             clients.remove(&self.pid);
         }
-    }
-}
-
-impl Share {
-    /// Waits until the client may run one more request.
-    pub(super) async fn permit(&self) -> Option<OwnedSemaphorePermit> {
-        // It is never closed.
-        Arc::clone(&self.0).acquire_owned().await.ok()
     }
 }
 
@@ -112,7 +110,7 @@ mod tests {
         assert!(shares.take(7).is_some());
         own.clear();
         drop(other);
-        assert!(shares.clients.lock().unwrap().is_empty());
+        assert!(!shares.are_taken());
     }
 
     #[test]

@@ -243,10 +243,13 @@ async fn events_are_streamed_filtered_and_resumed_and_end_with_the_server() {
     let mut filter = EventFilter::default();
     filter.add("network", "two").unwrap();
     let mut all = client
-        .events(&EventsFrom::Now, &EventFilter::default())
+        .events(&EventsFrom::Now, None, &EventFilter::default())
         .await
         .unwrap();
-    let mut two = client.events(&EventsFrom::Now, &filter).await.unwrap();
+    let mut two = client
+        .events(&EventsFrom::Now, None, &filter)
+        .await
+        .unwrap();
     client.create_network(&network("one")).await.unwrap();
     client.create_network(&network("two")).await.unwrap();
     let (first, second) = (event(&mut all).await, event(&mut all).await);
@@ -257,21 +260,38 @@ async fn events_are_streamed_filtered_and_resumed_and_end_with_the_server() {
     );
     assert_eq!(event(&mut two).await, second);
     let from = EventsFrom::After(first.id);
-    let mut resumed = client.events(&from, &EventFilter::default()).await.unwrap();
+    let mut resumed = client
+        .events(&from, None, &EventFilter::default())
+        .await
+        .unwrap();
     assert_eq!(event(&mut resumed).await, second);
     let from = EventsFrom::Time(second.time.clone());
-    let mut since = client.events(&from, &filter).await.unwrap();
+    let mut since = client.events(&from, None, &filter).await.unwrap();
     assert_eq!(event(&mut since).await, second);
+    // It ends by itself: the clock of this host stands still.
+    let everything = EventFilter::default();
+    let from = EventsFrom::Time("0".to_owned());
+    for (until, expected) in [("1", &[][..]), (&second.time, &[&first, &second])] {
+        let told = client.events(&from, Some(until), &everything).await;
+        let mut told = told.unwrap();
+        for expected in expected {
+            assert_eq!(event(&mut told).await, **expected);
+        }
+        assert_eq!(told.next().await.unwrap(), None, "until {until}");
+    }
     // One of a run that has ended.
     let from = EventsFrom::After(EventId { run: 1, number: 9 });
-    let mut lost = client.events(&from, &EventFilter::default()).await.unwrap();
+    let mut lost = client
+        .events(&from, None, &EventFilter::default())
+        .await
+        .unwrap();
     let lagged = EventMessage::Lagged(Lagged { missed: None });
     assert_eq!(lost.next().await.unwrap(), Some(lagged));
     assert_eq!(event(&mut lost).await, first);
 
     let from = EventsFrom::Time("tomorrow".to_owned());
     let error = client
-        .events(&from, &EventFilter::default())
+        .events(&from, None, &EventFilter::default())
         .await
         .unwrap_err();
     assert!(detail(error).1.contains("not \"tomorrow\""));

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use tapweave_control::datapath::NetworkNames;
 use tapweave_net::{NetworkNo, PortNo};
+use tapweave_switch::Service;
 
 use super::SwitchDatapath;
 
@@ -12,13 +13,14 @@ impl SwitchDatapath {
     pub(super) fn tell_names(&self, network: NetworkNo, names: Option<&NetworkNames>) {
         let mtu = self.switch.network_mtu(network);
         let (Some(names), Some(mtu)) = (names, mtu) else {
-            self.switch.serve(network, None);
+            self.switch.serve(network, Service::Dns, None);
             self.resolvers.forget(network);
             return;
         };
         self.resolvers.set_names(network, names.clone(), mtu);
-        if !self.switch.is_served(network) {
-            self.switch.serve(network, Some(self.resolvers.queue()));
+        if !self.switch.is_served(network, Service::Dns) {
+            let queue = self.resolvers.queue();
+            self.switch.serve(network, Service::Dns, Some(queue));
         }
     }
 
@@ -27,7 +29,7 @@ impl SwitchDatapath {
         self.resolvers.set_host(addresses);
     }
 
-    /// Gives the frame by which a service answers to the device of a port. From the thread of the services.
+    /// Gives the frame by which a service answers to the device of a port. From the threads of the services.
     pub(crate) fn answer(&self, port: PortNo, frame: &[u8]) {
         // Who asked and cannot take the answer asks again.
         if self.send(port, frame) {

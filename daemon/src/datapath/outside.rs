@@ -2,18 +2,19 @@
 //! listen on.
 
 use std::net::IpAddr;
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{MutexGuard, PoisonError};
 
 use ipnet::IpNet;
 use tapweave_control::datapath::{
     DatapathError, DatapathErrorKind as Kind, ReservedPort, Transport, UplinkState,
 };
-use tapweave_device::{ListeningPort, PortQueue, PortTable, holders, listening_ports};
+use tapweave_device::{ListeningPort, PortTable, holders, listening_ports};
 use tapweave_net::PortNo;
 use tapweave_switch::UplinkConfig;
 use tracing::warn;
 
 use super::{Port, SwitchDatapath};
+use crate::port_queues::PortQueues;
 
 /// The present state.
 #[derive(Debug)]
@@ -54,7 +55,7 @@ impl SwitchDatapath {
     pub(crate) fn open_uplink(
         &self,
         config: UplinkConfig,
-        queues: Vec<Arc<dyn PortQueue>>,
+        queues: PortQueues,
     ) -> Result<PortNo, DatapathError> {
         let port = self
             .switch
@@ -67,6 +68,7 @@ impl SwitchDatapath {
                     addresses: Vec::new(),
                     readers,
                     queues,
+                    sight: None,
                 };
                 self.ports().insert(port, known);
                 Ok(port)

@@ -10,6 +10,7 @@ use tapweave_net::{NetworkNo, PortNo};
 use tapweave_switch::PortConfig;
 
 use super::{Port, SwitchDatapath};
+use crate::port_queues::PortQueues;
 use crate::uplink::{Keeper, ParentLine};
 
 /// Who keeps the port of each interface that is a parent, by its name.
@@ -96,7 +97,7 @@ impl SwitchDatapath {
             .switch
             .add_port(network, PortConfig::OPEN)
             .map_err(|error| DatapathError::new(Kind::Exhausted, error))?;
-        let queues = vec![queue];
+        let queues = PortQueues::one(queue);
         match self.workers.add_port(port, &queues) {
             Ok(readers) => {
                 let addresses = Vec::new();
@@ -105,6 +106,7 @@ impl SwitchDatapath {
                     addresses,
                     readers,
                     queues,
+                    sight: None,
                 };
                 self.ports().insert(port, port_of_lan);
                 Ok(port)

@@ -1,19 +1,23 @@
 //! What the gateways translate: keeps the rules in step with networks, published ports and the uplink,
 //! and shows flows.
 //!
+//! Flows of an earlier daemon come into the table with their networks: see [`crate::carry`].
+//!
 //! The rules are made anew from all that is known whenever some of it changes, by one thread at a time,
 //! and replace the old ones as a whole; so nothing depends on the order in which things come and go. What
 //! the new rules would not allow any more ends then.
+
+mod carrying;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tapweave_control::PortRange;
 use tapweave_control::datapath::{
     ConnectionLimits, FlowCounters, FlowTuple, NatFlow, NatStats, PublishedPorts, Transport, WayOut,
 };
+use tapweave_control::{Id, PortRange};
 use tapweave_nat::{
     Endpoints, FlowEntry, FlowFilter, FlowKind, Limited, Limits, Masquerade, Nat, NatDrop,
     NatRules, NetworkRules, PortProtocol, Published, Reserved, RulesConfig, RulesError,
@@ -22,12 +26,18 @@ use tapweave_net::{IpProtocol, NetworkNo, Timestamp};
 use tapweave_switch::Switch;
 use tracing::error;
 
+use self::carrying::Carrying;
+use crate::carry::{FlowNews, Journal};
+use crate::clock::Clock;
+
 /// Translates for all gateways of the switch.
 #[derive(Debug)]
 pub(crate) struct Translation {
     switch: Arc<Switch>,
     nat: Arc<Nat>,
+    clock: Clock,
     wishes: Mutex<Wishes>,
+    carrying: Carrying,
 }
 
 /// All that the rules are made of.
@@ -42,8 +52,15 @@ struct Wishes {
 }
 
 impl Translation {
-    /// Returns the translation of `switch` by `nat`, whose mappings get ports of this range.
-    pub(crate) fn new(switch: Arc<Switch>, nat: Arc<Nat>, ports: PortRange) -> Self {
+    /// Returns the translation of `switch` by `nat`, whose mappings get ports of this range. Until
+    /// [`Translation::settle`], flows of an earlier daemon come in.
+    pub(crate) fn new(
+        switch: Arc<Switch>,
+        nat: Arc<Nat>,
+        ports: PortRange,
+        clock: Clock,
+        journal: Option<Journal>,
+    ) -> Self {
         let wishes = Mutex::new(Wishes {
             ports: ports.ports(),
             networks: BTreeMap::new(),
@@ -52,21 +69,56 @@ impl Translation {
             reserved: Vec::new(),
             limited: BTreeMap::new(),
         });
+        nat.begin_restoring();
         Self {
             switch,
             nat,
+            clock,
             wishes,
+            carrying: Carrying::new(journal),
         }
     }
 
-    /// Lets a network out, or in; not those that are internal.
-    pub(super) fn add_network(&self, network: NetworkNo, way_out: WayOut) {
+    /// Takes the flows that an earlier daemon has left, before any port of it is there again: see [`Carrying::inherit`].
+    pub(super) fn inherit(&self, news: FlowNews) {
+        self.carrying.inherit(&self.nat, news, self.clock.now());
+    }
+
+    /// Lets the network `id` out, or in; not those that are internal. Its flows of before are there when this returns.
+    pub(super) fn add_network(&self, network: NetworkNo, id: &Id, way_out: WayOut) {
         let masquerade = match way_out {
             WayOut::Masquerade => Masquerade::Yes,
             WayOut::Routed => Masquerade::No,
             WayOut::None => return,
         };
+        let now = self.clock.now();
+        self.carrying.network_made(&self.nat, id, network, now);
         self.change(|wishes| wishes.networks.insert(network, masquerade));
+    }
+
+    /// States that all that was there before is there again, as far as it can be: see [`Carrying::settle`].
+    pub(super) fn settle(&self) {
+        let rules = NatRules::new(&self.wishes().rules());
+        match rules {
+            Ok(rules) => self.carrying.settle(&self.nat, &rules),
+            // They were accepted before.
+            Err(cause) => error!(%cause, "flows of an earlier daemon stay that no rule allows"),
+        }
+    }
+
+    /// Writes down what has become of flows since the last call, if anything has; see [`crate::carry::Journal`].
+    pub(super) fn write_journal(&self) {
+        self.carrying.write_journal(self.clock.now());
+    }
+
+    /// Writes down all that is left to be written: nothing is translated any more.
+    pub(super) fn finish_journal(&self) {
+        self.carrying.finish_journal(self.clock.now());
+    }
+
+    /// Tells whether there is something to write down.
+    pub(super) fn is_journal_due(&self) -> bool {
+        self.carrying.is_journal_due()
     }
 
     /// Forgets a network and its flows.
@@ -74,6 +126,7 @@ impl Translation {
         let removed = self.change(|wishes| wishes.networks.remove(&network));
         if removed.is_some() {
             self.flush(Some(network));
+            self.carrying.network_gone(network);
         }
     }
 
@@ -176,6 +229,7 @@ impl Translation {
             ("mappings_yielded", stats.mappings_yielded),
             ("tcp_out_of_window", stats.tcp_out_of_window),
         ];
+        let counters = [&counters[..], &self.carrying.counters()].concat();
         let drops = NatDrop::ALL.map(|reason| (reason.as_str(), stats.dropped(reason)));
         let counted = |counters: &[(&str, u64)]| {
             let counters = counters.iter().filter(|(_, count)| *count > 0);

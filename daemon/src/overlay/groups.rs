@@ -8,10 +8,11 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
-use tapweave_device::{DatagramReceiver, interface_of};
+use tapweave_device::{Hearing, interface_of};
 
+use super::error::OverlayError;
 use super::sockets::{Endpoint, Sockets};
-use super::{NO_PORT, Network, Overlay, OverlayError, State};
+use super::{NO_PORT, Network, Overlay, State};
 
 /// A group that is heard.
 #[derive(Debug)]
@@ -75,10 +76,11 @@ impl Overlay {
         interface: u32,
         endpoint: &Endpoint,
     ) -> Result<Sockets, OverlayError> {
-        let joined = DatagramReceiver::join(group, interface);
-        let receiver = joined.map_err(|error| OverlayError::Join(group.ip(), error))?;
+        let hearing = Hearing::Group(group, interface);
+        let joined = self.kept.receivers(endpoint.kind(), hearing, 1);
+        let receivers = joined.map_err(|error| OverlayError::Join(group.ip(), error))?;
         // Groups are spread over the workers.
         let first_worker = endpoint.groups.len();
-        self.read_by_workers(vec![receiver], first_worker, endpoint, group)
+        self.read_by_workers(receivers, first_worker, endpoint, group)
     }
 }

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use tapweave_encap::{Peer, Refusal, RouteError, RouteTable, Tunnel};
+use tapweave_encap::{InnerAddresses, Peer, Refusal, RouteError, RouteTable, Tunnel};
 use tapweave_net::{NetworkNo, PortNo};
 
 use super::ingress::Ingress;
@@ -92,14 +92,18 @@ impl Prefixes {
         }
     }
 
-    /// Tells where `packet`, which came from `source`, enters.
+    /// Tells where a packet with these addresses, which came from `source`, enters.
     ///
     /// # Errors
     ///
-    /// As [`RouteTable::accept`].
+    /// As [`RouteTable::accept_between`].
     #[inline]
-    pub(crate) fn accept(&self, source: IpAddr, packet: &[u8]) -> Result<Ingress<'_>, Refusal> {
-        let accepted = self.table.accept(source, packet)?;
+    pub(crate) fn accept(
+        &self,
+        source: IpAddr,
+        inner: InnerAddresses,
+    ) -> Result<Ingress<'_>, Refusal> {
+        let accepted = self.table.accept_between(source, inner)?;
         let routed = self.networks.get(&accepted.network);
         let routed = routed.ok_or(Refusal::InnerDestination)?;
         let peer = accepted.peer.ok_or(Refusal::UnknownPeer)?;
@@ -133,12 +137,6 @@ mod tests {
         texts.map(|text| text.parse().unwrap())
     }
 
-    fn packet(src: [u8; 4], dst: [u8; 4]) -> Vec<u8> {
-        let mut packet = vec![0x45, 0, 0, 20, 0, 0, 0, 0, 64, 59, 0, 0];
-        packet.extend([src, dst].as_flattened());
-        packet
-    }
-
     #[test]
     fn a_packet_enters_at_the_port_of_the_host_that_has_its_source() {
         let (blue, red) = (NetworkNo(1), NetworkNo(2));
@@ -156,9 +154,9 @@ mod tests {
                 .add_peer(network, &peer, &nets([subnet]), port)
                 .unwrap();
         }
-        let enter = |prefixes: &Prefixes, src, dst| {
-            let packet = packet(src, dst);
-            let ingress = prefixes.accept(peer.vtep().addr(), &packet);
+        let enter = |prefixes: &Prefixes, src: [u8; 4], dst: [u8; 4]| {
+            let (src, dst) = (src.into(), dst.into());
+            let ingress = prefixes.accept(peer.vtep().addr(), InnerAddresses { src, dst });
             ingress.map(|at| at.port.index())
         };
         assert_eq!(enter(&prefixes, [10, 0, 1, 2], [10, 0, 0, 2]), Ok(7));

@@ -28,7 +28,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use tapweave_device::HEADROOM;
 use tapweave_encap::{
-    Layer, PathMtu, Peer, Prober, Station, Underlay, Wanted, echo_reply, echo_request,
+    FoundPath, Layer, PathMtu, Peer, Prober, Station, Underlay, Wanted, echo_reply, echo_request,
 };
 use tapweave_net::{EtherType, EthernetView, Frame, Offload, Timestamp};
 
@@ -101,6 +101,17 @@ impl PathProbe {
         }
     }
 
+    /// Returns what was found, if it is less than the kernel knows.
+    pub(super) fn found(&self) -> Option<FoundPath> {
+        self.machine.found()
+    }
+
+    /// Goes on with what an earlier daemon found.
+    pub(super) fn resume(&mut self, found: FoundPath, now: Timestamp) {
+        self.machine.resume(found, now);
+        self.state();
+    }
+
     /// Takes in an answer, sends what is to be sent and says what the path takes.
     fn poll(&mut self, now: Timestamp, asker: Asker) {
         let queue = Arc::clone(&self.queue);
@@ -118,6 +129,12 @@ impl PathProbe {
         {
             self.ask(now, asker, station);
         }
+        self.state();
+    }
+
+    /// States what the path takes.
+    fn state(&self) {
+        let peer = self.queue.peer();
         let (found, ceiling) = (self.machine.current(), peer.kernel_mtu());
         peer.set_probed_mtu(if found < ceiling { found } else { u16::MAX });
     }

@@ -14,13 +14,17 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use tapweave_device::{Datagram, DatagramReceiver, FrameSink, FrameSource, HEADROOM, Intake};
-use tapweave_encap::{EncapKind, Refusal, TrafficClass, pop, pop_outer, received_offload};
+use tapweave_encap::{
+    EncapKind, InnerAddresses, Refusal, TrafficClass, pop, pop_outer, received_offload,
+};
 use tapweave_net::tcp_coalesce::{Offered, TcpCoalescer};
 use tapweave_net::{EtherType, EthernetView, Frame, Offload, ParsedFrame, Timestamp};
 
+use super::ingress::Ingress;
 use super::prefixes::Prefixes;
 use super::probes::{Addressee, look_at_packet};
 use super::refusals::RefusalCounters;
+use super::turn::Turn;
 use crate::clock::Clock;
 
 /// Runs of TCP at a time: flows whose segments come interleaved. 64 KiB each.
@@ -74,31 +78,33 @@ impl FrameSource for RoutedSource {
 
     fn receive(&mut self, sink: &mut dyn FrameSink) -> Intake {
         let prefixes = self.prefixes.load();
-        // An error is about a datagram that was sent, or about memory; either passes.
-        let Ok(datagrams) = self.receiver.receive() else {
-            return Intake::More;
+        let now = self.clock.now();
+        let mut turn = Turn::default();
+        let intake = loop {
+            // An error is about a datagram that was sent, or about memory; either passes.
+            let Ok(datagrams) = self.receiver.receive() else {
+                break Intake::More;
+            };
+            let end = turn.end_after(datagrams.total_len(), datagrams.is_full());
+            let mut reader = Reader {
+                kind: self.kind,
+                outer: self.outer,
+                prefixes: &prefixes,
+                refusals: &self.refusals,
+                coalescer: &mut self.coalescer,
+                sink: &mut *sink,
+                now,
+                last: None,
+            };
+            for datagram in datagrams {
+                reader.read_message(datagram);
+            }
+            if let Some(intake) = end {
+                break intake;
+            }
         };
-        let intake = if datagrams.is_full() {
-            Intake::More
-        } else {
-            Intake::Drained
-        };
-        let mut reader = Reader {
-            kind: self.kind,
-            outer: self.outer,
-            prefixes: &prefixes,
-            refusals: &self.refusals,
-            coalescer: &mut self.coalescer,
-            sink,
-            now: self.clock.now(),
-        };
-        for datagram in datagrams {
-            reader.read_message(datagram);
-        }
-        let Reader {
-            coalescer, sink, ..
-        } = reader;
-        coalescer.dismiss_all(&mut |port, frame| sink.deliver(port, slice::from_mut(frame)));
+        let mut leave = |port, frame: &mut Frame<'_>| sink.deliver(port, slice::from_mut(frame));
+        self.coalescer.dismiss_all(&mut leave);
         intake
     }
 }
@@ -112,9 +118,11 @@ struct Reader<'a> {
     coalescer: &'a mut TcpCoalescer,
     sink: &'a mut dyn FrameSink,
     now: Timestamp,
+    /// What the last packet was found to be: the next is most likely between the same two.
+    last: Option<(IpAddr, InnerAddresses, Ingress<'a>)>,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     /// Takes in a datagram, or several that the kernel merged.
     fn read_message(&mut self, message: Datagram<'_>) {
         let source = message.source.ip();
@@ -157,7 +165,7 @@ impl Reader<'_> {
         };
         let datagram = buffer.get_mut(start..).unwrap_or_default();
         let packet = pop(self.kind, datagram)?.inner;
-        let ingress = self.prefixes.accept(source, packet)?;
+        let ingress = self.ingress(source, InnerAddresses::of(packet)?)?;
         ingress.tunnel.admit(packet, class)?;
         ingress.peer.handle_heard(self.now);
         if look_at_packet(ingress.peer, packet) == Addressee::Prober {
@@ -186,6 +194,18 @@ impl Reader<'_> {
         }
         leave(ingress.port, &mut Frame::new(buffer, frame_start, offload));
         Ok(())
+    }
+
+    #[inline]
+    fn ingress(&mut self, source: IpAddr, inner: InnerAddresses) -> Result<Ingress<'a>, Refusal> {
+        if let Some((last_source, last_inner, ingress)) = self.last
+            && (last_source, last_inner) == (source, inner)
+        {
+            return Ok(ingress);
+        }
+        let ingress = self.prefixes.accept(source, inner)?;
+        self.last = Some((source, inner, ingress));
+        Ok(ingress)
     }
 }
 

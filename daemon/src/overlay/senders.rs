@@ -49,14 +49,8 @@ impl Transmitter<'_> {
                 let (to, fields) = (to(outer), fields(outer));
                 sender.send_run(outer.src_port, to, fields, segment_len, parts)
             }
-            Self::Raw(..) => {
-                let mut packets = parts.chunks(2);
-                self.send(outer, packets.next().unwrap_or_default())?;
-                for packet in packets {
-                    // Lost as on a wire: who needs it asks again.
-                    let _lost = self.send(outer, packet);
-                }
-                Ok(())
+            Self::Raw(sender, protocol) => {
+                sender.send_each(protocol, outer.to.addr(), fields(outer), parts)
             }
         }
     }

@@ -1,29 +1,32 @@
 //! What listens on the underlay: the sockets of each UDP port, and who may send to them.
 //!
 //! The sockets of a port are there while a network needs them, on each of the underlay's addresses. When an
-//! address changes they are made anew ([`Overlay::sync`]); who may send stays.
+//! address changes they are made anew ([`Overlay::sync`]); who may send stays. They outlive the daemon
+//! ([`super::kept`]).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use ipnet::IpNet;
 use tapweave_device::{
-    DatagramReceiver, FrameSource, RawSender, SocketBuffer, SourceNo, UnderlaySender,
+    DatagramReceiver, FrameSource, Hearing, HeldKey, RawSender, SocketBuffer, SourceNo,
+    UnderlaySender,
 };
-use tapweave_encap::{Encap, EncapKind, HopLimit, Peer};
+use tapweave_encap::{Encap, EncapKind, Peer};
 use tapweave_net::{IpProtocol, NetworkNo, PortNo};
 use tracing::warn;
 
+use super::error::OverlayError;
 use super::groups::Group;
+use super::kept::{KeptReceiver, raw_sender_key, udp_sender_key};
 use super::prefixes::Prefixes;
 use super::routed_source::{OuterHeader, RoutedSource};
 use super::segments::Segments;
 use super::senders::Senders;
 use super::source::VxlanSource;
-use super::{NO_PORT, Network, Overlay, OverlayError, State};
+use super::{NO_PORT, Network, Overlay, State};
 
 /// What listens on a UDP port.
 #[derive(Debug)]
@@ -45,9 +48,18 @@ enum Directory {
 /// The sockets of an address and port, one a worker.
 #[derive(Debug)]
 pub(super) struct Sockets {
-    pub(super) sources: Vec<(usize, SourceNo)>,
+    /// What they are kept as, each.
+    keys: Vec<HeldKey>,
+    sources: Vec<(usize, SourceNo)>,
     pub(super) receive_buffer: SocketBuffer,
     pub(super) has_gro: bool,
+}
+
+impl Sockets {
+    /// Returns how many there are.
+    pub(super) const fn count(&self) -> usize {
+        self.keys.len()
+    }
 }
 
 impl Endpoint {
@@ -201,12 +213,17 @@ fn replace<S>(
     local: impl Fn(&S) -> IpAddr,
     wanted: Option<IpAddr>,
     open: impl FnOnce(IpAddr) -> Result<S, OverlayError>,
+    let_go: impl FnOnce(IpAddr),
 ) -> Result<(), OverlayError> {
-    if place.load().as_deref().map(local) == wanted {
+    let there = place.load().as_deref().map(local);
+    if there == wanted {
         return Ok(());
     }
     // The old one is closed first: both would want the same ports of one address.
     place.store(None);
+    if let Some(addr) = there {
+        let_go(addr);
+    }
     if let Some(addr) = wanted {
         place.store(Some(Arc::new(open(addr)?)));
     }
@@ -214,6 +231,14 @@ fn replace<S>(
 }
 
 impl Overlay {
+    /// Closes what sends, for good.
+    pub(crate) fn silence(&self) {
+        for Senders { udp, raw } in [&self.v4, &self.v6] {
+            udp.store(None);
+            raw.store(None);
+        }
+    }
+
     /// Makes the sockets that are missing and closes those that are too many.
     pub(super) fn sync(&self, state: &mut State) -> Result<(), OverlayError> {
         let local = state.local;
@@ -224,18 +249,27 @@ impl Overlay {
             (&self.v4, local.v4.map(IpAddr::V4)),
             (&self.v6, local.v6.map(IpAddr::V6)),
         ] {
-            replace(raw, RawSender::local, addr.filter(|_| has_ipip), |addr| {
-                RawSender::new(addr, HopLimit::DEFAULT.get())
-                    .map_err(|error| OverlayError::raw(addr, error))
-            })?;
+            replace(
+                raw,
+                RawSender::local,
+                addr.filter(|_| has_ipip),
+                |addr| {
+                    let opened = self.kept.raw_sender(addr);
+                    opened.map_err(|error| OverlayError::raw(addr, error))
+                },
+                |addr| self.kept.let_go([&raw_sender_key(addr)]),
+            )?;
             replace(
                 udp,
                 UnderlaySender::local,
                 addr.filter(|_| has_networks),
                 |addr| {
-                    UnderlaySender::new(addr, HopLimit::DEFAULT.get())
-                        .map_err(|error| OverlayError::Send(addr, error))
+                    let opened = self.kept.udp_sender(addr, state.seed);
+                    let (sender, seed) = opened.map_err(|error| OverlayError::Send(addr, error))?;
+                    state.seed = seed;
+                    Ok(sender)
                 },
+                |addr| self.kept.let_go([&udp_sender_key(addr)]),
             )?;
         }
         for (port, endpoint) in &mut state.endpoints {
@@ -266,15 +300,26 @@ impl Overlay {
     /// Has every worker listen on `addr`; for IP in IP, one for each protocol, since each raw socket gets
     /// everything.
     fn listen(&self, addr: SocketAddr, endpoint: &Endpoint) -> Result<Sockets, OverlayError> {
-        let receivers = if endpoint.kind == EncapKind::Ipip {
-            let bind = |protocol| DatagramReceiver::bind_raw(addr.ip(), protocol);
-            let receivers = [IpProtocol::IPV4, IpProtocol::IPV6].map(bind);
-            let receivers = receivers.into_iter().collect::<io::Result<Vec<_>>>();
-            receivers.map_err(|error| OverlayError::raw(addr.ip(), error))?
+        let (kind, ip) = (endpoint.kind, addr.ip());
+        let receivers = if kind == EncapKind::Ipip {
+            let receive = |protocol| {
+                let received = self
+                    .kept
+                    .receivers(kind, Hearing::Protocol(ip, protocol), 1);
+                received.map_err(|error| OverlayError::raw(ip, error))
+            };
+            let mut receivers = receive(IpProtocol::IPV4)?;
+            match receive(IpProtocol::IPV6) {
+                Ok(others) => receivers.extend(others),
+                Err(error) => {
+                    self.kept.let_go(receivers.iter().map(|it| &it.key));
+                    return Err(error);
+                }
+            }
+            receivers
         } else {
-            let bind = |_worker| DatagramReceiver::bind(addr);
-            let receivers = (0..self.workers.count()).map(bind);
-            let receivers = receivers.collect::<io::Result<Vec<_>>>();
+            let count = self.workers.count();
+            let receivers = self.kept.receivers(kind, Hearing::Port(addr), count);
             receivers.map_err(|error| OverlayError::Listen(addr, error))?
         };
         self.read_by_workers(receivers, 0, endpoint, addr)
@@ -283,12 +328,13 @@ impl Overlay {
     /// Has workers, beginning with this one, read a receiver each.
     pub(super) fn read_by_workers(
         &self,
-        receivers: Vec<DatagramReceiver>,
+        receivers: Vec<KeptReceiver>,
         first_worker: usize,
         endpoint: &Endpoint,
         addr: SocketAddr,
     ) -> Result<Sockets, OverlayError> {
         let mut sockets = Sockets {
+            keys: Vec::new(),
             sources: Vec::new(),
             receive_buffer: SocketBuffer {
                 asked_len: 0,
@@ -297,10 +343,11 @@ impl Overlay {
             has_gro: false,
         };
         // Where there are more sockets than workers, some workers have two.
-        for (index, receiver) in receivers.into_iter().enumerate() {
+        for (index, KeptReceiver { receiver, key }) in receivers.into_iter().enumerate() {
             let worker = (first_worker + index) % self.workers.count().max(1);
             sockets.receive_buffer = receiver.receive_buffer();
             sockets.has_gro = receiver.has_gro();
+            sockets.keys.push(key);
             let source = self.source(receiver, endpoint, addr);
             match self.workers.add_source(worker, source) {
                 Ok(number) => sockets.sources.push((worker, number)),
@@ -348,7 +395,9 @@ impl Overlay {
         }
     }
 
+    /// Has sockets go, as soon as no worker reads them any more.
     pub(super) fn close(&self, sockets: &Sockets) {
+        self.kept.let_go(&sockets.keys);
         for (worker, source) in &sockets.sources {
             self.workers.remove_source(*worker, *source);
         }

@@ -29,18 +29,11 @@ use super::ingress::Ingress;
 use super::probes::{Addressee, look_at_frame};
 use super::refusals::RefusalCounters;
 use super::segments::Segments;
+use super::turn::Turn;
 use crate::clock::Clock;
 
 /// Runs of TCP at a time: flows whose segments come interleaved. 64 KiB each.
 const RUN_COUNT: usize = 32;
-
-/// Bytes after which segments wait no longer for what continues them, although more datagrams wait: four
-/// super-frames, which are still in the core's second-level cache (1 to 2 MiB) when they are written.
-const TURN_LEN: usize = 256 * 1024;
-
-/// Reads after which the same is so: others wait for this worker too, and 256 short datagrams take about
-/// as long as [`TURN_LEN`] bytes of long ones.
-const TURN_READS: u32 = 4;
 
 /// Frames that come out of one socket.
 #[derive(Debug)]
@@ -80,15 +73,13 @@ impl FrameSource for VxlanSource {
     fn receive(&mut self, sink: &mut dyn FrameSink) -> Intake {
         let segments = self.segments.load();
         let now = self.clock.now();
-        let (mut taken_len, mut read_count) = (0, 0);
+        let mut turn = Turn::default();
         let intake = loop {
             // An error is about a datagram that was sent, or about memory; either passes.
             let Ok(datagrams) = self.receiver.receive() else {
                 break Intake::More;
             };
-            let is_full = datagrams.is_full();
-            taken_len += datagrams.total_len();
-            read_count += 1;
+            let end = turn.end_after(datagrams.total_len(), datagrams.is_full());
             let mut reader = Reader {
                 segments: &segments,
                 refusals: &self.refusals,
@@ -102,11 +93,8 @@ impl FrameSource for VxlanSource {
                 reader.read_message(datagram);
             }
             reader.pending.flush();
-            if !is_full {
-                break Intake::Drained;
-            }
-            if taken_len >= TURN_LEN || read_count == TURN_READS {
-                break Intake::More;
+            if let Some(intake) = end {
+                break intake;
             }
         };
         let mut leave = |port, frame: &mut Frame<'_>| sink.deliver(port, slice::from_mut(frame));

@@ -1,14 +1,21 @@
 //! Which addresses of this host tunnels come from, and how that is found out.
 //!
-//! An interface's address may change while the daemon runs, so what was chosen is resolved again and
-//! again; the sockets follow.
+//! An interface's address may change while the daemon runs, so what was chosen is resolved again whenever the kernel
+//! tells of a change, and now and then ([`UnderlayLine`]); the sockets follow.
 
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::fd::BorrowedFd;
 use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
 
 use tapweave_device::interface_addresses;
+use tokio::sync::Notify;
+
+use crate::datapath::SwitchDatapath;
+use crate::uplink::Line;
 
 /// What `--underlay` names.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -67,6 +74,35 @@ impl LocalAddresses {
         let v4 = self.v4.map(IpAddr::V4);
         v4.into_iter().chain(self.v6.map(IpAddr::V6))
     }
+}
+
+/// How often the underlay's addresses and the paths to peers are looked at, for what the kernel does not tell of by itself,
+/// such as what it learned of a path. Some system calls each.
+const INTERVAL: Duration = Duration::from_secs(2);
+
+/// The underlay as a line of the host: what listens on it follows its addresses.
+#[derive(Debug)]
+pub(crate) struct UnderlayLine {
+    /// Is told when the addresses change: networks may have waited for them.
+    pub(crate) changed: Arc<Notify>,
+}
+
+impl Line for UnderlayLine {
+    const NAME: &'static str = "underlay";
+
+    fn tend(&mut self, datapath: &SwitchDatapath) -> Option<Duration> {
+        if datapath.follow_underlay() {
+            self.changed.notify_one();
+        }
+        Some(INTERVAL)
+    }
+
+    fn readiness(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+
+    /// Leaves the sockets to the networks, with which they go.
+    fn close(&mut self, _: &SwitchDatapath) {}
 }
 
 /// Addresses that no host has (RFC 5737, RFC 3849), so that only a default route leads there.

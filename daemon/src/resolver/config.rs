@@ -1,7 +1,7 @@
 //! Which servers are asked for the names of the world.
 //!
 //! They are given, or stand in a file in the form of `resolv.conf(5)`, by default the host's own. The file is looked at
-//! again when a name has to be asked for, at most once a second, as the C library does it: that costs one system call, and
+//! again when a query comes, at most once a second, as the C library does it: that costs one system call, and
 //! follows a link that is set to another file as well as a file that is written anew. A server at a loopback address, such
 //! as systemd-resolved's 127.0.0.53, is reached, since the daemon asks from the host.
 
@@ -153,9 +153,10 @@ impl Servers {
         if self.looked_at.is_some_and(is_recent) {
             return Look::Same;
         }
-        self.looked_at = Some(now);
+        let is_first = self.looked_at.replace(now).is_none();
         let seen = metadata(file).ok().as_ref().map(Identity::of);
-        if seen.is_some() && seen == self.seen {
+        // One that is not there is complained about once.
+        if !is_first && seen == self.seen {
             return Look::Same;
         }
         self.seen = seen;
@@ -252,5 +253,8 @@ mod tests {
         fs::remove_file(&path).unwrap();
         assert_eq!(servers.look(at(4)), Look::Changed);
         assert!(servers.current().is_empty());
+        assert_eq!(servers.look(at(5)), Look::Same);
+        put("nameserver 192.0.2.1\n");
+        assert_eq!(servers.look(at(6)), Look::Changed);
     }
 }

@@ -1,18 +1,12 @@
 //! Queries in datagrams, and the frames that answer them.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use tapweave_net::checksum::{Sum, Verification, verify_transport};
-use tapweave_net::{
-    ChecksumOffload, FlowKey, GsoKind, IpProtocol, MacAddr, ParsedFrame, PortNo, UdpView,
-};
+use tapweave_net::checksum::{Verification, verify_transport};
+use tapweave_net::{ChecksumOffload, FlowKey, GsoKind, MacAddr, ParsedFrame, PortNo, UdpView};
 use tapweave_switch::{Place, ServicePacket};
 
-/// The TTL and Hop Limit of what the gateway says (RFC 1340).
-const HOP_LIMIT: u8 = 64;
-
-/// Where the checksum of an IPv4 header stands (RFC 791 §3.1).
-const IPV4_CHECKSUM_OFFSET: usize = 10;
+use crate::udp;
 
 /// Bytes of IPv6 and UDP headers; IPv4 has fewer.
 const HEADERS_LEN: u16 = 48;
@@ -57,7 +51,7 @@ pub(super) fn max_answer_len(mtu: u16) -> u16 {
 }
 
 /// Tells whether the checksum of a packet is right, as far as it is there.
-pub(super) fn is_intact(packet: &ServicePacket, parsed: &ParsedFrame) -> bool {
+pub(crate) fn is_intact(packet: &ServicePacket, parsed: &ParsedFrame) -> bool {
     match packet.offload.checksum {
         ChecksumOffload::Partial { .. } | ChecksumOffload::Validated => true,
         ChecksumOffload::Complete => matches!(
@@ -116,45 +110,10 @@ pub(super) fn queries(packet: ServicePacket, parsed: &ParsedFrame) -> Vec<(Vec<u
 impl WayBack {
     /// Returns the frame that brings `payload` to who asked; `None` when it is too long for one.
     pub(super) fn frame(&self, payload: &[u8]) -> Option<Vec<u8>> {
-        let udp_len = u16::try_from(UdpView::LEN + payload.len()).ok()?;
-        let mut udp = Vec::with_capacity(usize::from(udp_len));
-        udp.extend(self.gateway_port.to_be_bytes());
-        udp.extend(self.client_port.to_be_bytes());
-        udp.extend(udp_len.to_be_bytes());
-        udp.extend([0, 0]);
-        udp.extend(payload);
-        let (ip, pseudo) = match (self.gateway, self.client) {
-            (IpAddr::V4(src), IpAddr::V4(dst)) => {
-                let total_len = udp_len.checked_add(20)?.to_be_bytes();
-                // Don't Fragment: it is small, and then needs no Identification (RFC 6864 §4.1).
-                let mut ip = vec![0x45, 0, total_len[0], total_len[1], 0, 0, 0x40, 0];
-                ip.extend([HOP_LIMIT, IpProtocol::UDP.0, 0, 0]);
-                ip.extend(src.octets());
-                ip.extend(dst.octets());
-                let checksum = Sum::of(&ip).checksum().to_be_bytes();
-                ip.get_mut(IPV4_CHECKSUM_OFFSET..)?
-                    .first_chunk_mut()
-                    .map(|field| *field = checksum)?;
-                (ip, Sum::pseudo_v4(src, dst, IpProtocol::UDP, udp_len))
-            }
-            (IpAddr::V6(src), IpAddr::V6(dst)) => {
-                let mut ip = vec![0x60, 0, 0, 0];
-                ip.extend(udp_len.to_be_bytes());
-                ip.extend([IpProtocol::UDP.0, HOP_LIMIT]);
-                ip.extend(src.octets());
-                ip.extend(dst.octets());
-                (
-                    ip,
-                    Sum::pseudo_v6(src, dst, IpProtocol::UDP, udp_len.into()),
-                )
-            }
-            _ => return None,
-        };
-        let checksum = pseudo.and_bytes(&udp).udp_checksum().to_be_bytes();
-        udp.get_mut(UdpView::CHECKSUM_OFFSET..)?
-            .first_chunk_mut()
-            .map(|field| *field = checksum)?;
-        Some([&self.link.0[..], &ip, &udp].concat())
+        let from = SocketAddr::new(self.gateway, self.gateway_port);
+        let to = SocketAddr::new(self.client, self.client_port);
+        let packet = udp::packet(from, to, payload)?;
+        Some(self.link.frame(&packet))
     }
 }
 

@@ -1,15 +1,15 @@
 //! Queries out of frames, and answers into frames.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use tapweave_net::{Frame, Gso, NetworkNo, Offload, Timestamp};
 use tapweave_switch::{
-    Advertising, GatewayConfig, NetworkConfig, Outside, PortConfig, ServiceQueue, StormLimits,
-    Suppression, Switch, SwitchConfig, Verdict,
+    Advertising, GatewayConfig, Information, NetworkConfig, Outside, PortConfig, Service,
+    ServiceQueue, Switch, SwitchConfig, Verdict,
 };
 
 use super::*;
+use crate::test_switch::NETWORK;
 
 const GATEWAY: MacAddr = MacAddr::new([2, 0, 0, 0, 0, 0xfe]);
 const CLIENT: MacAddr = MacAddr::new([2, 0, 0, 0, 0, 2]);
@@ -32,21 +32,17 @@ fn taken(frame: &[u8], offload: Offload) -> ServicePacket {
     }));
     let addresses = ["10.0.0.1/24", "fd00::1/64"];
     let network: NetworkNo = switch.add_network(NetworkConfig {
-        mtu: 1500,
-        ageing: Duration::from_mins(5),
-        fdb_limit: 100,
-        snooping: None,
-        storm: StormLimits::NONE,
         gateway: Some(GatewayConfig {
             mac: GATEWAY,
             addresses: addresses.map(|text| text.parse().unwrap()).to_vec(),
             outside: Outside::Closed,
             advertising: Advertising::Silent,
+            information: Information::default(),
         }),
-        suppression: Suppression::Off,
+        ..NETWORK
     });
     let queue = Arc::new(Queue::default());
-    switch.serve(network, Some(Arc::<Queue>::clone(&queue)));
+    switch.serve(network, Service::Dns, Some(Arc::<Queue>::clone(&queue)));
     let port = switch.add_port(network, PortConfig::OPEN).unwrap();
     let mut pipeline = switch.pipeline(0);
     let mut buffer = [&[0; 128], frame].concat();

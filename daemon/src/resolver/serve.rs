@@ -9,7 +9,7 @@ use std::time::Duration;
 use tapweave_dns::{
     Answer, ClientNo, Limits, NetworkNames, Question, Resolver, Step, Transport, World, Zone,
 };
-use tapweave_net::{NetworkNo, ParsedFrame, PortNo};
+use tapweave_net::{NetworkNo, ParsedFrame, PortNo, Timestamp};
 use tapweave_switch::ServicePacket;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Semaphore, oneshot};
@@ -18,11 +18,11 @@ use tokio::time::sleep;
 use super::command::Command;
 use super::config::{Look, ResolverOptions, Servers};
 use super::datagram::{WayBack, is_intact, max_answer_len, queries};
-use super::queue::PacketReceiver;
 use super::streams::{StreamNo, Streams};
 use super::upstream;
 use crate::clock::Clock;
 use crate::datapath::SwitchDatapath;
+use crate::service::Inbox;
 
 /// Packets that are dealt with before commands and outcomes have their turn.
 const BATCH: usize = 64;
@@ -93,8 +93,10 @@ impl Server {
     /// Serves until nobody can give commands any more.
     pub(super) async fn run(
         mut self,
-        mut commands: UnboundedReceiver<Command>,
-        mut packets: PacketReceiver,
+        Inbox {
+            mut commands,
+            mut packets,
+        }: Inbox<Command>,
     ) {
         let Some(mut outcomes) = self.outcome_inbox.take() else {
             return;
@@ -215,10 +217,11 @@ impl Server {
         query: &[u8],
         ticket: Ticket,
     ) {
+        let now = self.clock.now();
+        self.follow_servers(now);
         let Some(known) = self.networks.get_mut(&network) else {
             return;
         };
-        let now = self.clock.now();
         let step = known
             .resolver
             .handle_query(now, client, transport, query, ticket);
@@ -229,14 +232,18 @@ impl Server {
         }
     }
 
-    /// Asks other servers, in a task of its own.
-    fn ask(&mut self, network: NetworkNo, question: Question) {
-        if self.servers.look(self.clock.now()) == Look::Changed {
+    /// Forgets what servers have said that are not the host's any more.
+    fn follow_servers(&mut self, now: Timestamp) {
+        if self.servers.look(now) == Look::Changed {
             self.favourite = Arc::default();
             for network in self.networks.values_mut() {
                 network.resolver.flush();
             }
         }
+    }
+
+    /// Asks other servers, in a task of its own.
+    fn ask(&mut self, network: NetworkNo, question: Question) {
         let servers = self.servers.current();
         let permit = Arc::clone(&self.permits).try_acquire_owned();
         let (Ok(permit), false) = (permit, servers.is_empty()) else {

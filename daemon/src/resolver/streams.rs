@@ -9,21 +9,21 @@
 //! bounded by the MTU, what it is sent only by its window.
 
 mod connection;
-mod wire;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
+use smoltcp::phy::{Checksum, DeviceCapabilities, Medium};
 use smoltcp::socket::tcp::{Socket, SocketBuffer};
 use smoltcp::time::Instant;
 use smoltcp::wire::{HardwareAddress, IpCidr};
 use tapweave_net::{FlowKey, NetworkNo, ParsedFrame, PortNo, Timestamp};
 
 use self::connection::Connection;
-use self::wire::Wire;
 use super::datagram::LinkHeader;
+use crate::wire::Wire;
 
 /// Connections of one client.
 const CONNECTIONS_MAX: usize = 8;
@@ -170,7 +170,7 @@ impl Streams {
 
 impl Client {
     fn new(gateway: IpAddr, mtu: u16, seed: u64, now: Timestamp) -> Self {
-        let mut wire = Wire::new(mtu);
+        let mut wire = wire(mtu);
         let mut config = Config::new(HardwareAddress::Ip);
         config.random_seed = seed;
         let mut interface = Interface::new(config, &mut wire, instant(now));
@@ -274,6 +274,16 @@ fn seed() -> u64 {
     let mut seed = [0; 8];
     let _fallible = getrandom::fill(&mut seed);
     u64::from_ne_bytes(seed)
+}
+
+/// Returns the device of a stack that reads and writes packets of IP.
+fn wire(mtu: u16) -> Wire {
+    let mut capabilities = DeviceCapabilities::default();
+    capabilities.medium = Medium::Ip;
+    capabilities.max_transmission_unit = usize::from(mtu);
+    // What comes was verified, as far as its sender did not leave that to do.
+    capabilities.checksum.tcp = Checksum::Tx;
+    Wire::new(capabilities)
 }
 
 fn instant(now: Timestamp) -> Instant {

@@ -1,4 +1,4 @@
-//! A thread that keeps a line of the host open: an uplink, or the way of a network to its LAN. See
+//! A thread that keeps a line of the host open: an uplink, the way of a network to its LAN, or the underlay. See
 //! [`super`].
 
 use std::io;
@@ -21,6 +21,9 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(3);
 
 /// Something of the host that is to be open.
 pub(crate) trait Line: Send + 'static {
+    /// The keeper's thread is called this.
+    const NAME: &'static str = "uplink";
+
     /// Looks at the host and does what is due: opens what is missing, closes what is gone, configures.
     /// Returns after how long there is something to do again, if that is known.
     fn tend(&mut self, datapath: &SwitchDatapath) -> Option<Duration>;
@@ -37,7 +40,7 @@ pub(crate) trait Line: Send + 'static {
     fn close(&mut self, datapath: &SwitchDatapath);
 }
 
-/// The keeper's thread. Dropping this closes the uplink and joins it.
+/// The keeper's thread. Dropping this closes the line and joins it.
 #[derive(Debug)]
 pub(crate) struct Keeper {
     stop: Arc<OwnedFd>,
@@ -51,7 +54,7 @@ impl Keeper {
     /// # Errors
     ///
     /// When the kernel refuses to tell its news, or a thread.
-    pub(crate) fn start(mut line: impl Line, datapath: Weak<SwitchDatapath>) -> Result<Self> {
+    pub(crate) fn start<L: Line>(mut line: L, datapath: Weak<SwitchDatapath>) -> Result<Self> {
         let watch = HostWatch::new().context("cannot hear of changes of interfaces")?;
         let stop = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
         let stopped = Arc::clone(&stop);
@@ -64,7 +67,7 @@ impl Keeper {
                 due = look(&mut line, &datapath);
             }
         }
-        let thread = Builder::new().name("uplink".to_owned()).spawn(move || {
+        let thread = Builder::new().name(L::NAME.to_owned()).spawn(move || {
             let mut due = due;
             while !wait(&watch, &stopped, line.readiness(), due) {
                 let Some(datapath) = datapath.upgrade() else {
@@ -111,7 +114,7 @@ fn wait(watch: &HostWatch, stop: &OwnedFd, line: Option<BorrowedFd<'_>>, limit: 
         Ok(_) | Err(Errno::INTR) => {}
         Err(error) => {
             let error = io::Error::from(error);
-            warn!(%error, "the uplink can no longer be looked after");
+            warn!(%error, "an interface of the host can no longer be looked after");
             return true;
         }
     }

@@ -11,16 +11,14 @@
 mod autoconf;
 mod claim;
 mod dhcp;
+mod left;
 mod message;
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
-use tapweave_device::{
-    FileQueue, HEADROOM, PacketSocket, PacketView, PortQueue, RECV_BUF_LEN, Received,
-};
+use tapweave_device::{FileQueue, HEADROOM, PacketSocket, PortQueue, RECV_BUF_LEN, Received};
 use tapweave_net::{
     ArpPacket, ChecksumOffload, EtherType, Frame, IpProtocol, MacAddr, NdMessage, Offload,
     Timestamp,
@@ -30,6 +28,7 @@ use tracing::debug;
 use self::autoconf::Autoconf;
 use self::claim::Claim;
 use self::dhcp::Dhcp;
+pub(super) use self::left::LeftPlace;
 pub(super) use self::message::solicited_node_mac;
 use super::choice::NicAddress;
 
@@ -53,20 +52,19 @@ pub(super) struct Lan {
 }
 
 impl Lan {
-    /// Begins on the interface of this index. Without `fixed` addresses, DHCP and routers are asked;
-    /// `seed` makes what DHCP needs at random.
+    /// Begins with a socket that sees what is said of configuration to the station `mac`. Without `fixed` addresses,
+    /// DHCP and routers are asked; `seed` makes what DHCP needs at random. What an earlier daemon has left is used
+    /// meanwhile.
     pub(super) fn open(
-        interface_index: u32,
+        socket: PacketSocket,
         mac: MacAddr,
         fixed: &[NicAddress],
+        left: &LeftPlace,
         seed: u64,
         now: Timestamp,
-    ) -> Result<Self> {
-        let socket = PacketSocket::open(interface_index, PacketView::Configuration(mac))
-            .context("cannot listen for the configuration of the LAN")?;
-        socket.join_group(ALL_NODES)?;
+    ) -> Self {
         let asks = fixed.is_empty();
-        Ok(Self {
+        let mut lan = Self {
             mac,
             queue: socket.into_queue(),
             buffer: vec![0; RECV_BUF_LEN],
@@ -74,23 +72,48 @@ impl Lan {
             dhcp: asks.then(|| Dhcp::new(mac, seed, now)),
             autoconf: asks.then(|| Autoconf::new(mac, now)),
             claims: Vec::new(),
-        })
+        };
+        if let Some(dhcp) = &mut lan.dhcp {
+            dhcp.take_up(left);
+        }
+        if let Some(autoconf) = &mut lan.autoconf {
+            autoconf.take_up(left);
+        }
+        let wanted = lan.wanted();
+        let had = wanted
+            .into_iter()
+            .filter(|place| left.ours.contains(&place.address));
+        lan.claims = had.map(|place| Claim::left(place, mac, now)).collect();
+        lan
+    }
+
+    /// Returns what the next daemon has to know.
+    pub(super) fn left(&self) -> LeftPlace {
+        let mut left = LeftPlace {
+            ours: self.places().map(|place| place.address).collect(),
+            ..LeftPlace::default()
+        };
+        if let Some(dhcp) = &self.dhcp {
+            dhcp.leave(&mut left);
+        }
+        if let Some(autoconf) = &self.autoconf {
+            autoconf.leave(&mut left);
+        }
+        left
     }
 
     /// Reads what has come and does what is due; returns after how long there is something to do.
     pub(super) fn tend(&mut self, now: Timestamp) -> Duration {
         self.read(now);
         let mut frames = Vec::new();
-        let mut wanted = self.fixed.clone();
         let mut due = Duration::MAX;
         if let Some(dhcp) = &mut self.dhcp {
             due = due.min(dhcp.poll(now, &mut frames));
-            wanted.extend(dhcp.lease());
         }
         if let Some(autoconf) = &mut self.autoconf {
             due = due.min(autoconf.poll(now, &mut frames));
-            wanted.extend(autoconf.place());
         }
+        let wanted = self.wanted();
         self.claim(&wanted, now);
         for claim in &mut self.claims {
             due = due.min(claim.poll(now, &mut frames));
@@ -99,6 +122,14 @@ impl Lan {
             self.send(&frame);
         }
         due
+    }
+
+    /// Returns the addresses that should be ours.
+    fn wanted(&self) -> Vec<NicAddress> {
+        let lease = self.dhcp.as_ref().and_then(Dhcp::lease);
+        let formed = self.autoconf.as_ref().and_then(Autoconf::place);
+        let fixed = self.fixed.iter().copied();
+        fixed.chain(lease).chain(formed).collect()
     }
 
     /// Returns the addresses that are ours, with their next hops.

@@ -5,7 +5,9 @@
 //! Host and uplink do not reach each other over the LAN.
 //!
 //! The interface may go down, go away and come back: the port is closed then, and everything begins
-//! anew when it is back, also the lease.
+//! anew when it is back, also the lease. The place outlives the daemon ([`kept`]).
+
+mod kept;
 
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -14,31 +16,36 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use tapweave_control::datapath::{UplinkKind as Kind, UplinkState};
-use tapweave_device::{
-    FileQueue, HostLink, PacketSocket, PacketView, PortQueue, host_addresses, take_overflow_count,
-};
+use tapweave_device::{FileQueue, HostLink, PortQueue, host_addresses, take_overflow_count};
 use tapweave_net::{MacAddr, PortNo};
 use tapweave_switch::{UplinkConfig, UplinkKind};
 use tracing::{info, warn};
 
+use self::kept::{Keeping, Left, Note, Sockets};
 use super::choice::{NicAddress, NicChoice};
 use super::keeper::Line;
-use super::lan::{ALL_NODES, Lan, solicited_node_mac};
+use super::lan::{ALL_NODES, Lan, LeftPlace, solicited_node_mac};
 use super::shown::UplinkLine;
 use crate::clock::Clock;
 use crate::datapath::SwitchDatapath;
+use crate::holdings::Holdings;
 use crate::machine_id::Digest;
+use crate::port_queues::PortQueues;
 
 /// A place on a LAN and how to take it again.
 #[derive(Debug)]
 pub(super) struct NicLine {
     choice: NicChoice,
     mtu_max: u16,
-    mac_seed: Digest,
+    /// Our address on the LAN, the same at each start.
+    mac: MacAddr,
+    keeping: Keeping,
+    /// What an earlier daemon has left, until it is taken up.
+    left: Option<Left>,
     clock: Clock,
     /// Whether the interface was there when it was looked at last.
     was_there: bool,
-    open: Option<Open>,
+    open: Option<Box<Open>>,
     problems: Vec<String>,
 }
 
@@ -55,12 +62,14 @@ struct Open {
 }
 
 impl NicLine {
-    /// Prepares for an interface that is there. `instance` tells several daemons of a machine apart.
+    /// Prepares for an interface that is there, or goes on with the place that an earlier daemon had there. `instance`
+    /// tells several daemons of a machine apart.
     pub(super) fn new(
         choice: &NicChoice,
         mtu_max: u16,
         instance: &str,
         clock: Clock,
+        holdings: &Arc<Holdings>,
     ) -> Result<Self> {
         let link = HostLink::by_name(&choice.ifname)?;
         ensure!(link.is_some(), super::no_interface(&choice.ifname));
@@ -72,10 +81,18 @@ impl NicLine {
                 "{address} is an address of the host itself: the uplink needs one of its own"
             );
         }
+        let keeping = Keeping::new(Arc::clone(holdings));
+        let left = keeping.claim(&choice.ifname);
+        let mac = match &left {
+            Some(left) => left.mac(),
+            None => mac(&choice.ifname, instance)?,
+        };
         Ok(Self {
             choice: choice.clone(),
             mtu_max,
-            mac_seed: Digest::of_this_machine(&format!("nic {} {instance}", choice.ifname))?,
+            mac,
+            keeping,
+            left,
             clock,
             was_there: true,
             open: None,
@@ -83,30 +100,32 @@ impl NicLine {
         })
     }
 
-    /// Returns our address on the LAN, the same at each start.
-    fn mac(&self) -> MacAddr {
-        let [first, rest @ ..] = self.mac_seed.array::<6>();
-        let mut octets = [0; 6];
-        // Locally administered, and of one station.
-        octets[0] = first & 0xfc | 0x02;
-        octets[1..].copy_from_slice(&rest);
-        MacAddr::new(octets)
-    }
-
-    fn try_open(&self, link: HostLink, datapath: &SwitchDatapath) -> Result<Open> {
-        let mac = self.mac();
-        let ifname = &self.choice.ifname;
-        let socket = PacketSocket::open(link.index, PacketView::Station(mac))
-            .with_context(|| format!("cannot use interface {ifname}"))?;
+    fn try_open(&mut self, link: HostLink, datapath: &SwitchDatapath) -> Result<Open> {
+        let mac = self.mac;
+        let left = self.left.take();
+        let adopted = left.and_then(|left| self.keeping.adopt(left, link.index));
+        let (sockets, place) = if let Some(adopted) = adopted {
+            adopted
+        } else {
+            let ifname = &self.choice.ifname;
+            let opened = Sockets::open(link.index, mac);
+            let sockets = opened.with_context(|| format!("cannot use interface {ifname}"))?;
+            (sockets, LeftPlace::default())
+        };
+        let Sockets {
+            traffic,
+            configuration,
+        } = sockets;
         for group in self.groups(mac) {
-            socket.join_group(group)?;
+            traffic.join_group(group)?;
         }
-        let queue = Arc::new(socket.into_queue());
+        configuration.join_group(ALL_NODES)?;
+        let queue = Arc::new(traffic.into_queue());
         let mut seed = [0; 8];
         getrandom::fill(&mut seed).context("the kernel gives no random numbers")?;
         let seed = u64::from_ne_bytes(seed);
-        let now = self.clock.now();
-        let lan = Lan::open(link.index, mac, &self.choice.addresses, seed, now)?;
+        let (now, fixed) = (self.clock.now(), &self.choice.addresses);
+        let lan = Lan::open(configuration, mac, fixed, &place, seed, now);
         let config = UplinkConfig {
             kind: UplinkKind::Lan {
                 mac,
@@ -118,7 +137,7 @@ impl NicLine {
                 .min(self.mtu_max),
             metric: 0,
         };
-        let queues = vec![Arc::clone(&queue) as Arc<dyn PortQueue>];
+        let queues = PortQueues::one(Arc::clone(&queue) as Arc<dyn PortQueue>);
         let port = datapath.open_uplink(config.clone(), queues)?;
         Ok(Open {
             link,
@@ -156,6 +175,7 @@ impl NicLine {
         };
         if !is_same {
             self.close(datapath);
+            self.keeping.close();
         }
         let Some(link) = present else {
             if self.was_there {
@@ -172,7 +192,7 @@ impl NicLine {
         }
         if self.open.is_none() {
             let open = self.try_open(link, datapath);
-            self.open = Some(open.map_err(|error| format!("{error:#}"))?);
+            self.open = Some(Box::new(open.map_err(|error| format!("{error:#}"))?));
         }
         Ok(())
     }
@@ -230,6 +250,14 @@ impl Line for NicLine {
         let open = self.open.as_mut()?;
         let due = open.tend(self.clock, datapath);
         self.problems = open.problems();
+        let note = Note {
+            ifname: self.choice.ifname.clone(),
+            index: open.link.index,
+            mac: self.mac,
+            place: open.lan.left(),
+        };
+        self.keeping
+            .keep(note, [open.queue.as_fd(), open.lan.as_fd()]);
         Some(due)
     }
 
@@ -246,6 +274,17 @@ impl Line for NicLine {
             datapath.close_uplink(open.port);
         }
     }
+}
+
+/// Returns the address on a LAN of one of the daemons of this machine.
+fn mac(ifname: &str, instance: &str) -> Result<MacAddr> {
+    let digest = Digest::of_this_machine(&format!("nic {ifname} {instance}"))?;
+    let [first, rest @ ..] = digest.array::<6>();
+    let mut octets = [0; 6];
+    // Locally administered, and of one station.
+    octets[0] = first & 0xfc | 0x02;
+    octets[1..].copy_from_slice(&rest);
+    Ok(MacAddr::new(octets))
 }
 
 impl UplinkLine for NicLine {

@@ -12,11 +12,11 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use ipnet::IpNet;
 use tapweave_control::datapath::{UplinkKind as Kind, UplinkState};
-use tapweave_device::{PortQueue, Tun, TunSpec, has_ipv6, interface_index, prefixes_in_use};
+use tapweave_device::{HeldKey, Tun, TunSpec, has_ipv6, interface_index, prefixes_in_use};
 use tapweave_net::PortNo;
 use tapweave_switch::{UplinkConfig, UplinkKind};
 use thiserror::Error;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::choice::TunChoice;
 use super::keeper::Line;
@@ -24,7 +24,9 @@ use super::prefixes::{Shares, free_v4, free_v6};
 use super::shown::UplinkLine;
 use super::steps::HostRouting;
 use crate::datapath::SwitchDatapath;
+use crate::holdings::{self, Holdings};
 use crate::machine_id::Digest;
+use crate::port_queues::PortQueues;
 
 /// How long to wait before a TUN that could not be made again is tried once more.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
@@ -40,6 +42,7 @@ pub(super) struct TunLine {
     open: Option<Open>,
     /// What is still to be done.
     missing: Vec<String>,
+    holdings: Arc<Holdings>,
 }
 
 /// A TUN that is a port.
@@ -51,29 +54,40 @@ struct Open {
 }
 
 impl TunLine {
-    /// Chooses the prefixes and makes the interface. `reason` says why there is a TUN.
-    pub(super) fn new(choice: &TunChoice, mtu: u16, reason: &str) -> Result<Self> {
-        let prefixes = prefixes(choice)?;
-        let mut own = Vec::new();
-        let mut addresses = Vec::new();
-        for prefix in prefixes {
-            let shares = Shares::of(prefix)?;
-            addresses.push(shares.host);
-            own.extend(shares.own);
-        }
-        let spec = TunSpec {
-            addresses,
-            mtu,
-            queue_count: 1,
+    /// Takes over the interface of an earlier daemon if it is as it should be; otherwise chooses the prefixes and makes
+    /// it. `reason` says why there is a TUN.
+    pub(super) fn new(
+        choice: &TunChoice,
+        mtu: u16,
+        reason: &str,
+        holdings: &Arc<Holdings>,
+    ) -> Result<Self> {
+        let made = if let Some(adopted) = adopt(choice, mtu, holdings) {
+            adopted
+        } else {
+            let mut addresses = Vec::new();
+            for prefix in prefixes(choice)? {
+                addresses.push(Shares::of(prefix)?.host);
+            }
+            let spec = TunSpec {
+                addresses,
+                mtu,
+                queue_count: 1,
+            };
+            create(&spec, holdings)?
         };
-        let made = Tun::create(&spec)?;
+        let mut own = Vec::new();
+        for address in &made.spec.addresses {
+            own.extend(Shares::of(address.trunc())?.own);
+        }
         Ok(Self {
-            spec,
+            spec: made.spec.clone(),
             own,
             reason: reason.to_owned(),
             made: Some(made),
             open: None,
             missing: Vec::new(),
+            holdings: Arc::clone(holdings),
         })
     }
 
@@ -95,11 +109,10 @@ impl TunLine {
     fn try_open(&mut self, datapath: &SwitchDatapath) -> Result<Open> {
         let tun = match self.made.take() {
             Some(tun) => tun,
-            None => Tun::create(&self.spec)?,
+            None => create(&self.spec, &self.holdings)?,
         };
-        let queues = tun.queues.into_iter();
-        let queues = queues.map(|queue| Arc::new(queue) as Arc<dyn PortQueue>);
-        let port = datapath.open_uplink(self.config(), queues.collect())?;
+        let queues = PortQueues::of_interface(tun.queues, tun.outlet);
+        let port = datapath.open_uplink(self.config(), queues)?;
         Ok(Open {
             ifname: tun.ifname,
             ifindex: tun.ifindex,
@@ -159,6 +172,53 @@ impl UplinkLine for TunLine {
     }
 }
 
+/// Makes an interface that outlives the daemon if it is killed.
+fn create(spec: &TunSpec, holdings: &Holdings) -> Result<Tun> {
+    let made = Tun::create(spec)?;
+    holdings.keep(&key(), &made.note(), &made.fds());
+    Ok(made)
+}
+
+/// Takes up the interface that an earlier daemon had made, if it is there and what was chosen.
+fn adopt(choice: &TunChoice, mtu: u16, holdings: &Holdings) -> Option<Tun> {
+    let held = holdings.claim(&key())?;
+    let adopted = match Tun::adopt(held.fds, &held.note) {
+        Ok(tun) if is_chosen(&tun.spec, choice, mtu) => Some(tun),
+        Ok(tun) => {
+            info!(
+                interface = tun.ifname,
+                "another uplink was chosen than an earlier daemon had"
+            );
+            None
+        }
+        Err(error) => {
+            warn!(reason = %error, "the uplink cannot be taken over and is made anew");
+            None
+        }
+    };
+    match &adopted {
+        Some(tun) => info!(interface = tun.ifname, "the uplink is taken over"),
+        // Its prefix would be in use.
+        None => holdings.let_go(&key()),
+    }
+    adopted
+}
+
+/// Tells whether an interface is what was chosen.
+fn is_chosen(spec: &TunSpec, choice: &TunChoice, mtu: u16) -> bool {
+    let mut chosen = (choice.v4.map(IpNet::V4).into_iter()).chain(choice.v6.map(IpNet::V6));
+    let is_there = |prefix: IpNet| {
+        let mut addresses = spec.addresses.iter();
+        addresses.any(|address| address.trunc() == prefix.trunc())
+    };
+    let count = chosen.clone().count();
+    spec.mtu == mtu && chosen.all(is_there) && (count == 0 || count == spec.addresses.len())
+}
+
+fn key() -> HeldKey {
+    HeldKey::new(holdings::UPLINK, "tun")
+}
+
 /// A prefix that was chosen is not free.
 #[derive(Debug, Error)]
 #[error("{prefix} overlaps {other}, which the host uses already")]
@@ -199,4 +259,32 @@ fn prefixes(choice: &TunChoice) -> Result<Vec<IpNet>> {
 /// the more specific one is taken, as for any other link.
 fn overlapping(prefix: IpNet, in_use: &[IpNet]) -> Option<IpNet> {
     in_use.iter().copied().find(|other| prefix.contains(other))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interface_is_taken_over_if_it_is_what_is_chosen_now() {
+        let spec = TunSpec {
+            addresses: vec![
+                "10.9.0.1/30".parse().unwrap(),
+                "fd09::1/126".parse().unwrap(),
+            ],
+            mtu: 1500,
+            queue_count: 1,
+        };
+        let choice = |v4: Option<&str>, v6: Option<&str>| TunChoice {
+            v4: v4.map(|text| text.parse().unwrap()),
+            v6: v6.map(|text| text.parse().unwrap()),
+        };
+        let (v4, v6) = (Some("10.9.0.0/30"), Some("fd09::/126"));
+        assert!(is_chosen(&spec, &choice(None, None), 1500));
+        assert!(is_chosen(&spec, &choice(v4, v6), 1500));
+        assert!(!is_chosen(&spec, &choice(v4, v6), 1400));
+        // Only IPv4 is wanted now, or another prefix.
+        assert!(!is_chosen(&spec, &choice(v4, None), 1500));
+        assert!(!is_chosen(&spec, &choice(Some("10.9.0.4/30"), v6), 1500));
+    }
 }

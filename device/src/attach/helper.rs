@@ -13,62 +13,60 @@
 //! Whatever fails, the descriptors of the interface are closed and it is gone. The loopback interface
 //! comes last, since it would stay up.
 
-use std::env;
-use std::ffi::OsStr;
 use std::io;
-use std::net::IpAddr;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::ExitCode;
 
-use netlink_packet_route::route::RouteProtocol;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use super::message::{self, Reply, Step};
+use super::default_route::add_default_route;
+use super::message::{Reply, Step};
+use super::sight;
 use super::spec::InterfaceSpec;
+use crate::fd_message;
 use crate::namespace::NamespaceId;
-use crate::rtnl::{LOOPBACK_INDEX, RouteSocket, each_default_route};
+use crate::rtnl::{LOOPBACK_INDEX, RouteSocket};
 use crate::sys::nsfs;
 use crate::tun_queues::{Layer, TunQueues};
 
 /// The first argument that makes a program the helper.
-pub(super) const HELPER_ARGUMENT: &str = "__tapweave-attach";
+pub(crate) const HELPER_ARGUMENT: &str = "__tapweave-attach";
 
-/// Acts as the attach helper if this process was started as one, and returns how it went.
-///
-/// A program whose path an [`crate::Attacher`] is given calls this first of all in `main`, before it
-/// starts a thread, and exits with what it returns.
-pub fn run_helper_if_requested() -> Option<ExitCode> {
-    let argument = env::args_os().nth(1)?;
-    (argument == OsStr::new(HELPER_ARGUMENT)).then(serve)
-}
-
-fn serve() -> ExitCode {
+/// Acts as the attach helper, which has the daemon's socket as its standard input.
+pub(crate) fn serve() -> ExitCode {
     let stdin = io::stdin();
     let socket = stdin.as_fd();
     let reply = attach(socket);
     let sent = match &reply {
-        Ok(made) => {
+        Ok(Attached { made, sight }) => {
             let reply = Reply::Attached {
                 ifname: made.ifname.clone(),
                 ifindex: made.ifindex,
                 segmentation: made.segmentation,
             };
-            let queues: Vec<_> = made.queues.iter().map(AsFd::as_fd).collect();
-            message::send(socket, &reply, &queues)
+            let fds = made.descriptors.iter().map(AsFd::as_fd);
+            let fds: Vec<_> = fds.chain([sight.as_fd()]).collect();
+            fd_message::send(socket, &reply, &fds)
         }
         Err(Failure { step, source }) => {
             let reply = Reply::Failed {
                 step: *step,
                 errno: source.raw_os_error().unwrap_or(libc::EIO),
             };
-            message::send(socket, &reply, &[])
+            fd_message::send(socket, &reply, &[])
         }
     };
     // A daemon that is gone needs no answer, and nothing is left of an interface without queues.
     sent.map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS)
+}
+
+struct Attached {
+    made: TunQueues,
+    /// A socket of the namespace.
+    sight: OwnedFd,
 }
 
 struct Failure {
@@ -86,8 +84,8 @@ impl Step {
     }
 }
 
-fn attach(socket: BorrowedFd<'_>) -> Result<TunQueues, Failure> {
-    let request = message::recv::<InterfaceSpec>(socket);
+fn attach(socket: BorrowedFd<'_>) -> Result<Attached, Failure> {
+    let request = fd_message::recv::<InterfaceSpec>(socket);
     let (spec, fds) = request.map_err(Step::ReadRequest.failed())?;
     let [namespace] = fds.as_slice() else {
         return Err(Step::ReadRequest.failed()(Errno::BADMSG));
@@ -103,8 +101,9 @@ fn attach(socket: BorrowedFd<'_>) -> Result<TunQueues, Failure> {
     };
     let mut made = TunQueues::create(Layer::Ethernet, pattern, spec.queue_count, spec.offloading)
         .map_err(|(step, source)| Failure { step, source })?;
+    let sight = sight::open().map_err(Step::OpenSight.failed())?;
     configure(&spec, &mut made)?;
-    Ok(made)
+    Ok(Attached { made, sight })
 }
 
 /// Enters a network namespace, by way of the user namespace that owns it if that is another one.
@@ -145,30 +144,10 @@ fn configure(spec: &InterfaceSpec, made: &mut TunQueues) -> Result<(), Failure> 
     }
     netlink.bring_up(index).map_err(Step::BringUp.failed())?;
     for &gateway in &spec.default_gateways {
-        let step = Step::AddRoute(gateway);
-        if has_foreign_default_route(gateway).map_err(step.failed())? {
-            continue;
-        }
-        match netlink.add_default_route(index, gateway, spec.route_metric) {
-            // Of the same metric: again somebody else's.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            added => added.map_err(step.failed())?,
-        }
+        add_default_route(&mut netlink, index, gateway, spec.route_metric)
+            .map_err(Step::AddRoute(gateway).failed())?;
     }
     netlink
         .bring_up(LOOPBACK_INDEX)
         .map_err(Step::BringLoopbackUp.failed())
-}
-
-/// Tells whether the namespace has a default route of the family of `like` that is somebody else's: neither
-/// one of ours, which their protocol and metric give away, nor one that a router advertised.
-fn has_foreign_default_route(like: IpAddr) -> io::Result<bool> {
-    let mut is_there = false;
-    each_default_route(|route| {
-        let is_ours = route.protocol == RouteProtocol::Static
-            && InterfaceSpec::METRICS.contains(&route.metric);
-        is_there |=
-            route.is_v4 == like.is_ipv4() && route.protocol != RouteProtocol::Ra && !is_ours;
-    })?;
-    Ok(is_there)
 }

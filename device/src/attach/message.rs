@@ -1,35 +1,20 @@
 //! What the daemon and its attach helper say to each other.
 //!
-//! One request and one reply, each one message of a `SOCK_SEQPACKET` pair: JSON, with descriptors
-//! beside it. The request brings the network namespace, the reply the queues of the new interface.
+//! One request and one reply, each a message of [`crate::fd_message`]. The request brings the network namespace, the
+//! reply the descriptors of the new interface and a socket of its namespace.
 
 use std::fmt;
-use std::io::{self, IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
 use std::net::IpAddr;
-use std::os::fd::{BorrowedFd, OwnedFd};
 
 use ipnet::IpNet;
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
-};
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::spec::InterfaceSpec;
 use crate::tun_queues::Segmentation;
-
-/// Bytes of the longest message: some hundred addresses.
-const MESSAGE_LEN: usize = 64 * 1024;
-
-/// Bytes of control data for the descriptors of one message.
-const CONTROL_LEN: usize = rustix::cmsg_space!(ScmRights(InterfaceSpec::MAX_QUEUE_COUNT as usize));
 
 /// The helper's answer.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Reply {
-    /// It is done; one descriptor per queue comes with it.
+    /// It is done; one descriptor per queue comes with it, the outlet of several, and last the socket to see the interface through.
     Attached {
         ifname: String,
         ifindex: u32,
@@ -73,6 +58,8 @@ pub enum Step {
     AddRoute(IpAddr),
     /// Bringing the loopback interface up.
     BringLoopbackUp,
+    /// Opening the socket to see the interface through.
+    OpenSight,
 }
 
 impl fmt::Display for Step {
@@ -93,55 +80,7 @@ impl fmt::Display for Step {
             Self::BringUp => f.write_str("bring the interface up"),
             Self::AddRoute(gateway) => write!(f, "add the default route via {gateway}"),
             Self::BringLoopbackUp => f.write_str("bring the loopback interface up"),
+            Self::OpenSight => f.write_str("open a socket in the namespace"),
         }
-    }
-}
-
-/// Sends one message with descriptors.
-pub(super) fn send<T: Serialize>(
-    socket: BorrowedFd<'_>,
-    message: &T,
-    fds: &[BorrowedFd<'_>],
-) -> io::Result<()> {
-    let text = serde_json::to_vec(message)?;
-    let mut space = [MaybeUninit::uninit(); CONTROL_LEN];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
-        return Err(io::ErrorKind::InvalidInput.into());
-    }
-    sendmsg(
-        socket,
-        &[IoSlice::new(&text)],
-        &mut control,
-        SendFlags::NOSIGNAL,
-    )?;
-    Ok(())
-}
-
-/// Receives one message with its descriptors; [`io::ErrorKind::UnexpectedEof`] when the other end is
-/// gone.
-pub(super) fn recv<T: DeserializeOwned>(socket: BorrowedFd<'_>) -> io::Result<(T, Vec<OwnedFd>)> {
-    let mut text = vec![0; MESSAGE_LEN];
-    let mut space = [MaybeUninit::uninit(); CONTROL_LEN];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let received = recvmsg(
-        socket,
-        &mut [IoSliceMut::new(&mut text)],
-        &mut control,
-        RecvFlags::CMSG_CLOEXEC,
-    )?;
-    let mut fds = Vec::new();
-    for message in control.drain() {
-        if let RecvAncillaryMessage::ScmRights(received) = message {
-            fds.extend(received);
-        }
-    }
-    let is_cut = received
-        .flags
-        .intersects(ReturnFlags::TRUNC | ReturnFlags::CTRUNC);
-    match text.get(..received.bytes) {
-        Some([]) => Err(io::ErrorKind::UnexpectedEof.into()),
-        Some(text) if !is_cut => Ok((serde_json::from_slice(text)?, fds)),
-        _ => Err(io::ErrorKind::InvalidData.into()),
     }
 }

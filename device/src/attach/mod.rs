@@ -7,8 +7,11 @@
 //!
 //! Either there is a complete interface, whose life is that of its [`FileQueue`]s, or there is nothing.
 
-mod helper;
+pub(crate) mod adopt;
+mod default_route;
+pub(crate) mod helper;
 mod message;
+mod sight;
 mod spec;
 
 use std::ffi::OsStr;
@@ -25,13 +28,16 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use tapweave_net::OffloadSet;
 use thiserror::Error;
 
-pub use self::helper::run_helper_if_requested;
+pub use self::adopt::AdoptError;
+pub use self::default_route::DefaultRoute;
 use self::message::Reply;
 pub use self::message::Step;
+pub use self::sight::{InterfaceAddress, InterfaceSight, SightError};
 pub use self::spec::{InterfaceSpec, Offloading, SpecError};
+use crate::fd_message;
 use crate::file_queue::FileQueue;
 use crate::namespace::NetNamespace;
-use crate::tun_queues::Layer;
+use crate::tun_queues::{Layer, Segmentation, descriptor_count, queues_and_outlet};
 
 /// How long a helper may take. The work is a few milliseconds; the rest is patience with a machine
 /// that is swapping or whose network configuration is locked by others.
@@ -46,8 +52,13 @@ pub struct Interface {
     pub ifindex: u32,
     /// What may be left to do on frames that are sent to it.
     pub offloads: OffloadSet,
+    segmentation: Segmentation,
     /// Its queues, at least one. The interface is gone when all are dropped.
     pub queues: Vec<FileQueue>,
+    /// What is written to instead of the queues if there are several: by that flows stay in the queues that they are in.
+    pub outlet: Option<FileQueue>,
+    /// What shows whether it is there, and which addresses it has.
+    pub sight: InterfaceSight,
 }
 
 /// Why there is no interface. Nothing is left of the attempt.
@@ -126,7 +137,7 @@ impl Default for Attacher {
 }
 
 impl Attacher {
-    /// Uses `program`, which must call [`run_helper_if_requested`] first of all, as the helper.
+    /// Uses `program`, which must call [`crate::run_helper_if_requested`] first of all, as the helper.
     pub const fn new(program: PathBuf) -> Self {
         Self {
             program,
@@ -162,9 +173,9 @@ impl Attacher {
         .map_err(|error| AttachError::Answer(error.into()))?;
         let helper = self.start(theirs)?;
         // Buffered by the socket: this cannot block, and a helper that is gone answers nothing.
-        let answer = message::send(ours.as_fd(), spec, &[namespace.as_fd()])
+        let answer = fd_message::send(ours.as_fd(), spec, &[namespace.as_fd()])
             .and_then(|()| await_answer(ours.as_fd(), self.patience))
-            .and_then(|ready| ready.then(|| message::recv(ours.as_fd())).transpose());
+            .and_then(|ready| ready.then(|| fd_message::recv(ours.as_fd())).transpose());
         drop(ours);
         match answer {
             Ok(Some((reply, fds))) => {
@@ -213,7 +224,7 @@ fn await_answer(socket: BorrowedFd<'_>, patience: Duration) -> io::Result<bool> 
 
 fn understand(
     reply: Reply,
-    fds: Vec<OwnedFd>,
+    mut fds: Vec<OwnedFd>,
     spec: &InterfaceSpec,
 ) -> Result<Interface, AttachError> {
     match reply {
@@ -222,16 +233,21 @@ fn understand(
             ifindex,
             segmentation,
         } => {
-            if fds.len() != usize::from(spec.queue_count) {
+            let socket = fds.pop();
+            let expected = descriptor_count(spec.queue_count.into());
+            let Some(socket) = socket.filter(|_| fds.len() == expected) else {
                 return Err(AttachError::Answer(io::ErrorKind::InvalidData.into()));
-            }
+            };
             let framing = segmentation.framing(Layer::Ethernet);
-            let queues = fds.into_iter().map(|fd| FileQueue::new(fd, framing));
+            let (queues, outlet) = queues_and_outlet(fds, framing);
             Ok(Interface {
                 ifname,
                 ifindex,
                 offloads: framing.offloads(),
-                queues: queues.collect(),
+                segmentation,
+                queues,
+                outlet,
+                sight: InterfaceSight::new(socket, ifindex),
             })
         }
         Reply::Failed { step, errno } => Err(failure(step, errno, spec)),

@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use tapweave_net::MacAddr;
 use thiserror::Error;
 
+use crate::fd_message::MAX_FD_COUNT;
 use crate::sys::tun::IFNAME_LEN;
+use crate::tun_queues::descriptor_count;
 
 /// What an interface in a sandbox is to be like.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -108,8 +110,11 @@ pub enum SpecError {
     },
 }
 
+/// With the socket to see the interface through.
+const _: () = assert!(descriptor_count(InterfaceSpec::MAX_QUEUE_COUNT as usize) < MAX_FD_COUNT);
+
 impl InterfaceSpec {
-    /// Most queues of an interface. One message takes 253 descriptors; nobody has as many cores.
+    /// Most queues of an interface: nobody has as many cores, and one message takes them all.
     pub const MAX_QUEUE_COUNT: u16 = 64;
 
     /// Metrics of default routes: before 1024, which the kernel gives to those that routers advertise

@@ -4,9 +4,9 @@ use std::io;
 
 use ipnet::IpNet;
 use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::address::{AddressAttribute, AddressMessage};
+use netlink_packet_route::address::AddressMessage;
 
-use crate::rtnl::dump;
+use crate::rtnl::{address_of, dump};
 
 /// Returns the addresses of all interfaces of the namespace, each with its prefix length and the index
 /// of its interface.
@@ -19,18 +19,7 @@ pub fn host_addresses() -> io::Result<Vec<(u32, IpNet)>> {
     let request = RouteNetlinkMessage::GetAddress(AddressMessage::default());
     dump(request, |answer| {
         if let RouteNetlinkMessage::NewAddress(message) = answer {
-            let (mut local, mut address) = (None, None);
-            for attribute in &message.attributes {
-                if let AddressAttribute::Local(ip) = attribute {
-                    local = Some(*ip);
-                } else if let AddressAttribute::Address(ip) = attribute {
-                    address = Some(*ip);
-                }
-            }
-            // Of a point-to-point address the other one is the far end's.
-            let net = local
-                .or(address)
-                .and_then(|ip| IpNet::new(ip, message.header.prefix_len).ok());
+            let net = address_of(&message);
             addresses.extend(net.map(|net| (message.header.index, net)));
         }
     })?;

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::net::IpAddr;
 
-use crate::rtnl::each_default_route;
+use crate::rtnl::RouteSocket;
 
 /// The families in which the host has a default route.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -23,7 +23,7 @@ impl DefaultRoutes {
     /// What the kernel said.
     pub fn read() -> io::Result<Self> {
         let mut routes = Self::default();
-        each_default_route(|route| {
+        RouteSocket::open()?.each_default_route(|route| {
             routes.v4 |= route.is_v4;
             routes.v6 |= !route.is_v4;
         })?;

@@ -7,6 +7,7 @@
 #![expect(unsafe_code, reason = "these requests have no safe form")]
 
 pub(crate) mod arena;
+mod ask;
 pub(crate) mod nsfs;
 pub(crate) mod packet;
 pub(crate) mod pages;

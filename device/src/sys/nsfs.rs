@@ -1,37 +1,15 @@
 //! Questions about a namespace descriptor (`include/uapi/linux/nsfs.h`, `man 2 ioctl_ns`).
 
-use std::ffi::{c_int, c_void};
+use std::ffi::c_int;
 use std::io;
 use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
-use std::ptr;
 
-use rustix::ioctl::{Ioctl, IoctlOutput, Opcode, ioctl, opcode};
+use rustix::ioctl::{Opcode, ioctl, opcode};
+
+use super::ask::Ask;
 
 const NS_GET_USERNS: Opcode = opcode::none(0xb7, 1);
 const NS_GET_NSTYPE: Opcode = opcode::none(0xb7, 3);
-
-/// A request without argument that answers by its return value.
-struct Ask<const OPCODE: Opcode>;
-
-// SAFETY: the requests of this file ignore the argument, so a null pointer will do, write nothing to
-// this process, and answer with a non-negative return value, which is what is handed on.
-unsafe impl<const OPCODE: Opcode> Ioctl for Ask<OPCODE> {
-    type Output = c_int;
-
-    const IS_MUTATING: bool = false;
-
-    fn opcode(&self) -> Opcode {
-        OPCODE
-    }
-
-    fn as_ptr(&mut self) -> *mut c_void {
-        ptr::null_mut()
-    }
-
-    unsafe fn output_from_ptr(out: IoctlOutput, _: *mut c_void) -> rustix::io::Result<c_int> {
-        Ok(out)
-    }
-}
 
 /// Returns the `CLONE_NEW*` flag of a namespace; `ENOTTY` when `namespace` is not one.
 pub(crate) fn kind(namespace: BorrowedFd<'_>) -> io::Result<c_int> {

@@ -58,6 +58,34 @@ pub(crate) fn bind(socket: BorrowedFd<'_>, interface_index: u32) -> io::Result<(
     }
 }
 
+/// Returns the interface that a socket is bound to for all protocols, as its index; none if it is no such socket, or
+/// its interface is gone.
+pub(crate) fn bound_interface(socket: BorrowedFd<'_>) -> io::Result<Option<u32>> {
+    let mut address = libc::sockaddr_ll {
+        sll_family: 0,
+        sll_protocol: 0,
+        sll_ifindex: 0,
+        sll_hatype: 0,
+        sll_pkttype: 0,
+        sll_halen: 0,
+        sll_addr: [0; 8],
+    };
+    let mut len = libc::socklen_t::try_from(size_of_val(&address)).map_err(io::Error::other)?;
+    // SAFETY: the kernel writes at most `len` bytes at the first pointer, the whole of `address`, which may hold any
+    // bytes, and the length at the second; both outlive the call.
+    let result =
+        unsafe { libc::getsockname(socket.as_raw_fd(), (&raw mut address).cast(), &raw mut len) };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let is_packet = c_int::from(address.sll_family) == libc::AF_PACKET
+        && c_int::from(u16::from_be(address.sll_protocol)) == libc::ETH_P_ALL;
+    // It is -1 when the interface is gone.
+    Ok(u32::try_from(address.sll_ifindex)
+        .ok()
+        .filter(|_| is_packet))
+}
+
 /// Has each frame stand behind a `virtio_net_hdr`, of 12 bytes where the kernel can (6.6), otherwise of
 /// 10; returns how many.
 pub(crate) fn set_vnet_header(socket: BorrowedFd<'_>) -> io::Result<usize> {

@@ -8,12 +8,15 @@ use std::ffi::c_int;
 use std::io::{self, IoSlice};
 use std::mem;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
-use std::num::NonZeroU8;
+use std::num::{NonZeroU8, NonZeroUsize};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 
 /// Most datagrams or runs of datagrams of one [`receive`].
 pub(crate) const RECEIVE_COUNT: usize = 64;
+
+/// Most messages of one call of [`send_each`].
+const SEND_COUNT: usize = 64;
 
 /// Room for the control messages of one message: `UDP_SEGMENT` or `UDP_GRO`, traffic class, and TTL or hop
 /// limit, of which each takes 24 bytes.
@@ -83,21 +86,31 @@ impl IntOption {
 
     /// Returns the option.
     pub(crate) fn get(self, socket: BorrowedFd<'_>) -> io::Result<c_int> {
-        let (mut value, mut len) = (0, INT_LEN);
-        let (place, place_len) = (ptr::from_mut(&mut value), ptr::from_mut(&mut len));
-        // SAFETY: the kernel writes at most `len` bytes to `value`, which is an `int` of that size, and
-        // the number of bytes to `len`; both outlive the call.
-        let outcome = unsafe {
-            libc::getsockopt(
-                socket.as_raw_fd(),
-                self.level,
-                self.name,
-                place.cast(),
-                place_len,
-            )
-        };
-        check(outcome).map(|()| value)
+        option(socket, self.level, self.name).map(c_int::from_ne_bytes)
     }
+}
+
+/// Returns what tells the socket's network namespace apart from all others since the machine was started (Linux 5.14).
+pub(crate) fn netns_cookie(socket: BorrowedFd<'_>) -> io::Result<u64> {
+    option(socket, libc::SOL_SOCKET, SO_NETNS_COOKIE).map(u64::from_ne_bytes)
+}
+
+/// `asm-generic/socket.h`; not in `libc` 0.2.
+const SO_NETNS_COOKIE: c_int = 71;
+
+/// Returns an option whose value has `N` bytes.
+fn option<const N: usize>(
+    socket: BorrowedFd<'_>,
+    level: c_int,
+    name: c_int,
+) -> io::Result<[u8; N]> {
+    let (mut value, mut len) = ([0; N], socklen::<[u8; N]>());
+    let (place, place_len) = (value.as_mut_ptr(), ptr::from_mut(&mut len));
+    // SAFETY: the kernel writes at most `len` bytes to `value`, which has as many, and the number of bytes to `len`; both
+    // outlive the call.
+    let outcome =
+        unsafe { libc::getsockopt(socket.as_raw_fd(), level, name, place.cast(), place_len) };
+    check(outcome).map(|()| value)
 }
 
 /// Sends to groups out of the interface with this index.
@@ -181,37 +194,33 @@ pub(crate) struct Ancillary {
     pub(crate) hop_limit: Option<NonZeroU8>,
 }
 
-/// Sends one message. Does not wait.
-pub(crate) fn send(
-    socket: BorrowedFd<'_>,
-    to: SocketAddr,
-    ancillary: Ancillary,
-    parts: &[IoSlice<'_>],
-) -> io::Result<()> {
-    let Ancillary {
-        segment_len,
-        class,
-        hop_limit,
-    } = ancillary;
-    let mut name = Name::from(to);
-    let mut control = Control::new();
-    if let Some(len) = segment_len {
-        control.put(libc::SOL_UDP, libc::UDP_SEGMENT, &len.to_ne_bytes());
+impl Ancillary {
+    /// Returns the control messages that say this of a message to `to`.
+    fn control(self, to: SocketAddr) -> Control {
+        let mut control = Control::new();
+        if let Some(len) = self.segment_len {
+            control.put(libc::SOL_UDP, libc::UDP_SEGMENT, &len.to_ne_bytes());
+        }
+        if self.class != 0 {
+            let (level, kind) = match to {
+                SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_TOS),
+                SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_TCLASS),
+            };
+            control.put(level, kind, &c_int::from(self.class).to_ne_bytes());
+        }
+        if let Some(hops) = self.hop_limit {
+            let (level, kind) = match to {
+                SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_TTL),
+                SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT),
+            };
+            control.put(level, kind, &c_int::from(hops.get()).to_ne_bytes());
+        }
+        control
     }
-    if class != 0 {
-        let (level, kind) = match to {
-            SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_TOS),
-            SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_TCLASS),
-        };
-        control.put(level, kind, &c_int::from(class).to_ne_bytes());
-    }
-    if let Some(hops) = hop_limit {
-        let (level, kind) = match to {
-            SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_TTL),
-            SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT),
-        };
-        control.put(level, kind, &c_int::from(hops.get()).to_ne_bytes());
-    }
+}
+
+/// Returns the header of a message of `parts`. Its pointers are good as long as what they were made of stays where it is.
+fn message_of(name: &mut Name, control: &mut Control, parts: &[IoSlice<'_>]) -> libc::msghdr {
     let mut message = empty_message();
     message.msg_name = name.place();
     message.msg_namelen = name.len();
@@ -222,6 +231,19 @@ pub(crate) fn send(
         message.msg_control = control.bytes.as_mut_ptr().cast();
         message.msg_controllen = control.len;
     }
+    message
+}
+
+/// Sends one message. Does not wait.
+pub(crate) fn send(
+    socket: BorrowedFd<'_>,
+    to: SocketAddr,
+    ancillary: Ancillary,
+    parts: &[IoSlice<'_>],
+) -> io::Result<()> {
+    let mut name = Name::from(to);
+    let mut control = ancillary.control(to);
+    let message = message_of(&mut name, &mut control, parts);
     // SAFETY: name, control messages and vectors point to live memory of the stated lengths; `sendmsg`
     // writes to none of them and keeps no pointer.
     let sent = unsafe {
@@ -235,6 +257,59 @@ pub(crate) fn send(
         return Err(io::Error::last_os_error());
     }
     Ok(())
+}
+
+/// Sends messages of `part_count` parts each, the last of what is left, by as few calls as possible. Does not wait. One
+/// that cannot be sent is lost, but for the first, whose error is returned with nothing sent.
+pub(crate) fn send_each(
+    socket: BorrowedFd<'_>,
+    to: SocketAddr,
+    ancillary: Ancillary,
+    parts: &[IoSlice<'_>],
+    part_count: NonZeroUsize,
+) -> io::Result<()> {
+    let mut name = Name::from(to);
+    let mut control = ancillary.control(to);
+    let mut is_first = true;
+    for parts in parts.chunks(part_count.get().saturating_mul(SEND_COUNT)) {
+        let mut messages = [libc::mmsghdr {
+            msg_hdr: empty_message(),
+            msg_len: 0,
+        }; SEND_COUNT];
+        let mut count = 0;
+        for (message, parts) in messages.iter_mut().zip(parts.chunks(part_count.get())) {
+            message.msg_hdr = message_of(&mut name, &mut control, parts);
+            count += 1;
+        }
+        let mut waiting = messages.get_mut(..count).unwrap_or_default();
+        while !waiting.is_empty() {
+            let sent = match send_messages(socket, waiting) {
+                Err(error) if is_first => return Err(error),
+                // The first of these is lost, and the others are tried again.
+                Err(_) | Ok(0) => 1,
+                Ok(sent) => sent,
+            };
+            is_first = false;
+            waiting = waiting.get_mut(sent..).unwrap_or_default();
+        }
+    }
+    Ok(())
+}
+
+/// Sends messages until one cannot be sent, and returns how many were.
+fn send_messages(socket: BorrowedFd<'_>, messages: &mut [libc::mmsghdr]) -> io::Result<usize> {
+    let count = libc::c_uint::try_from(messages.len()).unwrap_or(libc::c_uint::MAX);
+    // SAFETY: the caller's headers point to names, control messages and vectors of the stated lengths, which it holds during
+    // the call; `sendmmsg` writes to `msg_len` of the `count` headers only and keeps no pointer.
+    let sent = unsafe {
+        libc::sendmmsg(
+            socket.as_raw_fd(),
+            messages.as_mut_ptr(),
+            count,
+            libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
+        )
+    };
+    usize::try_from(sent).map_err(|_negative| io::Error::last_os_error())
 }
 
 /// What is known of a datagram, or of several that the kernel merged.
@@ -415,7 +490,6 @@ struct Control {
 /// Where the data of a control message begins; the headers of both C libraries are whole words.
 const HEADER_LEN: usize = size_of::<libc::cmsghdr>().next_multiple_of(WORD_LEN);
 const WORD_LEN: usize = size_of::<usize>();
-const INT_LEN: libc::socklen_t = socklen::<c_int>();
 const _: () = assert!(3 * (HEADER_LEN + WORD_LEN) <= CONTROL_LEN);
 
 impl Control {

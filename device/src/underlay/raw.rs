@@ -5,12 +5,13 @@
 
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use tapweave_net::IpProtocol;
 
 use super::ip_fields::IpFields;
-use super::sender::{SEND_BUFFER_LEN, TransmitError, transmit_error};
+use super::left::{self, LeftSocketError};
+use super::sender::{PARTS_EACH, SEND_BUFFER_LEN, TransmitError, transmit_error};
 use super::socket;
 use crate::sys::udp;
 
@@ -41,6 +42,35 @@ impl RawSender {
         })
     }
 
+    /// Takes the sockets of the sender that an earlier daemon had at the same address, in the order of
+    /// [`RawSender::fds`].
+    ///
+    /// # Errors
+    ///
+    /// When they are others, or the kernel refuses what new ones would be set to. They are closed then.
+    pub fn adopt(
+        sockets: Vec<OwnedFd>,
+        local: IpAddr,
+        hop_limit: u8,
+    ) -> Result<Self, LeftSocketError> {
+        let [v4, v6] = left::exactly(sockets)?;
+        for (socket, protocol) in [(&v4, IpProtocol::IPV4), (&v6, IpProtocol::IPV6)] {
+            left::check_raw(socket, local, protocol)?;
+            socket::prepare_sender(socket, local, hop_limit, SEND_BUFFER_LEN)?;
+        }
+        Ok(Self {
+            local,
+            hop_limit,
+            v4,
+            v6,
+        })
+    }
+
+    /// Returns the sockets.
+    pub fn fds(&self) -> Vec<BorrowedFd<'_>> {
+        vec![self.v4.as_fd(), self.v6.as_fd()]
+    }
+
     /// Returns the address that packets come from.
     pub const fn local(&self) -> IpAddr {
         self.local
@@ -59,16 +89,40 @@ impl RawSender {
         fields: IpFields,
         parts: &[IoSlice<'_>],
     ) -> Result<(), TransmitError> {
-        let socket = match protocol {
-            IpProtocol::IPV4 => &self.v4,
-            IpProtocol::IPV6 => &self.v6,
-            _ => return Err(TransmitError::Failed(io::ErrorKind::Unsupported.into())),
-        };
+        let socket = self.socket(protocol)?;
         let ancillary = fields.ancillary(self.hop_limit, to, None);
-        // A raw socket of IPv6 takes no other port.
-        let to = SocketAddr::new(to, 0);
-        udp::send(socket.as_fd(), to, ancillary, parts).map_err(transmit_error)
+        udp::send(socket, at(to), ancillary, parts).map_err(transmit_error)
     }
+
+    /// Sends packets of two `parts` each, in one call if the kernel takes them.
+    ///
+    /// # Errors
+    ///
+    /// As [`RawSender::send`], of the first; another one that cannot be sent is lost.
+    pub fn send_each(
+        &self,
+        protocol: IpProtocol,
+        to: IpAddr,
+        fields: IpFields,
+        parts: &[IoSlice<'_>],
+    ) -> Result<(), TransmitError> {
+        let socket = self.socket(protocol)?;
+        let ancillary = fields.ancillary(self.hop_limit, to, None);
+        udp::send_each(socket, at(to), ancillary, parts, PARTS_EACH).map_err(transmit_error)
+    }
+
+    fn socket(&self, protocol: IpProtocol) -> Result<BorrowedFd<'_>, TransmitError> {
+        match protocol {
+            IpProtocol::IPV4 => Ok(self.v4.as_fd()),
+            IpProtocol::IPV6 => Ok(self.v6.as_fd()),
+            _ => Err(TransmitError::Failed(io::ErrorKind::Unsupported.into())),
+        }
+    }
+}
+
+/// A raw socket of IPv6 takes no other port.
+const fn at(to: IpAddr) -> SocketAddr {
+    SocketAddr::new(to, 0)
 }
 
 fn open(local: IpAddr, protocol: IpProtocol, hop_limit: u8) -> io::Result<OwnedFd> {

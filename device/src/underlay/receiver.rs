@@ -1,5 +1,6 @@
 //! Batches of datagrams from everybody.
 
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -7,6 +8,7 @@ use std::slice::ChunksExactMut;
 
 use tapweave_net::IpProtocol;
 
+use super::left::{self, LeftSocketError};
 use super::socket::{self, Sharing, SocketBuffer};
 use crate::epoll::BATCH_LEN_LIMIT;
 use crate::queue::{HEADROOM, RECV_BUF_LEN};
@@ -20,6 +22,30 @@ const TUNNEL_HEADER_LEN: usize = 8;
 
 /// Where in its buffer a datagram begins.
 const DATAGRAM_START: usize = HEADROOM - TUNNEL_HEADER_LEN;
+
+/// What a receiver hears.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Hearing {
+    /// What is sent to this address and UDP port. There may be several, between which the kernel distributes flows.
+    Port(SocketAddr),
+    /// What is sent to this group and UDP port on the interface with this index. There is one receiver of it: each
+    /// would get everything.
+    Group(SocketAddr, u32),
+    /// Packets of this protocol that are sent to this address: over IPv4 each with its IP header in front, over IPv6
+    /// without. There is one receiver of it: others would get copies.
+    Protocol(IpAddr, IpProtocol),
+}
+
+/// As a name that no other has.
+impl fmt::Display for Hearing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Port(addr) => addr.fmt(f),
+            Self::Group(addr, index) => write!(f, "{addr} interface {index}"),
+            Self::Protocol(addr, protocol) => write!(f, "{addr} protocol {}", protocol.0),
+        }
+    }
+}
 
 /// Receives what is sent to one address and port. Belongs to one worker.
 #[derive(Debug)]
@@ -50,52 +76,64 @@ pub struct Datagram<'b> {
 }
 
 impl DatagramReceiver {
+    /// Makes the socket.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel said: most often that the port is in use, that the address is none of this host, of a group
+    /// that there is no such interface or that the host takes part in as many as it may
+    /// (`net.ipv4.igmp_max_memberships`), or of a protocol that it needs `CAP_NET_RAW`.
+    pub fn open(hearing: Hearing) -> io::Result<Self> {
+        let socket = match hearing {
+            Hearing::Port(addr) | Hearing::Group(addr, _) => socket::open(addr, Sharing::Shared)?,
+            Hearing::Protocol(addr, protocol) => socket::open_raw(addr, protocol)?,
+        };
+        Self::prepare(socket, hearing)
+    }
+
     /// Binds to `addr`, which other receivers of this process may have too.
     ///
     /// # Errors
     ///
-    /// What the kernel said: most often that the port is in use, or that the address is none of this
-    /// host.
+    /// As [`DatagramReceiver::open`].
     pub fn bind(addr: SocketAddr) -> io::Result<Self> {
-        let socket = socket::open(addr, Sharing::Shared)?;
+        Self::open(Hearing::Port(addr))
+    }
+
+    /// Takes the one socket that an earlier daemon has made for the same, with what waits in it.
+    ///
+    /// # Errors
+    ///
+    /// When it is another one, there are several, or the kernel refuses what a new one would be set to. Then they are
+    /// closed.
+    pub fn adopt(sockets: Vec<OwnedFd>, hearing: Hearing) -> Result<Self, LeftSocketError> {
+        let [socket] = left::exactly(sockets)?;
+        match hearing {
+            Hearing::Port(addr) | Hearing::Group(addr, _) => {
+                left::check_udp(&socket, addr, Sharing::Shared)?;
+            }
+            Hearing::Protocol(addr, protocol) => left::check_raw(&socket, addr, protocol)?,
+        }
+        Ok(Self::prepare(socket, hearing)?)
+    }
+
+    /// Sets what a socket needs to hear this, whether it has it already or not.
+    fn prepare(socket: OwnedFd, hearing: Hearing) -> io::Result<Self> {
+        let (addr, group) = match hearing {
+            Hearing::Protocol(addr, _) => return Self::new(socket, addr, false),
+            Hearing::Port(addr) => (addr, None),
+            Hearing::Group(addr, index) => (addr, Some(index)),
+        };
         if addr.is_ipv6() {
             // As every tunnel's end may (RFC 6936 §5): what matters inside has checksums of its own.
             IntOption::NO_CHECKSUM.set(socket.as_fd(), 1)?;
         }
         // Without it (before Linux 5.0) datagrams come one by one.
         let has_gro = IntOption::GRO.set(socket.as_fd(), 1).is_ok();
-        Self::new(socket, addr.ip(), has_gro)
-    }
-
-    /// Receives what is sent to a group on the interface with this index, and to this port. There is one receiver
-    /// a group and port: each would get everything.
-    ///
-    /// # Errors
-    ///
-    /// What the kernel said: most often that there is no such interface, or that the host takes part in as many
-    /// groups as it may (`net.ipv4.igmp_max_memberships`).
-    pub fn join(group: SocketAddr, index: u32) -> io::Result<Self> {
-        let receiver = Self::bind(group)?;
-        let socket = receiver.socket.as_fd();
-        // Every interface is heard otherwise on which anybody has joined.
-        match group {
-            SocketAddr::V4(_) => IntOption::ALL_GROUPS_V4.set(socket, 0)?,
-            SocketAddr::V6(_) => {
-                let _before_linux_4_20 = IntOption::ALL_GROUPS_V6.set(socket, 0);
-            }
+        if let Some(index) = group {
+            join(&socket, addr.ip(), index)?;
         }
-        udp::join_group(socket, group.ip(), index)?;
-        Ok(receiver)
-    }
-
-    /// Receives packets of this protocol that are sent to `addr`: over IPv4 each with its IP header in
-    /// front, over IPv6 without. There is one receiver a protocol and address: others would get copies.
-    ///
-    /// # Errors
-    ///
-    /// What the kernel said: most often that it needs `CAP_NET_RAW`.
-    pub fn bind_raw(addr: IpAddr, protocol: IpProtocol) -> io::Result<Self> {
-        Self::new(socket::open_raw(addr, protocol)?, addr, false)
+        Self::new(socket, addr.ip(), has_gro)
     }
 
     fn new(socket: OwnedFd, addr: IpAddr, has_gro: bool) -> io::Result<Self> {
@@ -167,6 +205,23 @@ impl DatagramReceiver {
 impl AsFd for DatagramReceiver {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+}
+
+/// Has a socket hear a group on one interface.
+fn join(socket: &OwnedFd, group: IpAddr, index: u32) -> io::Result<()> {
+    let socket = socket.as_fd();
+    // Every interface is heard otherwise on which anybody has joined.
+    match group {
+        IpAddr::V4(_) => IntOption::ALL_GROUPS_V4.set(socket, 0)?,
+        IpAddr::V6(_) => {
+            let _before_linux_4_20 = IntOption::ALL_GROUPS_V6.set(socket, 0);
+        }
+    }
+    match udp::join_group(socket, group, index) {
+        // It is a member already.
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Ok(()),
+        outcome => outcome,
     }
 }
 
@@ -303,6 +358,57 @@ mod tests {
         // The first of the long ones is met before it is known that they are long.
         assert_eq!(counts[..3], [(64, true), (6, false), (3, false)]);
         assert_eq!(receiver.wanted_count, 4);
+    }
+
+    #[test]
+    fn what_waits_in_a_socket_is_received_by_who_takes_it_over() {
+        let addr: SocketAddr = "127.0.0.1:48793".parse().unwrap();
+        let first = DatagramReceiver::bind(addr).unwrap();
+        let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        sender.send_to(b"waits", addr).unwrap();
+        let left =
+            |receiver: &DatagramReceiver| vec![receiver.as_fd().try_clone_to_owned().unwrap()];
+        let held = left(&first);
+        drop(first);
+        let mut next = DatagramReceiver::adopt(held, Hearing::Port(addr)).unwrap();
+        let received = receive(&mut next);
+        assert_eq!(received[0].0, b"waits");
+        assert_eq!(received[0].3, sender.local_addr().unwrap());
+        assert_eq!(next.receive_buffer().asked_len, RECEIVE_BUFFER_LEN);
+        let other = Hearing::Port("127.0.0.1:48794".parse().unwrap());
+        DatagramReceiver::adopt(left(&next), other).unwrap_err();
+        let raw = Hearing::Protocol(addr.ip(), IpProtocol::IPV4);
+        DatagramReceiver::adopt(left(&next), raw).unwrap_err();
+    }
+
+    #[test]
+    fn a_member_of_a_group_is_one_once_more() {
+        let loopback = 1;
+        let group = Hearing::Group("239.1.1.9:48797".parse().unwrap(), loopback);
+        let first = DatagramReceiver::open(group).unwrap();
+        let held = first.as_fd().try_clone_to_owned().unwrap();
+        drop(first);
+        DatagramReceiver::adopt(vec![held], group).unwrap();
+    }
+
+    #[test]
+    fn what_is_heard_has_a_name_of_its_own() {
+        let addr: SocketAddr = "[2001:db8::1]:4789".parse().unwrap();
+        let group = "239.1.1.1:4789".parse().unwrap();
+        let names = [
+            Hearing::Port(addr),
+            Hearing::Group(group, 2),
+            Hearing::Protocol(addr.ip(), IpProtocol::IPV6),
+        ]
+        .map(|hearing| hearing.to_string());
+        assert_eq!(
+            names,
+            [
+                "[2001:db8::1]:4789",
+                "239.1.1.1:4789 interface 2",
+                "2001:db8::1 protocol 41"
+            ]
+        );
     }
 
     #[test]

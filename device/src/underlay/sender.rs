@@ -2,13 +2,15 @@
 
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsFd, OwnedFd};
+use std::num::NonZeroUsize;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 use thiserror::Error;
 use tracing::warn;
 
 use super::ip_fields::IpFields;
+use super::left::{self, LeftSocketError};
 use super::segmentation::Segmentation;
 use super::socket::{self, Sharing, SocketBuffer};
 use crate::sys::udp::{self, Ancillary};
@@ -21,8 +23,16 @@ pub const PORT_COUNT: usize = 16;
 /// The dynamic ports begin here (RFC 6335 §6).
 const FIRST_DYNAMIC_PORT: u16 = 49_152;
 
+/// A payload is a header and what is behind it.
+pub(super) const PARTS_EACH: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
+
 /// Bytes that may wait in the kernel for the device.
 pub(super) const SEND_BUFFER_LEN: usize = 4 << 20;
+
+const ASKED_BUFFER: SocketBuffer = SocketBuffer {
+    asked_len: SEND_BUFFER_LEN,
+    granted_len: SEND_BUFFER_LEN,
+};
 
 /// Why datagrams were not sent.
 #[derive(Debug, Error)]
@@ -61,10 +71,7 @@ impl UnderlaySender {
     /// What the kernel said: most often that `local` is no address of this host.
     pub fn new(local: IpAddr, hop_limit: u8) -> io::Result<Self> {
         let mut sockets = Vec::with_capacity(PORT_COUNT);
-        let mut send_buffer = SocketBuffer {
-            asked_len: SEND_BUFFER_LEN,
-            granted_len: SEND_BUFFER_LEN,
-        };
+        let mut send_buffer = ASKED_BUFFER;
         let mut ports = FIRST_DYNAMIC_PORT..=u16::MAX;
         while sockets.len() < PORT_COUNT {
             let port = ports.next().ok_or(Errno::ADDRINUSE)?;
@@ -76,14 +83,52 @@ impl UnderlaySender {
             send_buffer = socket::prepare_sender(&socket, local, hop_limit, SEND_BUFFER_LEN)?;
             sockets.push(socket);
         }
-        let segmentation = Segmentation::of_kernel(&sockets);
-        Ok(Self {
+        Ok(Self::of_sockets(sockets, local, hop_limit, send_buffer))
+    }
+
+    /// Takes the sockets of the sender that an earlier daemon had at the same address, in the order of
+    /// [`UnderlaySender::fds`]: a flow that takes the same of them has the port that it had.
+    ///
+    /// # Errors
+    ///
+    /// When they are others, or the kernel refuses what new ones would be set to. They are closed then.
+    pub fn adopt(
+        sockets: Vec<OwnedFd>,
+        local: IpAddr,
+        hop_limit: u8,
+    ) -> Result<Self, LeftSocketError> {
+        let sockets = left::exactly::<PORT_COUNT>(sockets)?;
+        let mut send_buffer = ASKED_BUFFER;
+        for socket in &sockets {
+            left::check_udp(socket, SocketAddr::new(local, 0), Sharing::Exclusive)?;
+            send_buffer = socket::prepare_sender(socket, local, hop_limit, SEND_BUFFER_LEN)?;
+        }
+        Ok(Self::of_sockets(
+            sockets.into(),
             local,
             hop_limit,
+            send_buffer,
+        ))
+    }
+
+    fn of_sockets(
+        sockets: Vec<OwnedFd>,
+        local: IpAddr,
+        hop_limit: u8,
+        send_buffer: SocketBuffer,
+    ) -> Self {
+        Self {
+            local,
+            hop_limit,
+            segmentation: Segmentation::of_kernel(&sockets),
             sockets,
             send_buffer,
-            segmentation,
-        })
+        }
+    }
+
+    /// Returns the sockets, each with a source port.
+    pub fn fds(&self) -> Vec<BorrowedFd<'_>> {
+        self.sockets.iter().map(AsFd::as_fd).collect()
     }
 
     /// Sends to groups out of the interface with this index.
@@ -176,14 +221,8 @@ impl UnderlaySender {
                 outcome => return outcome.map_err(transmit_error),
             }
         }
-        let mut datagrams = parts.chunks(2);
-        let first = datagrams.next().unwrap_or_default();
-        udp::send(socket, to, one, first).map_err(transmit_error)?;
-        for datagram in datagrams {
-            // Lost as on a wire: who needs it asks again.
-            let _lost = udp::send(socket, to, one, datagram);
-        }
-        Ok(())
+        // What is lost behind the first is lost as on a wire: who needs it asks again.
+        udp::send_each(socket, to, one, parts, PARTS_EACH).map_err(transmit_error)
     }
 
     /// Tells whether datagrams of `len` bytes are larger than the path takes, so that nothing is wrong
@@ -198,7 +237,7 @@ impl UnderlaySender {
             .is_ok_and(|mtu| mtu < len.saturating_add(headers_len))
     }
 
-    fn socket(&self, flow: u16) -> Result<std::os::fd::BorrowedFd<'_>, TransmitError> {
+    fn socket(&self, flow: u16) -> Result<BorrowedFd<'_>, TransmitError> {
         let socket = self.sockets.get(usize::from(flow) % PORT_COUNT);
         socket
             .map(AsFd::as_fd)
@@ -283,6 +322,38 @@ mod tests {
     }
 
     #[test]
+    fn what_is_sent_one_by_one_arrives_in_order_and_without_what_cannot_be_sent() {
+        let sender = UnderlaySender::new(LOCAL, 64).unwrap();
+        sender.segmentation.refuse(&Errno::IO.into());
+        let (socket, addr) = receiver();
+        let numbers: Vec<_> = (0..150_u32).map(u32::to_be_bytes).collect();
+        let oversize = vec![0; 1 << 16];
+        let payload = |number: &u32| match number {
+            70 | 71 | 149 => &oversize[..],
+            _ => b"payload",
+        };
+        let mut parts = Vec::new();
+        for (number, bytes) in (0..).zip(&numbers) {
+            parts.extend([IoSlice::new(bytes), IoSlice::new(payload(&number))]);
+        }
+        sender.send_run(5, addr, FIELDS, 11, &parts).unwrap();
+        let mut buf = [0; 100];
+        for number in (0..149_u32).filter(|number| ![70, 71].contains(number)) {
+            let (len, _from) = socket.recv_from(&mut buf).unwrap();
+            assert_eq!(
+                &buf[..len],
+                [&number.to_be_bytes()[..], b"payload"].concat()
+            );
+        }
+        socket.set_nonblocking(true).unwrap();
+        socket.recv_from(&mut buf).unwrap_err();
+        // The first one's error is that of all, of which none is sent.
+        let refused = sender.send_run(5, addr, FIELDS, 11, &parts[140..]);
+        assert!(matches!(refused, Err(TransmitError::TooBig)), "{refused:?}");
+        socket.recv_from(&mut buf).unwrap_err();
+    }
+
+    #[test]
     fn a_kernel_that_refuses_to_cut_is_asked_once_and_told_of_once() {
         let sender = UnderlaySender::new(LOCAL, 64).unwrap();
         assert!(sender.segmentation_refusal().is_none());
@@ -354,6 +425,40 @@ mod tests {
             ports.extend(seen);
         }
         assert_eq!(ports.len(), PORT_COUNT);
+    }
+
+    #[test]
+    fn a_flow_keeps_its_source_port_with_who_takes_the_sockets_over() {
+        let first = UnderlaySender::new(LOCAL, 64).unwrap();
+        let (socket, addr) = receiver();
+        let mut buf = [0; 10];
+        let mut port_of = |sender: &UnderlaySender, flow| {
+            let part = [IoSlice::new(b"x")];
+            sender.send(flow, addr, FIELDS, &part).unwrap();
+            socket.recv_from(&mut buf).unwrap().1.port()
+        };
+        let ports: Vec<_> = (0..16).map(|flow| port_of(&first, flow)).collect();
+        let held = || {
+            let fds = first.fds().into_iter();
+            fds.map(|fd| fd.try_clone_to_owned().unwrap())
+                .collect::<Vec<_>>()
+        };
+        let (all, mut few) = (held(), held());
+        let elsewhere = UnderlaySender::adopt(held(), "127.0.0.2".parse().unwrap(), 64);
+        assert!(matches!(elsewhere, Err(LeftSocketError::Address { .. })));
+        few.pop();
+        assert!(matches!(
+            UnderlaySender::adopt(few, LOCAL, 64),
+            Err(LeftSocketError::Count {
+                expected: 16,
+                there: 15
+            })
+        ));
+        drop(first);
+        let next = UnderlaySender::adopt(all, LOCAL, 64).unwrap();
+        let same: Vec<_> = (0..16).map(|flow| port_of(&next, flow)).collect();
+        assert_eq!(same, ports);
+        assert_eq!(next.send_buffer().asked_len, SEND_BUFFER_LEN);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use tapweave_net::{OffloadSet, PortNo};
 
 use super::tag::Tag;
 use super::{LENT_MAX, UringBackend};
+use crate::backend::BatchHandler;
 use crate::file_queue::FileQueue;
 use crate::framing::Framing;
 use crate::queue::{HEADROOM, PortQueue};
@@ -122,6 +123,29 @@ impl UringBackend {
             reader.request = Request::Made;
         }
         Ok(())
+    }
+
+    /// Ends all requests, and has what they have read handled.
+    pub(super) fn end_reading(&mut self, handler: &mut dyn BatchHandler) -> io::Result<()> {
+        for number in 0..self.readers.len() {
+            let number = u32::try_from(number).map_err(io::Error::other)?;
+            if let Some(reader) = self.reader(number)
+                && reader.request == Request::Made
+            {
+                reader.request = Request::Ending;
+                let tag = Tag::Reader(number).to_user_data();
+                self.ring.push_cancel(tag, Tag::Cancel.to_user_data())?;
+            }
+        }
+        loop {
+            self.handle_inbox(handler)?;
+            let mut readers = self.readers.iter().flatten();
+            if !readers.any(|it| it.request == Request::Ending) {
+                return Ok(());
+            }
+            self.ring.submit_and_wait(None)?;
+            self.ring.take_completions(&mut self.inbox);
+        }
     }
 
     /// Ends a reader's request and waits until nothing of it is left.

@@ -1,12 +1,13 @@
 //! Interfaces that are made, and those that are refused.
 
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
 use tapweave_device::{
-    AttachError, Attacher, Capabilities, InterfaceSpec, NetNamespace, Offloading, OwnNamespaces,
-    PortQueue, TunDevice,
+    AttachError, Attacher, Capabilities, Interface, InterfaceSpec, NetNamespace, Offloading,
+    OwnNamespaces, PortQueue, TunDevice,
 };
 use tapweave_net::{Frame, Offload, OffloadSet};
 
@@ -58,6 +59,11 @@ pub(crate) const TESTS: &[Test] = &[
         name: "the_interface_goes_with_its_last_queue",
         place: Place::Outside,
         run: the_interface_goes_with_its_last_queue,
+    },
+    Test {
+        name: "an_interface_is_seen_until_it_has_gone",
+        place: Place::Outside,
+        run: an_interface_is_seen_until_it_has_gone,
     },
     Test {
         name: "a_namespace_of_the_outside_is_refused_from_inside",
@@ -283,6 +289,24 @@ fn the_interface_goes_with_its_last_queue() {
     assert_eq!(sandbox.ifnames(), ["lo", "eth0"]);
     drop(interface);
     assert_eq!(sandbox.ifnames(), ["lo"]);
+}
+
+fn an_interface_is_seen_until_it_has_gone() {
+    let sandbox = Sandbox::with_user_namespace();
+    let interface = attach(&sandbox, &spec("10.9.0.2/24"));
+    let Interface { queues, sight, .. } = interface;
+    assert!(sight.is_there());
+    let closing = thread::spawn(move || drop(queues));
+    while sight.is_there() {
+        thread::yield_now();
+    }
+    // The kernel may not be done with it, but nobody sees it, and its name is free.
+    assert_eq!(sandbox.ifnames(), ["lo"]);
+    let mut again = spec("10.9.0.2/24");
+    again.ifname = Some("eth0".to_owned());
+    let again = attach(&sandbox, &again);
+    assert!(again.sight.is_there() && !sight.is_there());
+    closing.join().unwrap();
 }
 
 fn a_namespace_of_the_outside_is_refused_from_inside() {

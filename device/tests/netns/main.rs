@@ -10,13 +10,19 @@
 //! and nextest need. Nothing leaves the namespaces that a test makes.
 
 #[cfg(test)]
+mod addresses;
+#[cfg(test)]
 mod attach;
 #[cfg(test)]
 mod cable;
 #[cfg(test)]
 mod end;
 #[cfg(test)]
+mod flows;
+#[cfg(test)]
 mod harness;
+#[cfg(test)]
+mod hold;
 #[cfg(test)]
 mod sandbox;
 #[cfg(test)]
@@ -36,9 +42,12 @@ fn main() -> ExitCode {
         return code;
     }
     harness::run(&[
+        addresses::TESTS,
         attach::TESTS,
         cable::TESTS,
         end::TESTS,
+        flows::TESTS,
+        hold::TESTS,
         traffic::TESTS,
         uplink::TESTS,
     ])

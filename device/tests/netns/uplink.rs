@@ -7,14 +7,15 @@
 //! ```
 
 use std::io::{BufRead, BufReader};
+use std::os::fd::AsFd;
 use std::process::Stdio;
 use std::thread;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tapweave_device::{
-    DefaultRoutes, FileQueue, Framing, HostLink, HostWatch, PacketSocket, PacketView, Tun, TunSpec,
-    forwards, host_addresses,
+    DefaultRoutes, FileQueue, Framing, HostLink, HostWatch, PacketError, PacketSocket, PacketView,
+    Tun, TunSpec, forwards, host_addresses,
 };
 use tapweave_net::{MacAddr, OffloadSet};
 
@@ -32,6 +33,11 @@ pub(crate) const TESTS: &[Test] = &[
         name: "super_frames_pass_between_a_tap_and_a_packet_socket",
         place: Place::OwnNamespaces,
         run: super_frames_pass_between_a_tap_and_a_packet_socket,
+    },
+    Test {
+        name: "frames_wait_in_a_packet_socket_for_who_takes_it_over",
+        place: Place::OwnNamespaces,
+        run: frames_wait_in_a_packet_socket_for_who_takes_it_over,
     },
     Test {
         name: "a_tun_goes_with_its_queues_and_the_next_one_finds_a_name",
@@ -97,11 +103,7 @@ pub(crate) fn within<T: Send>(sandbox: &Sandbox, work: impl FnOnce() -> T + Send
     let namespace = std::fs::File::open(path).unwrap();
     thread::scope(|scope| {
         let worker = scope.spawn(move || {
-            move_into_link_name_space(
-                std::os::fd::AsFd::as_fd(&namespace),
-                Some(LinkNameSpaceType::Network),
-            )
-            .unwrap();
+            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
             work()
         });
         worker.join().unwrap()
@@ -283,4 +285,39 @@ s.send(own + source + rest)";
     assert_eq!(seen, [expected]);
     let expected_drops = tapweave_device::take_overflow_count(&queue).unwrap();
     assert_eq!(expected_drops, 0);
+}
+
+fn frames_wait_in_a_packet_socket_for_who_takes_it_over() {
+    const SENDER: &str = "import socket
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW); s.bind(('eth0', 0))
+s.send(bytes.fromhex('02000000000202000000000388b5') + bytes(46))";
+    let host = Sandbox::with_net_namespace();
+    let (peer, index) = lan(&host);
+    let mac = MacAddr::new([2, 0, 0, 0, 0, 2]);
+    let view = PacketView::Station(mac);
+    let first = station(&host, index, mac);
+    let copy = || first.as_fd().try_clone_to_owned().unwrap();
+    let (held, elsewhere, foreign) = (copy(), copy(), copy());
+    drop(first);
+    let sender = peer.command("python3").args(["-c", SENDER]).status();
+    assert!(sender.unwrap().success());
+    // This thread is in another namespace than the interface.
+    let refused = PacketSocket::adopt(foreign, index, view);
+    assert!(matches!(refused, Err(PacketError::Other)), "{refused:?}");
+    let queue = within(&host, || {
+        let refused = PacketSocket::adopt(elsewhere, index + 1, view);
+        assert!(matches!(refused, Err(PacketError::Other)), "{refused:?}");
+        PacketSocket::adopt(held, index, view).unwrap().into_queue()
+    });
+    let mut buf = vec![0; tapweave_device::RECV_BUF_LEN];
+    let has_come = within_a_second(|| {
+        use tapweave_device::{PortQueue, Received};
+        while let Received::Frame(frame) = queue.recv(&mut buf).unwrap() {
+            if frame.data()[12..14] == [0x88, 0xb5] {
+                return true;
+            }
+        }
+        false
+    });
+    assert!(has_come);
 }

@@ -5,7 +5,7 @@ use tapweave_net::{Frame, NeighborAnswer, Timestamp};
 use super::{Prepared, Trace};
 use crate::FrameVlan;
 use crate::explain::{Destination, Stage};
-use crate::gateway::is_asked;
+use crate::gateway::{asks_for_dhcp, is_asked};
 use crate::head::Head;
 use crate::snapshot::{Port, Snapshot};
 use crate::suppression::{Asked, asked};
@@ -48,6 +48,9 @@ pub(super) fn find<'a>(
     if mac.is_group() {
         return match &ingress.network.gateway {
             Some(gateway) if is_asked(gateway, frame.data(), head.len) => Target::Gateway,
+            Some(_) if ingress.has_dhcp() && asks_for_dhcp(frame.data(), head.len) => {
+                Target::Gateway
+            }
             Some(_) | None => match asked(snapshot, ingress, now, frame, head, vlan) {
                 Asked::Nothing => Target::Group,
                 Asked::Unknown => Target::Question,

@@ -9,6 +9,7 @@
 //! The counts are exact once all threads are idle. While they run, a share may be computed from counts
 //! a moment apart; that can shift who loses one entry, never the limit.
 
+use core::sync::atomic::AtomicU64;
 use std::sync::Arc;
 
 use tapweave_net::PortNo;
@@ -28,6 +29,8 @@ pub(super) struct Occupancy {
     owner_count: AtomicU32,
     owned: Arc<OwnedCounts>,
     hand: AtomicUsize,
+    /// Entries that came or went. Not loom's: nothing depends on when it is seen.
+    changes: AtomicU64,
 }
 
 impl Occupancy {
@@ -39,6 +42,7 @@ impl Occupancy {
             owner_count: AtomicU32::new(0),
             owned,
             hand: AtomicUsize::new(0),
+            changes: AtomicU64::new(0),
         }
     }
 
@@ -58,6 +62,7 @@ impl Occupancy {
 
     /// Counts an entry that has come to `port`.
     pub(super) fn arrived(&self, origin: FdbOrigin, port: PortNo) {
+        self.count_change();
         match origin {
             FdbOrigin::Static => {
                 self.static_count.fetch_add(1, Ordering::Relaxed);
@@ -72,6 +77,7 @@ impl Occupancy {
 
     /// Counts an entry that has left `port`.
     pub(super) fn left(&self, origin: FdbOrigin, port: PortNo) {
+        self.count_change();
         match origin {
             FdbOrigin::Static => {
                 self.static_count.fetch_sub(1, Ordering::Relaxed);
@@ -82,6 +88,15 @@ impl Occupancy {
                 }
             }
         }
+    }
+
+    /// Returns how often an entry came or went.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Relaxed)
+    }
+
+    fn count_change(&self) {
+        self.changes.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Returns what `port` may take when it wants a place in a full table.

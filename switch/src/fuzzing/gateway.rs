@@ -24,9 +24,9 @@ use tapweave_net::{
 };
 
 use crate::{
-    Advertising, EgressPort, GatewayConfig, NetworkConfig, Outside, Pipeline, PortAddresses,
-    PortConfig, SnoopingConfig, StormLimits, Suppression, Switch, SwitchConfig, UplinkConfig,
-    UplinkKind, Verdict,
+    Advertising, EgressPort, GatewayConfig, Information, NetworkConfig, Outside, Pipeline,
+    PortAddresses, PortConfig, SnoopingConfig, StormLimits, Suppression, Switch, SwitchConfig,
+    UplinkConfig, UplinkKind, Verdict,
 };
 
 const FRAMES_MAX: usize = 64;
@@ -231,6 +231,7 @@ fn network(place: usize, outside: Outside, addresses: [&str; 2]) -> NetworkConfi
             addresses: parsed(addresses),
             outside,
             advertising: Advertising::Assigned,
+            information: Information::default(),
         }),
         suppression: Suppression::Off,
     }

@@ -1,4 +1,4 @@
-//! When a gateway advertises itself, and what it says (RFC 4861 §4.2, §6.2).
+//! When a gateway advertises itself, and what it says (RFC 4861 §4.2, §6.2; RFC 8106).
 //!
 //! To everybody every 200 to 600 seconds, the first three times after 16 seconds (§6.2.4); and to the port of a
 //! host that asked, at the next tick of the control side, which is within the half second of §6.2.6. Only that
@@ -9,8 +9,9 @@ use core::net::Ipv6Addr;
 use core::time::Duration;
 
 use ipnet::IpNet;
-use tapweave_net::{Icmpv6Type, PortNo, Timestamp};
+use tapweave_net::{DomainName, Icmpv6Type, PortNo, Timestamp};
 
+use super::config::{Information, InformationByDhcp};
 use super::request::{Icmpv6, icmpv6_frame, source_link_layer};
 use super::{Gateway, Outside, link_local};
 use crate::Advertising;
@@ -33,6 +34,11 @@ const PREFERRED_SECS: u32 = 604_800;
 /// Flags of a prefix: on the link; hosts form addresses (§4.6.2).
 const ON_LINK: u8 = 0x80;
 const AUTONOMOUS: u8 = 0x40;
+/// The flag O: there is other configuration by DHCP (§4.2).
+const OTHER_CONFIGURATION: u8 = 0x40;
+/// The options Recursive DNS Server and DNS Search List (RFC 8106 §5).
+const RDNSS: u8 = 25;
+const DNSSL: u8 = 31;
 /// All nodes on the link (RFC 4291 §2.7.1).
 const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 
@@ -161,23 +167,107 @@ pub(super) fn advertisement(gateway: &Gateway, mtu: u16) -> Option<Vec<u8>> {
         body.extend(prefix.addr().octets());
         prefix_count += 1;
     }
+    add_information(&mut body, &config.information);
+    let flags = match config.information.dhcp {
+        InformationByDhcp::Available => OTHER_CONFIGURATION,
+        InformationByDhcp::Unavailable => 0,
+    };
     let [high, low] = lifetime.to_be_bytes();
     let message = Icmpv6 {
         mac: config.mac,
         src: link_local(config.mac),
         dst: ALL_NODES,
         kind: Icmpv6Type::ROUTER_ADVERTISEMENT,
-        // No DHCP for IPv6.
-        rest_of_header: u32::from_be_bytes([HOP_LIMIT, 0, high, low]),
+        rest_of_header: u32::from_be_bytes([HOP_LIMIT, flags, high, low]),
         body: &body,
     };
     (prefix_count > 0).then(|| icmpv6_frame(&message))
 }
 
+/// Adds the options by which hosts find the resolver and the search domain. They are believed as long as the router is
+/// (RFC 8106 §5.1).
+fn add_information(body: &mut Vec<u8>, information: &Information) {
+    let Information {
+        resolvers, search, ..
+    } = information;
+    let lifetime = u32::from(ROUTER_LIFETIME_SECS).to_be_bytes();
+    let addresses: Vec<u8> = resolvers.iter().flat_map(Ipv6Addr::octets).collect();
+    let domain = search.as_ref().map_or(&[][..], DomainName::wire);
+    for (kind, value) in [(RDNSS, &*addresses), (DNSSL, domain)] {
+        // In units of eight octets, the head is one (RFC 4861 §4.6). What is longer is nobody's configuration.
+        let units = u8::try_from(1 + value.len().div_ceil(8));
+        let Some(units) = units.ok().filter(|_| !value.is_empty()) else {
+            continue;
+        };
+        body.extend([kind, units, 0, 0]);
+        body.extend(lifetime);
+        body.extend(value);
+        body.resize(body.len().next_multiple_of(8), 0);
+    }
+}
+
 #[cfg(test)]
 #[cfg(not(loom))]
 mod tests {
+    use tapweave_net::MacAddr;
+
     use super::*;
+    use crate::GatewayConfig;
+
+    fn gateway(information: Information) -> Gateway {
+        let config = GatewayConfig {
+            mac: MacAddr::new([2, 0, 0, 0, 0, 0xfe]),
+            addresses: vec!["fd00::1/64".parse().unwrap()],
+            outside: Outside::Routed,
+            advertising: Advertising::Assigned,
+            information,
+        };
+        Gateway::new(config, 7)
+    }
+
+    #[test]
+    fn an_advertisement_names_resolver_and_domain_in_the_bytes_of_rfc_8106() {
+        let silent = advertisement(&gateway(Information::default()), 1500).unwrap();
+        let full = advertisement(
+            &gateway(Information {
+                resolvers: vec!["fd00::1".parse().unwrap()],
+                search: DomainName::new("blue"),
+                dhcp: InformationByDhcp::Available,
+            }),
+            1500,
+        );
+        let full = full.unwrap();
+        // Behind Ethernet and IPv6 stand type, code, checksum, hop limit and flags.
+        assert_eq!((silent[59], full[59]), (0, 0x40));
+        let resolver = "fd00::1".parse::<Ipv6Addr>().unwrap().octets();
+        let want = [
+            &[25, 3, 0, 0, 0, 0, 0x07, 0x08][..],
+            &resolver,
+            &[31, 2, 0, 0, 0, 0, 0x07, 0x08],
+            b"\x04blue\0\0\0",
+        ];
+        assert_eq!(full[silent.len()..], want.concat());
+        // The length of the packet, and options that end with it.
+        assert_eq!(
+            usize::from(full[19]) | usize::from(full[18]) << 8,
+            full.len() - 54
+        );
+        assert_eq!((full.len() - 70) % 8, 0);
+    }
+
+    #[test]
+    fn a_domain_fills_its_option_up_to_eight_octets() {
+        for len in 1..=63 {
+            let mut body = vec![0; 16];
+            let information = Information {
+                search: DomainName::new(&"a".repeat(len)),
+                ..Information::default()
+            };
+            add_information(&mut body, &information);
+            assert_eq!(body.len() % 8, 0);
+            assert_eq!(usize::from(body[17]) * 8, body.len() - 16);
+        }
+    }
 
     const MINUTE: Duration = Duration::from_mins(1);
 

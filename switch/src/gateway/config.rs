@@ -1,11 +1,11 @@
 //! What the control side says about gateways, uplinks, and the addresses behind ports.
 
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 
 use ipnet::IpNet;
 use tapweave_encap::{Peer, Tunnel};
-use tapweave_net::MacAddr;
+use tapweave_net::{DomainName, MacAddr};
 
 /// The gateway of a network, which the switch itself is.
 ///
@@ -23,6 +23,29 @@ pub struct GatewayConfig {
     pub outside: Outside,
     /// What it tells hosts in router advertisements.
     pub advertising: Advertising,
+    /// What it tells them besides.
+    pub information: Information,
+}
+
+/// What hosts of a network are told besides how they get addresses and routes.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Information {
+    /// The IPv6 addresses at which names are answered (RFC 8106 §5.1).
+    pub resolvers: Vec<Ipv6Addr>,
+    /// The domain that names are looked up in (RFC 8106 §5.2).
+    pub search: Option<DomainName>,
+    /// Whether DHCP for IPv6 tells the same (the flag O, RFC 4861 §4.2).
+    pub dhcp: InformationByDhcp,
+}
+
+/// Whether DHCP for IPv6 answers who asks for information.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum InformationByDhcp {
+    /// It does not.
+    #[default]
+    Unavailable,
+    /// It does.
+    Available,
 }
 
 /// The way out of a network. No way leads to another network.

@@ -4,6 +4,7 @@ use tapweave_nat::{NatDrop, Out};
 use tapweave_net::{Frame, IcmpErrorKind, ParsedFrame, Vid};
 
 use super::answer::is_echo;
+use super::asked::is_to_dhcp_servers;
 use super::handle::{Call, Ingress, Next};
 use super::link::{Dealt, Link};
 use super::packet::{Packet, is_forwardable};
@@ -61,6 +62,9 @@ pub(super) fn handle<T: Trace>(
     if gateway.has(packet.dst) {
         return inside.deliver(call, frame, parsed, &packet);
     }
+    if is_to_dhcp_servers(packet.dst) && port.has_dhcp() {
+        return inside.ask_server(call, frame, parsed, &packet);
+    }
     inside.forward(call, frame, parsed, &packet)
 }
 
@@ -85,17 +89,49 @@ impl Inside<'_> {
         if !self.gateway.is_neighbor(packet.src) {
             return Err(DropReason::GatewaySource.into());
         }
-        if let Some(services) = &self.network.services
-            && let Some(service) = Service::of(parsed)
-        {
-            if call.use_ == Use::Packet {
-                let from = (self.network.no, self.port.no);
-                services.take(service, from, &self.port.places, frame)?;
+        match Service::of(parsed) {
+            Some(Service::Dhcp) if self.port.has_dhcp() => {
+                return self.serve(call, frame, Service::Dhcp);
             }
-            return Ok(call.done(GatewayStep::Served { service }));
+            Some(service @ Service::Dns) if self.network.services.has(service) => {
+                return self.serve(call, frame, service);
+            }
+            Some(Service::Dns | Service::Dhcp) | None => {}
         }
         let mac = self.gateway.config.mac;
         call.deliver(frame, parsed, packet, mac, self.port.no)
+    }
+
+    /// Gives a packet for all DHCP servers to that of the gateway. Its sender may have no address yet.
+    fn ask_server<T: Trace>(
+        &self,
+        call: &mut Call<'_, T>,
+        frame: &Frame<'_>,
+        parsed: &ParsedFrame,
+        packet: &Packet,
+    ) -> Result<Next, Refusal> {
+        if !packet.src.is_unspecified() && !self.gateway.is_neighbor(packet.src) {
+            return Err(DropReason::GatewaySource.into());
+        }
+        match Service::of(parsed) {
+            Some(Service::Dhcp) => self.serve(call, frame, Service::Dhcp),
+            Some(Service::Dns) | None => Err(DropReason::GatewayMartian.into()),
+        }
+    }
+
+    /// Gives a packet to a service, which is given.
+    fn serve<T: Trace>(
+        &self,
+        call: &mut Call<'_, T>,
+        frame: &Frame<'_>,
+        service: Service,
+    ) -> Result<Next, Refusal> {
+        if call.use_ == Use::Packet {
+            let from = (self.network.no, self.port.no);
+            let services = &self.network.services;
+            services.take(service, from, &self.port.places, frame)?;
+        }
+        Ok(call.done(GatewayStep::Served { service }))
     }
 
     fn echo<T: Trace>(

@@ -26,6 +26,7 @@
 //! unknown for this one packet. Nobody waits.
 
 use core::hash::BuildHasher;
+use core::sync::atomic::AtomicU64;
 use core::time::Duration;
 
 use foldhash::fast::FixedState;
@@ -34,6 +35,7 @@ use tapweave_net::{MacAddr, Timestamp, Vid};
 use self::slot::{Entry, Slot, State};
 use crate::sync::{AtomicBool, Ordering};
 
+mod carrying;
 mod slot;
 
 /// How long an answer counts (RFC 4861 §10, `REACHABLE_TIME`).
@@ -96,6 +98,8 @@ pub(crate) struct Neighbors {
     slots: Box<[Slot]>,
     /// Whether there may be an entry: most networks never have one, and need not be looked through.
     is_used: AtomicBool,
+    /// Neighbours that were new or had moved. Not loom's: nothing depends on when it is seen.
+    changes: AtomicU64,
 }
 
 impl Neighbors {
@@ -105,6 +109,7 @@ impl Neighbors {
             hasher: FixedState::with_seed(seed),
             slots: (0..BUCKETS * WAYS).map(|_| Slot::default()).collect(),
             is_used: AtomicBool::new(false),
+            changes: AtomicU64::new(0),
         }
     }
 
@@ -170,6 +175,12 @@ impl Neighbors {
         };
         if let Some(slot) = slot {
             slot.write(now, |entry| *entry = Entry::reachable(bits, place, now));
+            let is_as_known = |(_, entry): (&Slot, Entry)| {
+                entry.state == State::Reachable && entry.place() == place
+            };
+            if !known.is_some_and(is_as_known) {
+                self.count_change();
+            }
             self.note_use();
         }
     }

@@ -7,6 +7,7 @@ use tapweave_net::{PortNo, Timestamp};
 
 use super::timers::MEMBERSHIP_INTERVAL;
 use super::{Group, Vlan};
+use crate::LearnedMember;
 
 /// A group in a VLAN.
 pub(super) type Key = (Vlan, Group);
@@ -82,6 +83,32 @@ impl Memberships {
         self.entries.insert((key, port), membership);
         self.counts.insert(port, count + 1);
         Joined::New(expires)
+    }
+
+    /// Takes in a membership of an earlier process, which ends between the two `limits`, the first of which is now;
+    /// `arm` is told when. Tells whether it is in: it is not if it is over or there, or does not fit.
+    pub(super) fn restore(
+        &mut self,
+        key: Key,
+        member: &LearnedMember,
+        (now, limit): (Timestamp, Timestamp),
+        arm: impl FnOnce(Timestamp),
+    ) -> bool {
+        if member.expires <= now || self.find(key, member.port).is_some() {
+            return false;
+        }
+        let Joined::New(_) = self.join(now, key, member.port) else {
+            return false;
+        };
+        let expires = member.expires.min(limit);
+        if let Some(membership) = self.find(key, member.port) {
+            membership.since = member.since.min(now);
+            membership.expires = expires;
+            membership.armed = expires;
+            membership.v1_until = member.v1_until.min(limit);
+        }
+        arm(expires);
+        true
     }
 
     /// Returns the membership of `port`.

@@ -14,6 +14,7 @@ use super::timers::{
     MEMBERSHIP_INTERVAL, QUERIER_INTERVAL, QUERY_INTERVAL, ROBUSTNESS, STARTUP_INTERVAL,
 };
 use super::{Family, Vlan};
+use crate::LearnedQuerier;
 
 /// From when until when what is known of a VLAN is complete.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -94,6 +95,40 @@ impl Queriers {
         asked.last = now;
         asked.activity = Activity { from, until };
         asked
+    }
+
+    /// Takes in what an earlier process knew of a VLAN, unless it is over or something is known by now; tells whether it
+    /// did.
+    pub(super) fn restore(&mut self, querier: &LearnedQuerier, now: Timestamp) -> bool {
+        let key = (querier.vid, querier.family);
+        let limit = now + QUERIER_INTERVAL;
+        let asked = Asked {
+            last: querier.last.min(now),
+            activity: Activity {
+                from: querier.from,
+                until: querier.until.min(limit),
+            },
+            other_until: querier.other_until.min(limit),
+        };
+        if asked.activity.until <= now || self.asked.contains_key(&key) {
+            return false;
+        }
+        self.asked.insert(key, asked);
+        true
+    }
+
+    /// Returns who asks, in order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = LearnedQuerier> {
+        self.asked
+            .iter()
+            .map(|(&(vid, family), asked)| LearnedQuerier {
+                vid,
+                family,
+                last: asked.last,
+                from: asked.activity.from,
+                until: asked.activity.until,
+                other_until: asked.other_until,
+            })
     }
 
     /// Tells whether another querier is there.

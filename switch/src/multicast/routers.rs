@@ -7,6 +7,7 @@ use tapweave_net::{PortNo, Timestamp};
 
 use super::Family;
 use super::timers::{MEMBERSHIP_INTERVAL, QUERIER_INTERVAL, Timer, Timers};
+use crate::LearnedGroupPort;
 
 /// A port that was heard from, and until when that counts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,6 +51,39 @@ impl Routers {
         mark(&mut self.overfull, port, now, expires, || {
             timers.set(expires, timer);
         })
+    }
+
+    /// Takes in a port of an earlier process, which ends between the two `limits`, the first of which is now. Tells
+    /// whether it is in: it is not if it is over, or there.
+    pub(super) fn restore(
+        &mut self,
+        port: &LearnedGroupPort,
+        (now, limit): (Timestamp, Timestamp),
+        timers: &mut Timers,
+    ) -> bool {
+        let heard = Heard {
+            since: port.since.min(now),
+            expires: port.expires.min(limit),
+        };
+        let (is_known, timer) = match port.router {
+            Some(family) => (
+                self.routers.contains_key(&(port.port, family)),
+                Timer::Router(port.port, family),
+            ),
+            None => (
+                self.overfull.contains_key(&port.port),
+                Timer::Overfull(port.port),
+            ),
+        };
+        if is_known || heard.expires <= now {
+            return false;
+        }
+        match port.router {
+            Some(family) => self.routers.insert((port.port, family), heard),
+            None => self.overfull.insert(port.port, heard),
+        };
+        timers.set(heard.expires, timer);
+        true
     }
 
     /// Ends what `timer` is about if its time has come, and puts the timer off otherwise.

@@ -29,19 +29,21 @@ pub(crate) struct Snooping {
     config: SnoopingConfig,
     asker: Asker,
     state: Mutex<State>,
-    published: Published,
+    pub(super) published: Published,
 }
 
-struct State {
-    memberships: Memberships,
-    routers: Routers,
-    queriers: Queriers,
+pub(super) struct State {
+    pub(super) memberships: Memberships,
+    pub(super) routers: Routers,
+    pub(super) queriers: Queriers,
     schedule: Schedule,
-    timers: Timers,
+    pub(super) timers: Timers,
     /// Groups that somebody left, and how often the port is still to be asked.
     doubts: BTreeMap<(Key, PortNo), Doubt>,
     /// Whether who asks has changed since it was last made known.
     stale: bool,
+    /// Messages that were noted, and ends.
+    pub(super) changes: u64,
 }
 
 /// A group that somebody on a port left.
@@ -114,6 +116,7 @@ impl Snooping {
                 timers: Timers::default(),
                 doubts: BTreeMap::new(),
                 stale: false,
+                changes: 0,
             }),
             published: Published::new(seed),
         }
@@ -154,6 +157,7 @@ impl Snooping {
     fn handle_query(&self, now: Timestamp, port: PortNo, vlan: Vlan, query: &Query) {
         let mut state = self.state();
         let state = &mut *state;
+        state.changes += 1;
         if let Some(group) = query.group {
             if query.expels {
                 let answer = (query.max_response * u32::from(LAST_MEMBER_COUNT))
@@ -190,6 +194,7 @@ impl Snooping {
     ) -> Outcome {
         let mut state = self.state();
         let state = &mut *state;
+        state.changes += 1;
         let mut outcome = Outcome::Noted;
         report.for_each(|group, change| {
             if group.is_never_limited() {
@@ -274,6 +279,7 @@ impl Snooping {
 
     /// Ends a membership.
     fn end(&self, state: &mut State, key: Key, port: PortNo) {
+        state.changes += 1;
         if let Some(membership) = state.memberships.leave(key, port) {
             let timer = Timer::Membership(key, port);
             state.timers.clear(membership.armed, timer);
@@ -341,7 +347,7 @@ impl Snooping {
         }
     }
 
-    fn publish_outlook(&self, state: &mut State) {
+    pub(super) fn publish_outlook(&self, state: &mut State) {
         self.published
             .publish_outlook(&state.queriers, &state.routers);
         state.stale = false;
@@ -406,7 +412,7 @@ impl Snooping {
 
     /// A panic cannot leave the state half changed in a way that matters: at worst a group is flooded
     /// or limited until its next report.
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

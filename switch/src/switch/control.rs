@@ -11,7 +11,7 @@ use crate::gateway::{Endpoint, Gateway, Hosts, Remote, Router, StaticNeighbors, 
 use crate::multicast::Snooping;
 use crate::port_pool::PortPool;
 use crate::probing::AddressWatch;
-use crate::service::{Places, Services};
+use crate::service::{PortPlaces, Services};
 use crate::snapshot::{Member, Network, Port, Snapshot, Translator};
 use crate::storm::StormMeters;
 use crate::{PortConfig, RemoteConfig, StormLimits, Suppression};
@@ -38,7 +38,7 @@ pub(super) struct ControlNetwork {
     pub(super) mtu: u16,
     pub(super) storm: StormLimits,
     pub(super) gateway: Option<Arc<Gateway>>,
-    pub(super) services: Option<Services>,
+    pub(super) services: Services,
     pub(super) suppression: Suppression,
     pub(super) address_watch: Arc<AddressWatch>,
     pub(super) neighbors: Arc<StaticNeighbors>,
@@ -63,7 +63,7 @@ pub(super) struct ControlPort {
     pub(super) config: PortConfig,
     pub(super) storm: Option<Arc<StormMeters>>,
     pub(super) counters: Arc<PortCounters>,
-    pub(super) places: Arc<Places>,
+    pub(super) places: Arc<PortPlaces>,
 }
 
 impl Control {

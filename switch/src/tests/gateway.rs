@@ -19,8 +19,8 @@ use tapweave_net::{Ipv4View, ParsedFrame};
 
 use super::*;
 use crate::{
-    Advertising, Explanation, GatewayConfig, GatewayStep, Outside, PortAddresses, PortVlans, Stage,
-    UplinkConfig, UplinkKind,
+    Advertising, Explanation, GatewayConfig, GatewayStep, Information, Outside, PortAddresses,
+    PortVlans, Stage, UplinkConfig, UplinkKind,
 };
 
 const GATEWAY: MacAddr = MacAddr::new([2, 0, 0, 0, 0, 0xfe]);
@@ -36,6 +36,7 @@ fn gateway(mac: MacAddr, addresses: [&str; 2], outside: Outside) -> GatewayConfi
         addresses: addresses.map(|text| text.parse().unwrap()).to_vec(),
         outside,
         advertising: Advertising::Assigned,
+        information: Information::default(),
     }
 }
 

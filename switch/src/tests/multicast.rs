@@ -402,3 +402,73 @@ fn data_for_groups_is_not_allocated_for() {
     });
     assert_eq!(allocations.count_total, 0);
 }
+
+/// What one switch has learned makes another one limit groups in the same way, at once.
+#[test]
+fn groups_go_on_in_another_switch() {
+    let mut rig = rig();
+    rig.ask();
+    rig.send(1, &join(GROUP)).unwrap();
+    let mut learned = rig.switch.learned(rig.network, rig.now);
+    let before = rig.switch.mdb_entries(rig.network, rig.now);
+    let mut next = self::rig();
+    next.now = rig.now;
+    assert_eq!(next.send(3, &data(GROUP)), Ok(vec![0, 1, 2]));
+    let (members, ports) = (learned.members.len(), learned.group_ports.len());
+    assert_eq!((members, ports, learned.queriers.len()), (1, 2, 2));
+    learned.stations.clear();
+    assert_eq!(next.switch.restore(next.network, &learned, next.now), 5);
+    assert_eq!(next.switch.mdb_entries(next.network, next.now), before);
+    assert_eq!(next.send(3, &data(GROUP)), Ok(vec![0, 1]));
+    assert_eq!(next.send(3, &data("239.1.1.2")), Ok(vec![0]));
+    // What is there is not taken in again, and ends when it would have.
+    assert_eq!(next.switch.restore(next.network, &learned, next.now), 0);
+    next.now = next.now + Duration::from_secs(261);
+    next.switch.poll_groups(next.now);
+    assert_eq!(next.switch.mdb_entries(next.network, next.now), []);
+    assert_eq!(next.switch.restore(next.network, &learned, next.now), 0);
+}
+
+/// Without those who ask, members are known and nothing is limited: who has joined since is not cut off.
+#[test]
+fn members_alone_limit_nothing() {
+    let mut rig = rig();
+    rig.ask();
+    rig.send(1, &join(GROUP)).unwrap();
+    let mut learned = rig.switch.learned(rig.network, rig.now);
+    learned.queriers.clear();
+    learned.stations.clear();
+    let mut next = self::rig();
+    next.now = rig.now;
+    assert_eq!(next.switch.restore(next.network, &learned, next.now), 3);
+    assert_eq!(next.send(3, &data(GROUP)), Ok(vec![0, 1, 2]));
+    next.ask();
+    assert_eq!(next.send(3, &data(GROUP)), Ok(vec![0, 1]));
+}
+
+/// Times that cannot be, of whoever wrote them, are brought within what the table would say.
+#[test]
+fn no_membership_outlives_its_time_by_what_was_written() {
+    let mut rig = rig();
+    rig.ask();
+    rig.send(1, &join(GROUP)).unwrap();
+    let mut learned = rig.switch.learned(rig.network, rig.now);
+    learned.stations.clear();
+    let far = Timestamp::from_secs(u64::from(u32::MAX));
+    for member in &mut learned.members {
+        (member.since, member.expires) = (far, far);
+    }
+    for port in &mut learned.group_ports {
+        port.expires = far;
+    }
+    for querier in &mut learned.queriers {
+        (querier.last, querier.until, querier.other_until) = (far, far, far);
+    }
+    let mut next = self::rig();
+    next.now = rig.now;
+    assert_eq!(next.switch.restore(next.network, &learned, next.now), 5);
+    next.now = next.now + Duration::from_secs(261);
+    next.switch.poll_groups(next.now);
+    assert_eq!(next.switch.mdb_entries(next.network, next.now), []);
+    assert_eq!(next.send(3, &data(GROUP)), Ok(vec![0, 1, 2]));
+}

@@ -10,8 +10,8 @@ use tapweave_net::{
 
 use super::*;
 use crate::{
-    Destination, GatewayConfig, Guard, Neighbor, NeighborAddError, NeighborAt, Outside,
-    PortAddresses, PortVlans, StaticNeighbor,
+    Destination, GatewayConfig, Guard, Information, Neighbor, NeighborAddError, NeighborAt,
+    Outside, PortAddresses, PortVlans, StaticNeighbor,
 };
 
 const HEADROOM: usize = 64;
@@ -380,6 +380,7 @@ fn what_is_known_is_listed_and_what_cannot_be_is_refused() {
             addresses: vec!["10.0.0.254/24".parse().unwrap()],
             outside: Outside::Closed,
             advertising: crate::Advertising::Silent,
+            information: Information::default(),
         }),
         ..NETWORK
     });

@@ -7,18 +7,8 @@ use tapweave_net::MacAddr;
 
 use super::*;
 
-fn rig_with_pools(host_prefixes: &[&str], pools: &[&str]) -> Rig {
-    let datapath = Arc::new(MemoryDatapath::default());
-    let host = MemoryHost::new(host_prefixes.iter().map(|p| p.parse().unwrap()).collect());
-    let pools = pools.iter().map(|pool| pool.parse().unwrap()).collect();
-    Rig {
-        controller: Controller::new(
-            Arc::<MemoryDatapath>::clone(&datapath),
-            Arc::new(host),
-            DefaultPools::new(pools),
-        ),
-        datapath,
-    }
+fn pools(pools: &[&str]) -> DefaultPools {
+    DefaultPools::new(pools.iter().map(|pool| pool.parse().unwrap()).collect())
 }
 
 /// Makes a network and returns its subnets.
@@ -32,7 +22,7 @@ fn subnets(rig: &Rig, request: CreateNetwork) -> Vec<String> {
 fn networks_get_their_subnets_from_the_pools_of_the_daemon() {
     let rig = rig_with_pools(
         &["172.30.0.0/28", "fd00:1:0:1::/64"],
-        &["base=172.30.0.0/16,size=26", "base=fd00:1::/48,size=64"],
+        pools(&["base=172.30.0.0/16,size=26", "base=fd00:1::/48,size=64"]),
     );
     assert_eq!(subnets(&rig, network("v4")), ["172.30.0.64/26"]);
     let dual = |name| CreateNetwork {

@@ -1,8 +1,10 @@
 //! Many clients at once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::ScopedJoinHandle;
 
+use super::peers::{overlay, peer};
 use super::*;
 
 #[test]
@@ -143,5 +145,54 @@ fn a_port_that_fails_while_it_is_made_leaves_no_endpoint() {
         });
         assert!(rig.controller.endpoints().is_empty(), "round {round}");
         assert_eq!(rig.datapath.population().ports, 0);
+    }
+}
+
+#[test]
+fn audits_leave_alone_what_requests_make_meanwhile() {
+    let rig = rig();
+    rig.create(network("net"));
+    rig.create(overlay("far", 7));
+    thread::scope(|scope| {
+        let controller = &rig.controller;
+        let clients: Vec<_> = (0..4)
+            .map(|n| scope.spawn(move || come_and_go(controller, n)))
+            .collect();
+        while !clients.iter().all(ScopedJoinHandle::is_finished) {
+            controller.reconcile();
+        }
+        for client in clients {
+            client.join().unwrap();
+        }
+    });
+    // What a request is taking away may be taken away by an audit as well; nothing may be made twice.
+    let mut repairs = rig.controller.stats().repairs;
+    repairs.retain(|repair, _| !repair.ends_with("_removed") && !repair.ends_with("_released"));
+    assert_eq!(repairs, BTreeMap::new());
+    let left = Population {
+        networks: 2,
+        ..Population::default()
+    };
+    assert_eq!(rig.datapath.population(), left);
+}
+
+/// Makes and takes away one of everything, many times, and looks whether it stays as it was made.
+fn come_and_go(controller: &Controller, n: u32) {
+    let host = format!("192.0.2.{}", n + 1);
+    for _ in 0..100 {
+        let name = format!("net-{n}");
+        controller.create_network(network(&name)).unwrap();
+        for net in ["net", &name] {
+            let sandbox = format!("sandbox-{n}");
+            let made = controller.connect(net, with_pid(&sandbox, n)).unwrap();
+            thread::yield_now();
+            let shown = controller.endpoint(made.id.as_str()).unwrap();
+            assert_eq!(shown.problem, None);
+            controller.remove_sandbox(&sandbox).unwrap();
+        }
+        controller.remove_network(&name).unwrap();
+        controller.add_peer(&peer("far", &host)).unwrap();
+        let address = host.parse().unwrap();
+        controller.remove_peer("far", address).unwrap();
     }
 }

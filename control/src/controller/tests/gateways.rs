@@ -1,8 +1,12 @@
 //! Gateways: what the packet path is told of them.
 
+use std::time::Duration;
+
+use tapweave_net::DomainName;
+
 use super::{network, rig, with_pid, with_subnets};
 use crate::api::{Connect, CreateNetwork, Disconnect};
-use crate::datapath::{GatewaySettings, Isolation, WayOut};
+use crate::datapath::{DhcpSettings, GatewaySettings, Isolation, Names, WayOut};
 
 #[test]
 fn a_gateway_has_an_address_of_each_subnet_and_a_mac_that_can_be_foreseen() {
@@ -15,6 +19,12 @@ fn a_gateway_has_an_address_of_each_subnet_and_a_mac_that_can_be_foreseen() {
             "fd00::1/64".parse().unwrap(),
         ],
         way_out: WayOut::Masquerade,
+        names: Names::Answered,
+        search: DomainName::new("net"),
+        dhcp: Some(DhcpSettings {
+            lease_time: Duration::from_hours(1),
+            leases_of_port: 64,
+        }),
     };
     assert_eq!(rig.datapath.networks()[0].gateway, Some(expected));
     let like_the_gateway = Connect {

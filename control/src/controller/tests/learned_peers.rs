@@ -6,11 +6,21 @@ use std::time::Duration;
 use tapweave_net::NetworkNo;
 
 use super::*;
+use crate::Host;
 use crate::api::{PeerAdd, PeerOrigin};
 use crate::controller::learned_peers::LEARNED_MAX;
 
 fn rig_with_open_network() -> Rig {
-    let rig = rig();
+    rig_with_open_network_on(Arc::new(host()))
+}
+
+fn rig_with_open_network_on(host: Arc<MemoryHost>) -> Rig {
+    let datapath = Arc::new(MemoryDatapath::default());
+    let packet_path = Arc::<MemoryDatapath>::clone(&datapath);
+    let rig = Rig {
+        controller: Controller::new(packet_path, host, DefaultPools::default()),
+        datapath,
+    };
     let mut request = CreateNetwork {
         driver: "overlay".to_owned(),
         vni: Some(42),
@@ -52,6 +62,29 @@ fn strangers_become_peers_of_open_networks_until_they_are_silent() {
     assert_eq!(peers(&rig), [(address(2), learned)]);
     rig.controller.remove_peer("far", address(2)).unwrap();
     rig.controller.remove_network("far").unwrap();
+}
+
+#[test]
+fn a_time_of_day_that_jumps_neither_forgets_peers_nor_keeps_them() {
+    let host = Arc::new(host());
+    let rig = rig_with_open_network_on(Arc::<MemoryHost>::clone(&host));
+    let year = Duration::from_hours(365 * 24);
+    // Nothing has come from it since the first datagram, so that its age is that of its port.
+    send(&rig, [2]);
+    let now = host.unix_time();
+    let earlier = now.saturating_sub(year);
+    for time in [now + year, earlier, now] {
+        host.set_unix_time(time);
+        rig.controller.tend_peers();
+        assert_eq!(peers(&rig).len(), 1, "at {time:?}");
+    }
+    host.set_unix_time(earlier);
+    host.pass(Duration::from_secs(299));
+    rig.controller.tend_peers();
+    assert_eq!(peers(&rig).len(), 1);
+    host.pass(Duration::from_secs(1));
+    rig.controller.tend_peers();
+    assert_eq!(peers(&rig), []);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::*;
 use crate::api::{FdbAdd, PeerAdd, PeerStateView};
 
-fn overlay(name: &str, vni: u32) -> CreateNetwork {
+pub(super) fn overlay(name: &str, vni: u32) -> CreateNetwork {
     CreateNetwork {
         driver: "overlay".to_owned(),
         vni: Some(vni),
@@ -11,7 +11,7 @@ fn overlay(name: &str, vni: u32) -> CreateNetwork {
     }
 }
 
-fn peer(network: &str, address: &str) -> PeerAdd {
+pub(super) fn peer(network: &str, address: &str) -> PeerAdd {
     PeerAdd {
         network: network.to_owned(),
         address: address.parse().unwrap(),

@@ -1,22 +1,12 @@
 //! A store that refuses: the change is taken back, and what has happened is written later.
 
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::time::Duration;
 
-use tapweave_store::{
-    Commit, Key, Lease, LeaseId, MemoryStore, Prefix, Range, Revision, StoppedClock, Store,
-    StoreError, Transaction, Versioned, Watch,
-};
+use tapweave_store::{Prefix, StoreError};
 
 use super::*;
-use crate::api::{NeighborAdd, PeerAdd};
-
-/// A store that does as it is told when it is to write.
-#[derive(Debug)]
-struct Moody {
-    inner: MemoryStore,
-    mood: AtomicU8,
-}
+use crate::api::{DnsRecordAdd, LeaseAdd, NeighborAdd, PeerAdd};
+use crate::test_store::TestStore;
 
 const WELL: u8 = 0;
 /// It refuses.
@@ -24,76 +14,41 @@ const AWAY: u8 = 1;
 /// It writes and says that it does not know.
 const UNSURE: u8 = 2;
 
-impl Store for Moody {
-    fn commit(&self, transaction: &Transaction) -> Result<Commit, StoreError> {
-        let source = Arc::new(std::io::Error::other("as it was told"));
-        match self.mood.load(Ordering::SeqCst) {
-            AWAY => Err(StoreError::Unavailable { source }),
-            UNSURE => {
-                let _written = self.inner.commit(transaction)?;
-                Err(StoreError::OutcomeUnknown { source })
-            }
-            _ => self.inner.commit(transaction),
-        }
-    }
-
-    fn get(&self, key: &Key) -> Result<Option<Versioned>, StoreError> {
-        self.inner.get(key)
-    }
-
-    fn range(&self, prefix: &Prefix) -> Result<Range, StoreError> {
-        self.inner.range(prefix)
-    }
-
-    fn watch(&self, prefix: &Prefix, after: Revision) -> Result<Box<dyn Watch>, StoreError> {
-        self.inner.watch(prefix, after)
-    }
-
-    fn grant(&self, ttl: Duration) -> Result<Lease, StoreError> {
-        self.inner.grant(ttl)
-    }
-
-    fn keep_alive(&self, lease: &LeaseId) -> Result<(), StoreError> {
-        self.inner.keep_alive(lease)
-    }
-
-    fn revoke(&self, lease: &LeaseId) -> Result<(), StoreError> {
-        self.inner.revoke(lease)
-    }
-}
-
+/// A rig on a store that does as it is told when it is to write.
 struct Moods {
     rig: Rig,
-    store: Arc<Moody>,
+    store: Arc<dyn Store>,
+    mood: Arc<AtomicU8>,
 }
 
 fn moods() -> Moods {
-    let store = Arc::new(Moody {
-        inner: MemoryStore::new(Arc::new(StoppedClock)),
-        mood: AtomicU8::new(WELL),
-    });
-    let datapath = Arc::new(MemoryDatapath::default());
-    let controller = Controller::open(
-        Arc::<MemoryDatapath>::clone(&datapath),
-        Arc::new(MemoryHost::new(Vec::new())),
-        DefaultPools::default(),
-        Arc::<Moody>::clone(&store),
-    );
-    let rig = Rig {
-        controller: controller.unwrap(),
-        datapath,
-    };
-    Moods { rig, store }
+    let mood = Arc::new(AtomicU8::new(WELL));
+    let present = Arc::clone(&mood);
+    let store: Arc<dyn Store> = Arc::new(TestStore::new(move |inner, transaction| {
+        let source = Arc::new(std::io::Error::other("as it was told"));
+        match present.load(Ordering::SeqCst) {
+            AWAY => Err(StoreError::Unavailable { source }),
+            UNSURE => {
+                let _written = inner.commit(transaction)?;
+                Err(StoreError::OutcomeUnknown { source })
+            }
+            _ => inner.commit(transaction),
+        }
+    }));
+    let rig = rig_on(&store);
+    Moods { rig, store, mood }
 }
 
 impl Moods {
     fn mood(&self, mood: u8) {
-        self.store.mood.store(mood, Ordering::SeqCst);
+        self.mood.store(mood, Ordering::SeqCst);
     }
 
+    /// The keys but those of who had an address, which is remembered of a request that failed, too.
     fn keys(&self) -> BTreeSet<String> {
         let entries = self.store.range(&Prefix::all()).unwrap().entries;
-        entries.iter().map(|entry| entry.key.to_string()).collect()
+        let keys = entries.iter().map(|entry| entry.key.to_string());
+        keys.filter(|key| !key.starts_with("resting/")).collect()
     }
 
     /// What there is, everywhere.
@@ -109,6 +64,8 @@ impl Moods {
             (
                 controller.fdb(None).unwrap(),
                 controller.neighbors(None).unwrap(),
+                controller.dns_records(None).unwrap(),
+                controller.leases(None).unwrap(),
             ),
             (datapath.population(), datapath.published()),
         )
@@ -118,7 +75,7 @@ impl Moods {
 type Request = (&'static str, fn(&Controller) -> Result<(), ControlError>);
 
 /// Every kind of request, in an order in which each is possible.
-const REQUESTS: [Request; 11] = [
+const REQUESTS: [Request; 15] = [
     ("create", |it| it.create_network(overlay()).map(drop)),
     ("connect", |it| {
         let request = Connect {
@@ -154,6 +111,28 @@ const REQUESTS: [Request; 11] = [
             mac: "02:00:00:00:00:09".parse().unwrap(),
             router: false,
         })
+    }),
+    ("dns add", |it| {
+        let request = DnsRecordAdd {
+            network: "wide".to_owned(),
+            name: "far".parse().unwrap(),
+            address: "10.9.0.200".parse().unwrap(),
+        };
+        it.dns_add(&request).map(drop)
+    }),
+    ("lease add", |it| {
+        let request = LeaseAdd {
+            network: "wide".to_owned(),
+            address: "10.9.0.77".parse().unwrap(),
+            client: "02:00:00:00:00:0a".to_owned(),
+        };
+        it.lease_add(&request).map(drop)
+    }),
+    ("lease rm", |it| {
+        it.lease_del("wide", "10.9.0.77".parse().unwrap())
+    }),
+    ("dns rm", |it| {
+        it.dns_del("wide", &"far".parse().unwrap(), None)
     }),
     ("neighbor del", |it| {
         it.neighbor_del("wide", "10.9.0.200".parse().unwrap())
@@ -240,6 +219,7 @@ fn what_has_happened_is_stored_when_the_store_is_back() {
     assert!(!controller.reconcile());
     let stored = moods.keys();
     let count = |folder: &str| stored.iter().filter(|key| key.starts_with(folder)).count();
+    // With them, who had the two addresses.
     assert_eq!((count("sandboxes/"), count("endpoints/")), (1, 0));
-    assert_eq!(controller.stats().repairs["records_written"], 3);
+    assert_eq!(controller.stats().repairs["records_written"], 5);
 }

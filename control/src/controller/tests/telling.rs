@@ -8,13 +8,13 @@ use crate::api::{EventAction, EventActor, EventType, PeerAdd};
 use crate::{Beginning, EventFilter, Subscription, Told};
 
 /// Listens to everything.
-fn listen(rig: &Rig) -> Subscription {
+pub(super) fn listen(rig: &Rig) -> Subscription {
     let events = rig.controller.events();
     events.subscribe(Beginning::Now, EventFilter::default())
 }
 
 /// Returns what was told so far, as `TYPE ACTION ACTOR`: the attribute that names the actor.
-async fn told(subscription: &mut Subscription) -> Vec<String> {
+pub(super) async fn told(subscription: &mut Subscription) -> Vec<String> {
     let mut told = Vec::new();
     while let Ok(message) = tokio::time::timeout(Duration::ZERO, subscription.next()).await {
         let Some(Told::Event(event)) = message else {

@@ -10,7 +10,7 @@ use axum::routing::get;
 use crate::Controller;
 use crate::metrics::Text;
 use crate::server::meter::Meter;
-use crate::server::openapi::Document;
+use crate::server::openapi::document;
 use crate::server::operation::Operation;
 use crate::server::reply::{Refusal, run};
 
@@ -29,11 +29,8 @@ pub(crate) fn operations() -> Vec<Operation> {
 }
 
 /// `GET /v1/openapi.json`
-async fn show(State(document): State<Document>) -> impl IntoResponse {
-    (
-        [(header::CONTENT_TYPE, "application/json")],
-        document.text(),
-    )
+async fn show() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], document())
 }
 
 /// `GET /v1/metrics`

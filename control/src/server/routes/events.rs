@@ -11,6 +11,7 @@ use axum::response::sse;
 use axum::routing::get;
 use futures_util::stream::{self, Stream};
 use serde::Serialize;
+use tokio::time::{Instant, timeout_at};
 
 use crate::Controller;
 use crate::api::{EventAction, EventId, EventType, Problem};
@@ -31,6 +32,7 @@ pub(crate) fn operations() -> Vec<Operation> {
         Operation::new(Method::GET, "/v1/events", "listenToEvents", get(stream))
             .does("Tells what happens, as server-sent events; data is an Event or, for `event: lagged`, a Lagged.")
             .query::<String>("since", "Begins with what happened then or later: RFC 3339 in UTC, or seconds since 1970.")
+            .query::<String>("until", "Ends with what happened until then, at once if that is past; written as `since`.")
             .query::<EventType>("type", "Only events of this type (repeatable).")
             .query::<EventAction>("action", "Only events with this action (repeatable).")
             .query::<String>("id", "Only events about the actor of this id, or of one that begins so (repeatable).")
@@ -39,11 +41,18 @@ pub(crate) fn operations() -> Vec<Operation> {
             .query::<String>("endpoint", "Only events about this endpoint (repeatable).")
             .query::<String>("peer", "Only events about the peer of this address (repeatable).")
             .header::<EventId>("Last-Event-ID", "Begins after this event, whatever `since` says.")
-            .answers_as("text/event-stream", "Events, until one side ends the connection."),
+            .answers_as("text/event-stream", "Events, until one side ends the connection or the time that was asked for has come."),
     ]
 }
 
-/// `GET /v1/events[?since=TIME][&KEY=VALUE]…`
+/// Who listens, and until when.
+#[derive(Debug)]
+struct Listener {
+    subscription: Subscription,
+    end: Option<Instant>,
+}
+
+/// `GET /v1/events[?since=TIME][&until=TIME][&KEY=VALUE]…`
 pub(crate) async fn stream(
     State(controller): State<Arc<Controller>>,
     headers: HeaderMap,
@@ -51,17 +60,15 @@ pub(crate) async fn stream(
 ) -> Result<Sse<impl Stream<Item = Result<sse::Event, Infallible>>>, Refusal> {
     let mut filter = EventFilter::default();
     let mut beginning = Beginning::Now;
+    let mut until = None;
     for (key, value) in &pairs {
-        if key == "since" {
-            let time = unix_time_of(value).ok_or_else(|| {
-                malformed(format!(
-                    "since takes seconds since 1970 or a time such as 2026-01-31T12:00:00Z, not {value:?}"
-                ))
-            })?;
-            beginning = Beginning::Since(time);
-        } else {
-            let added = filter.add(key, value);
-            added.map_err(|error| malformed(error.to_string()))?;
+        match key.as_str() {
+            "since" => beginning = Beginning::Since(time(key, value)?),
+            "until" => until = Some(time(key, value)?),
+            _ => {
+                let added = filter.add(key, value);
+                added.map_err(|error| malformed(error.to_string()))?;
+            }
         }
     }
     // Who has seen some events already knows better where to go on.
@@ -71,17 +78,32 @@ pub(crate) async fn stream(
             id.ok_or_else(|| malformed("Last-Event-ID is not the id of an event".to_owned()))?,
         );
     }
-    let subscription = controller.events().subscribe(beginning, filter);
-    let events = stream::unfold(subscription, tell);
+    let mut listener = Listener {
+        subscription: controller.events().subscribe(beginning, filter),
+        end: None,
+    };
+    if let Some(until) = until {
+        let left = until.saturating_sub(controller.unix_time());
+        listener.subscription = listener.subscription.until(until);
+        // What is too far away to be counted does not come.
+        listener.end = Instant::now().checked_add(left);
+    }
+    let events = stream::unfold(listener, tell);
     Ok(Sse::new(events).keep_alive(sse::KeepAlive::new().interval(KEEP_ALIVE)))
 }
 
-async fn tell(mut from: Subscription) -> Option<(Result<sse::Event, Infallible>, Subscription)> {
-    let event = match from.next().await? {
+async fn tell(mut listener: Listener) -> Option<(Result<sse::Event, Infallible>, Listener)> {
+    let next = listener.subscription.next();
+    let told = match listener.end {
+        None => next.await,
+        // What has happened already is told even if the time has come.
+        Some(end) => timeout_at(end, next).await.ok()?,
+    };
+    let event = match told? {
         Told::Event(event) => written(event.id, event.kind.as_str(), &*event),
         Told::Lagged(id, lagged) => written(id, "lagged", &lagged),
     };
-    Some((Ok(event), from))
+    Some((Ok(event), listener))
 }
 
 fn written(id: EventId, name: &str, data: &impl Serialize) -> sse::Event {
@@ -91,6 +113,14 @@ fn written(id: EventId, name: &str, data: &impl Serialize) -> sse::Event {
         .id(id.to_string())
         .event(name)
         .data(data)
+}
+
+fn time(key: &str, value: &str) -> Result<Duration, Refusal> {
+    unix_time_of(value).ok_or_else(|| {
+        malformed(format!(
+            "{key} takes seconds since 1970 or a time such as 2026-01-31T12:00:00Z, not {value:?}"
+        ))
+    })
 }
 
 fn malformed(detail: String) -> Refusal {

@@ -42,6 +42,14 @@ async fn a_body_that_means_nothing_is_shown_where() {
     assert_eq!(found["pointer"], "#/subnets/0/gateway");
     let (head, _) = problem(&rig, &post("/v1/networks", json, "{\"name\": \"a\"} x")).await;
     assert!(head.starts_with("HTTP/1.1 400"), "{head}");
+    let (head, found) = problem(&rig, &post("/v1/fdb/flush", json, " []")).await;
+    assert!(head.starts_with("HTTP/1.1 422"), "{head}");
+    assert!(
+        found["detail"]
+            .as_str()
+            .unwrap()
+            .contains("should be an object")
+    );
     let (head, found) = problem(&rig, &post("/v1/networks", "text/plain", "{}")).await;
     assert!(head.starts_with("HTTP/1.1 415"), "{head}");
     assert!(
@@ -184,7 +192,7 @@ async fn figures_are_given_to_prometheus() {
         "tapweave_control_requests_total{operation=\"showNetwork\",code=\"404\"} 1",
         "tapweave_control_request_duration_seconds_count{operation=\"createNetwork\"} 1",
         "tapweave_events_total{type=\"endpoint\",action=\"connected\"} 1",
-        "tapweave_repairs_total 0",
+        "# TYPE tapweave_repairs_total counter",
     ] {
         assert!(
             text.lines().any(|found| found == line),

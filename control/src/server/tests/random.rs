@@ -345,7 +345,7 @@ fn no_request_gets_an_answer_that_is_not_described() {
     let rows = vec(any::<u64>(), 1..80);
     let outcome = runner.run(&rows, |row| {
         let service = TowerToHyperService::new(router(
-            Shared::new(controller(), &operations),
+            Shared::new(controller()),
             crate::server::routes::operations(),
         ));
         for seed in row {

@@ -18,7 +18,7 @@ const MTU: u16 = 1500;
 
 impl Peer {
     fn connect(from: u16) -> Self {
-        let mut wire = Wire::new(MTU);
+        let mut wire = wire(MTU);
         let config = Config::new(HardwareAddress::Ip);
         let mut interface = Interface::new(config, &mut wire, instant(START));
         interface.update_ip_addrs(|addresses| {

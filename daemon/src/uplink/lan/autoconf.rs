@@ -12,6 +12,7 @@ use std::time::Duration;
 use ipnet::{IpNet, Ipv6Net};
 use tapweave_net::{MacAddr, NdOption, PrefixInformation, RouterAdvertisement, Timestamp};
 
+use super::left::{LeftPlace, Until};
 use super::message::{formed_address, router_solicitation};
 use crate::uplink::choice::NicAddress;
 
@@ -49,6 +50,30 @@ impl Autoconf {
             prefixes: BTreeMap::new(),
             routers: Vec::new(),
         }
+    }
+
+    /// Goes on with what routers have told an earlier daemon. They are asked anew.
+    pub(super) fn take_up(&mut self, left: &LeftPlace) {
+        let times = |known: &[(Ipv6Addr, Until)]| {
+            let known = known.iter().take(COUNT_MAX);
+            known
+                .map(|(addr, until)| (*addr, until.time()))
+                .collect::<Vec<_>>()
+        };
+        self.prefixes = times(&left.prefixes).into_iter().collect();
+        self.routers = times(&left.routers);
+    }
+
+    /// Notes for the next daemon what routers have told.
+    pub(super) fn leave(&self, left: &mut LeftPlace) {
+        let prefixes = self.prefixes.iter();
+        left.prefixes = prefixes
+            .map(|(addr, until)| (*addr, Until::at(*until)))
+            .collect();
+        let routers = self.routers.iter();
+        left.routers = routers
+            .map(|(addr, until)| (*addr, Until::at(*until)))
+            .collect();
     }
 
     /// A router told of itself.
@@ -200,6 +225,26 @@ mod tests {
         autoconf.poll(start + HOUR, &mut Vec::new());
         assert_eq!(autoconf.place().unwrap().gateway, None);
         autoconf.poll(start + 3 * HOUR, &mut Vec::new());
+        assert_eq!(autoconf.place(), None);
+    }
+
+    #[test]
+    fn what_routers_have_told_an_earlier_daemon_holds_as_long_as_they_said() {
+        let start = Timestamp::from_secs(0);
+        let mut earlier = Autoconf::new(MAC, start);
+        hear(&mut earlier, &advertisement(1800, 0xc0, 3 * 3600), start);
+        let mut left = LeftPlace::default();
+        earlier.leave(&mut left);
+        let mut frames = Vec::new();
+        let mut autoconf = Autoconf::new(MAC, start + HOUR / 4);
+        autoconf.take_up(&left);
+        autoconf.poll(start + HOUR / 4, &mut frames);
+        assert_eq!(autoconf.place(), earlier.place());
+        // They are asked all the same.
+        assert_eq!(frames.len(), 1);
+        autoconf.poll(start + HOUR, &mut frames);
+        assert_eq!(autoconf.place().unwrap().gateway, None);
+        autoconf.poll(start + 3 * HOUR, &mut frames);
         assert_eq!(autoconf.place(), None);
     }
 

@@ -69,6 +69,17 @@ impl Claim {
         }
     }
 
+    /// An address that an earlier daemon had: it is ours unless somebody has claimed it since, which is heard before
+    /// the first [`Claim::poll`].
+    pub(super) const fn left(place: NicAddress, mac: MacAddr, now: Timestamp) -> Self {
+        let mut claim = Self::new(place, mac, now);
+        claim.phase = Phase::Probing {
+            // All that there is to ask is asked.
+            sent: u8::MAX,
+        };
+        claim
+    }
+
     pub(super) const fn place(&self) -> NicAddress {
         self.place
     }
@@ -262,6 +273,26 @@ mod tests {
         assert_eq!((frames, claim.is_ours()), (0, false));
         run(&mut claim, start, Duration::from_secs(65));
         assert!(claim.is_ours());
+    }
+
+    #[test]
+    fn an_address_that_an_earlier_daemon_had_is_ours_at_once_unless_somebody_has_claimed_it() {
+        let start = Timestamp::from_secs(0);
+        let place = of("192.0.2.5/24").place();
+        let mut claim = Claim::left(place, MAC, start);
+        let mut frames = Vec::new();
+        claim.poll(start, &mut frames);
+        // It is announced, and nothing is asked.
+        assert_eq!((frames.len(), claim.is_ours()), (1, true));
+        for said in [
+            arp(OTHER, "192.0.2.5", "192.0.2.9"),
+            arp(OTHER, "0.0.0.0", "192.0.2.5"),
+        ] {
+            let mut claim = Claim::left(place, MAC, start);
+            claim.hear_arp(&said, start);
+            claim.poll(start, &mut frames);
+            assert!(claim.problem().is_some());
+        }
     }
 
     #[test]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::LearnedNeighbor;
 
 const START: Timestamp = Timestamp::from_secs(100);
 const A: u128 = 0xfd00 << 112 | 0xa;
@@ -171,4 +172,42 @@ fn readers_never_see_a_mix_of_two_entries() {
             }
         }
     });
+}
+
+#[test]
+fn what_was_found_goes_on_in_another_table_with_its_age() {
+    let neighbors = table();
+    neighbors.hear(A, place(1), Claim::Asked, START);
+    neighbors.find(A, after(10));
+    neighbors.want(A + 1, START);
+    let learned = neighbors.learned();
+    assert_eq!(learned.len(), 1, "{learned:?}");
+    let next = table();
+    assert_eq!(next.learned(), []);
+    assert!(next.restore(&learned[0], after(20)));
+    assert!(!next.restore(&learned[0], after(20)), "it is there");
+    assert_eq!(next.learned(), learned);
+    assert_eq!(next.peek(A), Found::Here(place(1)));
+    // As in the first: it was used, and is asked when it has not been heard for 30 s.
+    assert_eq!(questions(&next, 20, 33), [30, 31, 32]);
+}
+
+#[test]
+fn what_was_found_anew_or_is_unused_for_long_stays_out() {
+    let neighbors = table();
+    neighbors.hear(A, place(1), Claim::Asked, START);
+    let learned = neighbors.learned();
+    let next = table();
+    assert!(!next.restore(&learned[0], after(300)));
+    next.hear(A, place(2), Claim::Asked, START);
+    assert!(!next.restore(&learned[0], START));
+    assert_eq!(next.peek(A), Found::Here(place(2)));
+    // Of a bucket, as many as it has places, and none that is there gives way.
+    let many = (0..10_000_u128).map(|number| LearnedNeighbor {
+        address: crate::gateway::prefix::address(number << 64 | A),
+        ..learned[0]
+    });
+    let restored = many.filter(|one| next.restore(one, START)).count();
+    assert!(restored < BUCKETS * WAYS);
+    assert_eq!(next.peek(A), Found::Here(place(2)));
 }

@@ -31,7 +31,7 @@ fn served(room: usize) -> (Rig, Arc<Queue>) {
         room,
     });
     rig.switch
-        .serve(rig.network, Some(Arc::<Queue>::clone(&queue)));
+        .serve(rig.network, Service::Dns, Some(Arc::<Queue>::clone(&queue)));
     (rig, queue)
 }
 
@@ -121,7 +121,93 @@ fn what_does_not_fit_the_queue_is_dropped_and_its_place_is_free() {
 fn nobody_serves_any_more_once_that_is_said() {
     let (mut rig, _queue) = served(1);
     let [a, ..] = rig.ports;
-    rig.switch.serve(rig.network, None);
+    rig.switch.serve(rig.network, Service::Dns, None);
     let (reason, _) = rig.refuse(a, &query(2));
     assert_eq!(reason, DropReason::GatewayPort);
+}
+
+/// Returns a rig whose first network has a DHCP server, and where its packets are. The third port leads to another host.
+fn with_dhcp() -> (Rig, Arc<Queue>) {
+    let rig = Rig::with(Outside::Closed, |config, number| PortConfig {
+        isolation: if number == 4 {
+            Isolation::Tunnel
+        } else {
+            Isolation::Open
+        },
+        ..config
+    });
+    let queue = Arc::new(Queue {
+        packets: Mutex::default(),
+        room: 1000,
+    });
+    rig.switch.serve(
+        rig.network,
+        Service::Dhcp,
+        Some(Arc::<Queue>::clone(&queue)),
+    );
+    (rig, queue)
+}
+
+/// Returns an empty datagram between the ports of DHCP, from station 2.
+fn dhcp(dst_mac: MacAddr, src: &str, dst: &str) -> Vec<u8> {
+    let mut frame = Way::out(2, dst, src).udp(&[]);
+    frame[..6].copy_from_slice(&dst_mac.octets());
+    let (at, ports) = if dst.contains(':') {
+        (54, [546_u16, 547])
+    } else {
+        (34, [68, 67])
+    };
+    frame[at..at + 2].copy_from_slice(&ports[0].to_be_bytes());
+    frame[at + 2..at + 4].copy_from_slice(&ports[1].to_be_bytes());
+    frame[at + 6..at + 8].fill(0);
+    frame
+}
+
+const DHCP_SERVERS_MAC: MacAddr = MacAddr::new([0x33, 0x33, 0, 1, 0, 2]);
+
+#[test]
+fn who_asks_for_dhcp_servers_asks_the_gateway_and_nobody_else() {
+    let (mut rig, queue) = with_dhcp();
+    let [a, ..] = rig.ports;
+    let everybody = MacAddr::BROADCAST;
+    for frame in [
+        dhcp(everybody, "0.0.0.0", "255.255.255.255"),
+        dhcp(everybody, "10.0.0.2", "255.255.255.255"),
+        dhcp(GATEWAY, "0.0.0.0", "255.255.255.255"),
+        dhcp(GATEWAY, "10.0.0.2", "10.0.0.1"),
+        dhcp(DHCP_SERVERS_MAC, "fe80::2", "ff02::1:2"),
+        dhcp(GATEWAY, "fd00::2", "fd00::1"),
+    ] {
+        let (verdict, sent) = rig.handle(a, &frame);
+        assert_eq!((verdict, sent), (Verdict::Gateway, Vec::new()));
+        let taken = queue.packets.lock().unwrap().pop().unwrap();
+        assert_eq!((taken.service, taken.port), (Service::Dhcp, a));
+        assert_eq!(taken.frame, frame);
+    }
+    let foreign = dhcp(everybody, "192.0.2.9", "255.255.255.255");
+    assert_eq!(rig.drop(a, &foreign), DropReason::GatewaySource);
+    let other = dhcp(everybody, "10.0.0.1", "255.255.255.255");
+    assert_eq!(rig.drop(a, &other), DropReason::GatewaySource);
+}
+
+#[test]
+fn dhcp_of_other_hosts_and_where_there_is_no_server_stays_what_it_is() {
+    let (mut rig, queue) = with_dhcp();
+    let [a, _, tunnel] = rig.ports;
+    let ask = dhcp(MacAddr::BROADCAST, "0.0.0.0", "255.255.255.255");
+    let servers = dhcp(DHCP_SERVERS_MAC, "fe80::2", "ff02::1:2");
+    for frame in [&ask, &servers] {
+        assert!(matches!(rig.handle(tunnel, frame).0, Verdict::Flood(_)));
+    }
+    let (reason, _) = rig.refuse(tunnel, &dhcp(GATEWAY, "10.0.0.2", "10.0.0.1"));
+    assert_eq!(reason, DropReason::GatewayPort);
+    // Another port of everybody, and a part of a datagram, are not asked by who asks for a server.
+    let mut other = ask.clone();
+    other[37] = 69;
+    assert!(matches!(rig.handle(a, &other).0, Verdict::Flood(_)));
+    rig.switch.serve(rig.network, Service::Dhcp, None);
+    for frame in [&ask, &servers] {
+        assert!(matches!(rig.handle(a, frame).0, Verdict::Flood(_)));
+    }
+    assert!(queue.packets.lock().unwrap().is_empty());
 }

@@ -159,7 +159,7 @@ fn sent_by(server: Ipv4Address, message: &DhcpRepr<'_>) -> Vec<u8> {
     let ip = Ipv4Repr {
         src_addr: server,
         dst_addr: Ipv4Address::BROADCAST,
-        next_header: smoltcp::wire::IpProtocol::Udp,
+        next_header: IpProtocol::Udp,
         payload_len: udp.header_len() + message.buffer_len(),
         hop_limit: 64,
     };
@@ -273,5 +273,54 @@ fn rfc2131_3_1_a_lease_that_is_refused_ends_at_once() {
     lan.pass(T2 - 30);
     lan.answering = Answering::Refusing(SERVER_IP);
     lan.pass(60);
+    assert_eq!(lan.address(), None);
+}
+
+/// Returns what the next daemon finds of a client's lease.
+fn left(client: &Dhcp) -> LeftPlace {
+    let mut left = LeftPlace::default();
+    client.leave(&mut left);
+    left
+}
+
+#[test]
+fn a_lease_of_an_earlier_daemon_is_used_until_there_is_another() {
+    let mut earlier = leased();
+    earlier.pass(100);
+    let mut lan = Lan::new();
+    lan.now = earlier.now;
+    lan.client.take_up(&left(&earlier.client));
+    let said = lan.pass(30);
+    assert!(said.iter().all(|it| it.0 == DhcpMessageType::Discover));
+    assert_eq!(lan.client.lease(), earlier.client.lease());
+    assert_eq!(left(&lan.client), left(&earlier.client));
+    let other = Ipv4Address::new(192, 0, 2, 101);
+    lan.answering = Answering::With(SECOND_SERVER_IP, other);
+    lan.pass(60);
+    assert_eq!(lan.address(), Some(other.into()));
+}
+
+#[test]
+fn a_lease_of_an_earlier_daemon_ends_when_it_does_and_was_noted_anew_when_it_was_prolonged() {
+    let mut earlier = leased();
+    let first = left(&earlier.client).lease.unwrap().until();
+    earlier.pass(T1 + 10);
+    let until = left(&earlier.client).lease.unwrap().until();
+    let prolonged = until.since(first).as_secs();
+    assert!(
+        (u64::from(T1) - 10..=u64::from(T1)).contains(&prolonged),
+        "{prolonged}"
+    );
+    let mut lan = Lan::new();
+    lan.now = until;
+    lan.client.take_up(&left(&earlier.client));
+    lan.pass(1);
+    assert_eq!(lan.address(), None);
+    let mut lan = Lan::new();
+    lan.now = earlier.now;
+    lan.client.take_up(&left(&earlier.client));
+    lan.pass(LEASE - 60);
+    assert_eq!(lan.address(), Some(GIVEN.into()));
+    lan.pass(90);
     assert_eq!(lan.address(), None);
 }

@@ -1,41 +1,47 @@
-//! The device of a client's stack: packets to and from it.
+//! The device of a stack of `smoltcp` that is no interface: what comes is handed to it, and what it sends is taken from it.
+//! The streams of the resolver have one each, and the DHCP client of an uplink has one.
 
 use std::collections::VecDeque;
 
-use smoltcp::phy::{Checksum, Device, DeviceCapabilities, Medium, RxToken, TxToken};
+use smoltcp::phy::{Device, DeviceCapabilities, RxToken, TxToken};
 use smoltcp::time::Instant;
 
-/// Packets on their way.
+/// Packets, or frames where the medium is Ethernet, on their way.
 #[derive(Debug)]
-pub(super) struct Wire {
+pub(crate) struct Wire {
     received: VecDeque<Vec<u8>>,
     sent: Vec<Vec<u8>>,
-    mtu: u16,
+    capabilities: DeviceCapabilities,
 }
 
 impl Wire {
-    pub(super) const fn new(mtu: u16) -> Self {
+    pub(crate) const fn new(capabilities: DeviceCapabilities) -> Self {
         Self {
             received: VecDeque::new(),
             sent: Vec::new(),
-            mtu,
+            capabilities,
         }
     }
 
     /// A packet came. It is read at the next turn of the stack.
-    pub(super) fn receive(&mut self, packet: &[u8]) {
+    pub(crate) fn receive(&mut self, packet: &[u8]) {
         self.received.push_back(packet.to_vec());
     }
 
+    /// Returns how many came that the stack has not read.
+    pub(crate) fn waiting_count(&self) -> usize {
+        self.received.len()
+    }
+
     /// Returns what the stack has sent.
-    pub(super) fn take_sent(&mut self) -> Vec<Vec<u8>> {
+    pub(crate) fn take_sent(&mut self) -> Vec<Vec<u8>> {
         core::mem::take(&mut self.sent)
     }
 }
 
-pub(super) struct Arrived(Vec<u8>);
+pub(crate) struct Arrived(Vec<u8>);
 
-pub(super) struct Departing<'a>(&'a mut Vec<Vec<u8>>);
+pub(crate) struct Departing<'a>(&'a mut Vec<Vec<u8>>);
 
 impl RxToken for Arrived {
     fn consume<R, F: FnOnce(&[u8]) -> R>(self, read: F) -> R {
@@ -66,11 +72,6 @@ impl Device for Wire {
     }
 
     fn capabilities(&self) -> DeviceCapabilities {
-        let mut capabilities = DeviceCapabilities::default();
-        capabilities.medium = Medium::Ip;
-        capabilities.max_transmission_unit = usize::from(self.mtu);
-        // What comes was verified, as far as its sender did not leave that to do.
-        capabilities.checksum.tcp = Checksum::Tx;
-        capabilities
+        self.capabilities.clone()
     }
 }
