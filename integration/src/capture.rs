@@ -165,6 +165,17 @@ pub fn dissect(file: &Path, filter: &str, fields: &[&str]) -> Result<Vec<Vec<Vec
     Ok(frames.collect())
 }
 
+/// Returns the MSS that each SYN of a capture that opens a connection promises.
+///
+/// # Errors
+///
+/// When tshark fails.
+pub fn promised_mss(file: &Path) -> Result<Vec<String>> {
+    let opening = "tcp.flags.syn == 1 && tcp.flags.ack == 0";
+    let rows = dissect(file, opening, &["tcp.options.mss_val"])?;
+    Ok(rows.into_iter().map(|row| row.concat().concat()).collect())
+}
+
 /// Lets tshark verify the checksums of the frames of a capture that pass its display filter.
 ///
 /// # Errors

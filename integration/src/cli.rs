@@ -4,10 +4,12 @@
 //! the exit status (0 done, 1 refused, 2 wrong usage) and the one line on stderr of a refusal.
 
 use std::env;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use ipnet::IpNet;
 use serde_json::Value;
 use tapweave_net::MacAddr;
 
@@ -129,6 +131,18 @@ impl Cli {
             sandbox.options()
         ))?;
         Endpoint::parse(&answer).with_context(|| format!("network connect answered {answer}"))
+    }
+
+    /// Returns the first address that gateways have outside.
+    ///
+    /// # Errors
+    ///
+    /// When there is none.
+    pub fn outside(&self) -> Result<IpAddr> {
+        let stats = self.json("stats")?;
+        let address = stats["uplink"]["addresses"][0].as_str();
+        let address: IpNet = address.context("no address outside")?.parse()?;
+        Ok(address.addr())
     }
 
     /// Returns the FDB of a network, in the order that is printed.

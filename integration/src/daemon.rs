@@ -132,6 +132,26 @@ impl Daemon {
         Ok(())
     }
 
+    /// Waits until it ends by itself; its exit status must be 0.
+    ///
+    /// # Errors
+    ///
+    /// When it does not end in time or not with 0.
+    pub fn ended(mut self) -> Result<()> {
+        let status = self.process.exit(STOP_LIMIT)?;
+        ensure!(status.success(), "the daemon ended with {status}");
+        Ok(())
+    }
+
+    /// Waits until it says once more that it is ready, as one that has started anew does.
+    ///
+    /// # Errors
+    ///
+    /// When it does not.
+    pub fn ready_again(&mut self) -> Result<()> {
+        self.process.ready()
+    }
+
     /// Kills it with SIGKILL.
     ///
     /// # Errors

@@ -7,13 +7,17 @@ use anyhow::{Context, Result, ensure};
 use crate::lab::Lab;
 use crate::listing::Endpoint;
 use crate::process::{Background, expect_success};
+use crate::program::{Program, SEED};
 use crate::sandbox::Sandbox;
 use crate::traffic::{L4_PORT, python};
 
-const BURST: &str = concat!(
-    include_str!("../tools/sendmmsg.py"),
-    include_str!("../tools/burst.py")
-);
+const BURST: Program = Program {
+    name: "burst",
+    text: concat!(
+        include_str!("../tools/sendmmsg.py"),
+        include_str!("../tools/burst.py")
+    ),
+};
 
 const QUIRKS: &str = concat!(
     include_str!("../tools/sendmmsg.py"),
@@ -27,13 +31,8 @@ const QUIRKS: &str = concat!(
 ///
 /// When one is lost, changed or out of order.
 pub fn bursts(lab: &Lab, from: &Sandbox, to: &Sandbox, to_ip: IpAddr) -> Result<u64> {
-    let mut server = python(to, BURST);
-    server.args(["serve", &to_ip.to_string(), L4_PORT]);
-    let log = lab.file(format!("burst-{}-{}.log", from.name(), to.name()));
-    let mut server = Background::start(&mut server, &log)?;
-    server.line("ready")?;
-    let mut client = python(from, BURST);
-    client.args(["send", &to_ip.to_string(), L4_PORT, "20250921"]);
+    let mut server = BURST.serve(lab, [from, to], to_ip)?;
+    let mut client = BURST.client(from, &format!("send {to_ip} {L4_PORT} {SEED}"));
     let sent = expect_success(&mut client, "")?;
     let received = server.line("sum ")?;
     ensure!(

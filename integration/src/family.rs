@@ -1,7 +1,8 @@
 //! Everything that a command starts, and the files it makes: is any of it left?
 //!
 //! The command gets a directory for temporary files of its own, named by `TMPDIR`. Its children inherit
-//! the variable, so `/proc` tells the members of the family, orphans included.
+//! the variable, so `/proc` tells the members of the family, orphans included; so it does of a holder of descriptors, which
+//! has no environment, by its arguments.
 
 use std::fs;
 use std::io;
@@ -76,15 +77,13 @@ impl Family {
     /// A process that has ended and was not waited for has no environment any more, and those of other
     /// users cannot be read.
     fn is_member(&self, process: &Path) -> Result<bool> {
-        let environment = match fs::read(process.join("environ")) {
-            Ok(environment) => environment,
-            Err(error) if is_gone_or_foreign(&error) => return Ok(false),
-            Err(error) => return Err(error).with_context(|| process.display().to_string()),
-        };
-        let wanted = format!("TMPDIR={}", self.folder.path().display());
-        Ok(environment
-            .split(|&byte| byte == 0)
-            .any(|variable| variable == wanted.as_bytes()))
+        let folder = self.folder.path().display().to_string();
+        let variable = format!("TMPDIR={folder}");
+        let inherited = words(&process.join("environ"))?;
+        // A holder has no environment, but is told where it is.
+        let is_told = |word: &Vec<u8>| word.starts_with(folder.as_bytes());
+        Ok(inherited.contains(&variable.into_bytes())
+            || words(&process.join("cmdline"))?.iter().any(is_told))
     }
 }
 
@@ -94,6 +93,15 @@ impl Drop for Family {
             // One that has ended meanwhile is what is wanted.
             let _ = kill_process(member, Signal::KILL);
         }
+    }
+}
+
+/// Returns what a file of `/proc` has between zeroes; nothing if the process has ended or is another user's.
+fn words(file: &Path) -> Result<Vec<Vec<u8>>> {
+    match fs::read(file) {
+        Ok(bytes) => Ok(bytes.split(|&byte| byte == 0).map(<[u8]>::to_vec).collect()),
+        Err(error) if is_gone_or_foreign(&error) => Ok(Vec::new()),
+        Err(error) => Err(error).with_context(|| file.display().to_string()),
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use tapweave_net::MacAddr;
 
 use crate::capture::{Capture, Wanted};
@@ -127,6 +127,33 @@ pub fn expect_delivery(
             .checker()?
             .equal_to(frame)
             .exactly(expected)?;
+    }
+    Ok(())
+}
+
+/// How often a station sends each frame in [`expect_every_kind`].
+pub const COPIES: usize = 20;
+
+/// Lets a station send a broadcast, a frame to a group, one to nobody who is there and one to the next station, each
+/// [`COPIES`] times, and requires that all others get the first three and only that station the last.
+///
+/// # Errors
+///
+/// As [`expect_delivery`].
+pub fn expect_every_kind(stations: &[Station<'_>], sender: usize) -> Result<()> {
+    let next = (sender + 1) % stations.len().max(1);
+    let (Some(from), Some(to)) = (stations.get(sender), stations.get(next)) else {
+        bail!("no station {sender}");
+    };
+    let group = MacAddr::new([0x01, 0x00, 0x5e, 1, 2, 3]);
+    for (destination, kind, receivers) in [
+        (MacAddr::BROADCAST, "broadcast", Receivers::AllOthers),
+        (group, "group", Receivers::AllOthers),
+        (frame::mac(99), "unknown", Receivers::AllOthers),
+        (to.mac, "next", Receivers::Only(&[next])),
+    ] {
+        let frame = frame::tagged(destination, from.mac, &format!("{kind} of {sender}"));
+        expect_delivery(stations, sender, &frame, COPIES, receivers)?;
     }
     Ok(())
 }

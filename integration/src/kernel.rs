@@ -1,6 +1,7 @@
 //! What the kernel says of a process.
 
 use std::fs;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
@@ -77,4 +78,40 @@ pub fn tap_descriptor_count(pid: u32) -> Result<usize> {
         .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
         .filter(|target| target.ends_with("net/tun"))
         .count())
+}
+
+/// Returns the process whose arguments are these from the second one on, as far as they are given; none if there is none.
+///
+/// # Errors
+///
+/// When the kernel does not list processes.
+pub fn process_with_arguments(arguments: &[&str]) -> Result<Option<u32>> {
+    for entry in fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        // One that has ended meanwhile has no arguments.
+        let said = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let mut said = said.split('\0').skip(1);
+        if arguments.iter().all(|it| said.next() == Some(*it)) {
+            return Ok(Some(pid));
+        }
+    }
+    Ok(None)
+}
+
+/// Returns the paths by which the descriptors of a process can be opened that lead to what is called `name`.
+///
+/// # Errors
+///
+/// When there is no such process, or it is another user's.
+pub fn descriptors_of(pid: u32, name: &str) -> Result<Vec<PathBuf>> {
+    let descriptors = fs::read_dir(format!("/proc/{pid}/fd"))?;
+    let paths = descriptors.filter_map(|entry| Some(entry.ok()?.path()));
+    let is_it = |path: &PathBuf| {
+        let target = fs::read_link(path).unwrap_or_default();
+        target.to_string_lossy().contains(name)
+    };
+    Ok(paths.filter(is_it).collect())
 }

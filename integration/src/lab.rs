@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use tempfile::TempDir;
 
 use crate::capture::{Capture, Wanted};
+use crate::cli::binary;
 use crate::daemon::Daemon;
 use crate::mode::Mode;
 use crate::sandbox::Sandbox;
@@ -109,6 +110,33 @@ impl Lab {
     pub fn daemon_with(&self, options: &str) -> Result<Daemon> {
         let (socket, log) = (self.file("daemon.sock"), self.file("daemon.log"));
         Daemon::with_options(options, &socket, &log)
+    }
+
+    /// As [`Lab::daemon_with`] in the namespace of a sandbox; the log is called `name`.
+    ///
+    /// # Errors
+    ///
+    /// When it does not come up.
+    pub fn daemon_in(&self, host: &Sandbox, options: &str, name: &str) -> Result<Daemon> {
+        let command = host.command(&binary()?.display().to_string());
+        let log = self.file(format!("{name}.log"));
+        Daemon::under(command, options, &self.file("daemon.sock"), &log)
+    }
+
+    /// Returns the option of a daemon that keeps its state in the test's directory.
+    pub fn state_option(&self) -> String {
+        format!("--state-dir {}", self.file("state").display())
+    }
+
+    /// Starts a daemon that takes over from that of [`Lab::daemon_with`]; its log is called `name`.
+    ///
+    /// # Errors
+    ///
+    /// When it does not come up.
+    pub fn take_over(&self, options: &str, name: &str) -> Result<Daemon> {
+        let options = format!("--takeover {options}");
+        let log = self.file(format!("{name}.log"));
+        Daemon::with_options(&options, &self.file("daemon.sock"), &log)
     }
 
     /// Starts to record what comes in at an interface.

@@ -4,10 +4,11 @@
 //! namespace without a name lives as long as a *holder* process that waits for the end of its stdin:
 //! it dies with the test, however that ends.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::mode::Mode;
@@ -190,6 +191,27 @@ impl Sandbox {
         let count = |way: &str| links[0]["stats64"][way]["bytes"].as_u64();
         let both = count("rx").zip(count("tx"));
         both.with_context(|| format!("no counters in {answer}"))
+    }
+
+    /// Gives the namespace another name in `/run/netns`: it is mounted there, and the first name is taken away.
+    ///
+    /// # Errors
+    ///
+    /// When it has no name, or the new one is taken.
+    pub fn rename(&mut self, to: &str) -> Result<()> {
+        ensure!(
+            matches!(self.place, Place::Named { .. }),
+            "sandbox {} has no name in {NETNS_DIR}",
+            self.name
+        );
+        let (from, path) = (self.path(), Path::new(NETNS_DIR).join(to));
+        File::create_new(&path).with_context(|| format!("{} cannot be made", path.display()))?;
+        expect_success(Command::new("mount").arg("--bind").args([&from, &path]), "")?;
+        self.end()?;
+        self.place = Place::Named {
+            netns: to.to_owned(),
+        };
+        Ok(())
     }
 
     /// Ends the sandbox, as its owner would: the name is deleted, or the process killed.

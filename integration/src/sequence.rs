@@ -8,10 +8,14 @@ use rustix::process::Signal;
 
 use crate::lab::Lab;
 use crate::process::Background;
+use crate::program::Program;
 use crate::sandbox::Sandbox;
-use crate::traffic::{L4_PORT, python};
+use crate::traffic::L4_PORT;
 
-const SEQUENCE: &str = include_str!("../tools/sequence.py");
+const SEQUENCE: Program = Program {
+    name: "sequence",
+    text: include_str!("../tools/sequence.py"),
+};
 
 /// Numbered UDP datagrams on their way, each of them answered, in several flows.
 #[derive(Debug)]
@@ -50,14 +54,9 @@ impl Sequence {
         to_ip: IpAddr,
         flows: u64,
     ) -> Result<Self> {
-        let stem = format!("sequence-{}-{}", from.name(), to.name());
-        let mut server = python(to, SEQUENCE);
-        server.args(["serve", &to_ip.to_string(), L4_PORT]);
-        let mut server = Background::start(&mut server, &lab.file(format!("{stem}.server.log")))?;
-        server.line("ready")?;
-        let mut client = python(from, SEQUENCE);
-        client.args(["send", &to_ip.to_string(), L4_PORT, &flows.to_string()]);
-        let mut client = Background::start(&mut client, &lab.file(format!("{stem}.client.log")))?;
+        let server = SEQUENCE.serve(lab, [from, to], to_ip)?;
+        let arguments = format!("send {to_ip} {L4_PORT} {flows}");
+        let mut client = SEQUENCE.call(lab, [from, to], &arguments)?;
         client.line("ready")?;
         Ok(Self { server, client })
     }

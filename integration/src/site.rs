@@ -16,7 +16,7 @@ use std::net::IpAddr;
 use anyhow::{Context, Result, bail};
 use ipnet::IpNet;
 
-use crate::cli::{Cli, binary};
+use crate::cli::Cli;
 use crate::daemon::Daemon;
 use crate::lab::Lab;
 use crate::listing::rows;
@@ -139,12 +139,7 @@ impl Site {
         network_options: &str,
         connect_options: &[&str],
     ) -> Result<Self> {
-        let daemon = Daemon::under(
-            world.host.command(&binary()?.display().to_string()),
-            daemon_options,
-            &lab.file("daemon.sock"),
-            &lab.file("daemon.log"),
-        )?;
+        let daemon = lab.daemon_in(&world.host, daemon_options, "daemon")?;
         // An address on a LAN is asked for before it is taken (RFC 5227, RFC 4862).
         wait::until_true("an address of each family outside", wait::SOON, || {
             let stats = daemon.cli().json("stats")?;

@@ -13,17 +13,24 @@ use tapweave_net::MacAddr;
 use crate::frame;
 use crate::lab::Lab;
 use crate::process::{Background, expect_success};
+use crate::program::{Program, SEED};
 use crate::sandbox::Sandbox;
 use crate::wait;
 
 const PYTHON: &str = "/usr/bin/python3";
 const SEND_RAW: &str = include_str!("../tools/send_raw.py");
 const SEND_VNET: &str = include_str!("../tools/send_vnet.py");
-const TCP: &str = include_str!("../tools/tcp.py");
-const UDP: &str = include_str!("../tools/udp.py");
+const TCP: Program = Program {
+    name: "tcp",
+    text: include_str!("../tools/tcp.py"),
+};
+const UDP: Program = Program {
+    name: "udp",
+    text: include_str!("../tools/udp.py"),
+};
 
-/// Where the servers listen.
-pub(crate) const L4_PORT: &str = "5201";
+/// The port that the servers listen at.
+pub const L4_PORT: &str = "5201";
 
 /// Pings `count` times; every request must be answered once.
 ///
@@ -76,8 +83,18 @@ pub fn ping_soon(from: &Sandbox, to: IpAddr) -> Result<()> {
 ///
 /// When it cannot be tried.
 pub fn answers(from: &Sandbox, to: IpAddr) -> Result<bool> {
+    answers_with(from, to, "")
+}
+
+/// As [`answers`] with more options of `ping`.
+///
+/// # Errors
+///
+/// When it cannot be tried.
+pub fn answers_with(from: &Sandbox, to: IpAddr, options: &str) -> Result<bool> {
     let mut command = from.command("ping");
-    command.args(["-n", "-q", "-c", "1", "-W", "1", &to.to_string()]);
+    command.args(["-n", "-q", "-c", "1", "-W", "1"]);
+    command.args(options.split_whitespace()).arg(to.to_string());
     Ok(command.output()?.status.success())
 }
 
@@ -133,7 +150,7 @@ pub fn send_vnet(from: &Sandbox, ifname: &str, count: usize, frames: &[Vec<u8>])
     let lines = frames.iter().map(|bytes| frame::hex(bytes) + "\n");
     let input: String = lines.collect();
     let mut command = python(from, SEND_VNET);
-    command.args([ifname, &count.to_string(), &seed()]);
+    command.args([ifname, &count.to_string(), SEED]);
     Ok(expect_success(&mut command, &input)?.trim().parse()?)
 }
 
@@ -219,18 +236,9 @@ impl Stream {
         [own_ip, to_ip]: [IpAddr; 2],
         len: usize,
     ) -> Result<Self> {
-        let (from_name, to_name) = (from.name(), to.name());
-        let mut server = python(to, TCP);
-        server.args(["serve", &own_ip.to_string(), L4_PORT]);
-        let log = lab.file(format!("tcp-{from_name}-{to_name}.server.log"));
-        let mut server = Background::start(&mut server, &log)?;
-        server.line("ready")?;
-        let mut client = python(from, TCP);
-        client
-            .args(["send", &to_ip.to_string(), L4_PORT])
-            .args([len.to_string(), seed()]);
-        let log = lab.file(format!("tcp-{from_name}-{to_name}.client.log"));
-        let client = Background::start(&mut client, &log)?;
+        let server = TCP.serve(lab, [from, to], own_ip)?;
+        let arguments = format!("send {to_ip} {L4_PORT} {len} {SEED}");
+        let client = TCP.call(lab, [from, to], &arguments)?;
         Ok(Self { server, client })
     }
 
@@ -298,15 +306,8 @@ pub fn udp(
     size: usize,
     datagrams: Datagrams,
 ) -> Result<()> {
-    let mut server = python(to, UDP);
-    server.args(["serve", &to_ip.to_string(), L4_PORT]);
-    let log = lab.file(format!("udp-{}-{}.log", from.name(), to.name()));
-    let mut server = Background::start(&mut server, &log)?;
-    server.line("ready")?;
-    let mut client = python(from, UDP);
-    client
-        .args(["send", &to_ip.to_string(), L4_PORT, "64"])
-        .args([size.to_string(), seed()]);
+    let mut server = UDP.serve(lab, [from, to], to_ip)?;
+    let mut client = UDP.client(from, &format!("send {to_ip} {L4_PORT} 64 {size} {SEED}"));
     if datagrams == Datagrams::Segmented {
         client.arg("gso");
     }
@@ -353,9 +354,4 @@ pub(crate) fn python(sandbox: &Sandbox, program: &str) -> Command {
     let mut command = sandbox.command(PYTHON);
     command.args(["-I", "-S", "-c", program]);
     command
-}
-
-/// The same bytes in every run of a test.
-fn seed() -> String {
-    "20250921".to_owned()
 }

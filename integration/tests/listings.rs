@@ -130,3 +130,56 @@ mod everywhere {
         })
     }
 }
+
+/// What needs no rights and no daemon.
+#[cfg(test)]
+mod once {
+    use std::fs;
+    use std::process::Command;
+
+    use anyhow::{Result, ensure};
+    use tapweave_integration::cli::binary;
+    use tapweave_integration::process::run;
+    use tapweave_integration::{Daemon, Lab};
+
+    const ESCAPE: char = '\u{1b}';
+
+    /// Returns what a misspelt command says at a terminal, which `script` makes, with these variables.
+    fn at_a_terminal(variables: &[(&str, &str)]) -> Result<String> {
+        let line = format!("{} network creat", binary()?.display());
+        let mut script = Command::new("script");
+        script.args(["-qec", &line, "/dev/null"]);
+        script.env_remove("NO_COLOR").env("TERM", "xterm");
+        script.envs(variables.iter().copied());
+        let output = run(&mut script, "")?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    #[test]
+    fn colours_are_for_terminals_and_for_who_wants_them() -> Result<()> {
+        let coloured = at_a_terminal(&[])?;
+        ensure!(coloured.contains(ESCAPE), "{coloured}");
+        for variables in [&[("NO_COLOR", "1")], &[("TERM", "dumb")]] {
+            let plain = at_a_terminal(variables)?;
+            ensure!(
+                plain.contains("create") && !plain.contains(ESCAPE),
+                "{plain}"
+            );
+        }
+        let mut command = Command::new(binary()?);
+        let output = run(command.args(["network", "creat"]).env("TERM", "xterm"), "")?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(said.contains("create") && !said.contains(ESCAPE), "{said}");
+        Lab::run(|lab| {
+            let log = lab.file("daemon.log");
+            let options = format!("-v {}", lab.state_option());
+            let daemon = Daemon::with_options(&options, &lab.file("daemon.sock"), &log)?;
+            let shown = daemon.cli().ok("network ls")?;
+            daemon.stop()?;
+            let logged = fs::read_to_string(log)?;
+            ensure!(logged.contains("serving"), "{logged}");
+            ensure!(!shown.contains(ESCAPE) && !logged.contains(ESCAPE));
+            Ok(())
+        })
+    }
+}

@@ -7,7 +7,7 @@
 //! ```
 
 #[cfg(test)]
-mod everywhere {
+mod once {
     use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
     use anyhow::{Result, ensure};
@@ -143,7 +143,17 @@ mod everywhere {
             let stations = segment.stations_of_everything(lab)?;
             let _member = join(lab, &segment.sandboxes[B], &["224.0.0.251".parse()?])?;
             ask_from_a(&segment, &stations)?;
-            for group in ["224.0.0.251", "224.0.0.1", "ff02::1", "ff02::1:ff99:9999"] {
+            // Those of everybody and of a neighbour, and those by which names are asked of the link: mDNS (RFC 6762)
+            // and LLMNR (RFC 4795).
+            for group in [
+                "224.0.0.1",
+                "ff02::1",
+                "ff02::1:ff99:9999",
+                "224.0.0.251",
+                "ff02::fb",
+                "224.0.0.252",
+                "ff02::1:3",
+            ] {
                 expect(&stations, group.parse()?, group, &[A, B, D])?;
             }
             ensure!(members(&segment, Ipv4Addr::new(224, 0, 0, 251).into())?.is_empty());

@@ -7,9 +7,15 @@
 //! ```
 
 use std::fs;
+use std::process::Command;
 
 use anyhow::{Result, ensure};
+use tapweave_integration::process::{Background, expect_success};
 use tapweave_integration::{Lab, Sandbox};
+
+const PYTHON: &str = "/usr/bin/python3";
+const DNS_SERVER: &str = include_str!("../tools/dns_server.py");
+const DNS_ATTACKS: &str = include_str!("../tools/dns_attacks.py");
 
 /// Asks by `dig` with `arguments` and returns the answers, in order.
 fn dig(from: &Sandbox, arguments: &str) -> Result<Vec<String>> {
@@ -28,19 +34,29 @@ fn status(from: &Sandbox, arguments: &str) -> Result<String> {
     Ok(status.map_or_else(|| said.clone(), |(status, _)| status.to_owned()))
 }
 
+/// Starts the server of `tools/dns_server.py` on a loopback address.
+fn start_server(lab: &Lab, host: &Sandbox, ip: &str, who: &str) -> Result<Background> {
+    let mut command = host.command(PYTHON);
+    command.args(["-I", "-u", "-c", DNS_SERVER, ip, who]);
+    let mut server = Background::start(&mut command, &lab.file(format!("dns-{ip}.log")))?;
+    server.ready()?;
+    Ok(server)
+}
+
 /// Runs a program in a sandbox that has `resolv_conf` as its `/etc/resolv.conf`.
 fn resolving(from: &Sandbox, resolv_conf: &str, program: &str) -> Result<String> {
     let script = format!("mount --bind {resolv_conf} /etc/resolv.conf && exec {program}");
     let mut command = from.command("unshare");
     command.args(["-m", "sh", "-c", &script]);
-    tapweave_integration::process::expect_success(&mut command, "")
+    expect_success(&mut command, "")
 }
 
 #[cfg(test)]
 mod once {
-    use tapweave_integration::Segment;
+    use tapweave_integration::capture::Wanted;
     use tapweave_integration::peers::Dns;
     use tapweave_integration::site::{DUAL, Site, TUN};
+    use tapweave_integration::{Segment, traffic, wait};
 
     use super::*;
 
@@ -174,6 +190,160 @@ mod once {
             let inner = cli.json("dns query inner answer.test");
             ensure!(inner.is_err(), "an internal network knows the world");
             ensure!(cli.json("dns show inner")?["forwarded"] == 0);
+            Ok(())
+        })
+    }
+
+    #[test]
+    fn what_no_decent_client_sends_is_survived_and_answered_to_nobody_else() -> Result<()> {
+        Lab::run(|lab| {
+            let segment = Segment::with(lab, SUBNETS, &["--guard=false", ""])?;
+            let (a, b) = (&segment.sandboxes[0], &segment.sandboxes[1]);
+            let recorded = lab.capture(b, "eth0", Wanted::Everything)?;
+            let own = [segment.ipv4(0)?.to_string(), segment.ipv4(1)?.to_string()];
+            let said = traffic::scapy(a, DNS_ATTACKS, &[&own[0], "10.211.0.1", &own[1]])?;
+            let found: Vec<(&str, &str)> =
+                said.lines().filter_map(|it| it.split_once(": ")).collect();
+            let expected = [
+                ("empty", "-"),
+                ("half a header", "-"),
+                ("a response", "-"),
+                ("a wrong checksum", "-"),
+                ("no question", "1"),
+                ("cut", "1"),
+                ("65535 questions", "1"),
+                ("65535 records", "1"),
+                ("a name that points to itself", "1"),
+                ("names that point to each other", "1"),
+                ("a name that points past the end", "1"),
+                ("a label of 64", "1"),
+                ("a name of 300", "1"),
+                ("two OPT", "1"),
+                ("an OPT with a lie", "1"),
+                ("a transfer", "5"),
+                ("another class", "5"),
+                ("an update", "4"),
+                ("a notify", "4"),
+                ("a zero byte in a name", "3"),
+                ("a name in capitals", "0"),
+                ("bytes behind the end", "0"),
+                ("from port 53", "0"),
+                ("with a TTL of 1", "0"),
+                ("as another sandbox", "-"),
+                ("as the gateway", "-"),
+                ("as everybody", "-"),
+                ("as the loopback", "-"),
+                ("in fragments", "-"),
+                ("last", "0"),
+            ];
+            ensure!(found == expected, "{said}");
+            let is_answer = |bytes: &[u8]| bytes.get(34..36) == Some(&[0, 53]);
+            let seen = recorded.checker()?;
+            seen.that("from a resolver", is_answer).none()?;
+            ensure!(dig(b, "@10.211.0.1 a.red A")? == own[..1]);
+            Ok(())
+        })
+    }
+
+    #[test]
+    fn servers_that_lie_truncate_or_say_nothing_mislead_and_delay_nobody() -> Result<()> {
+        Lab::run(|lab| {
+            let servers = lab.file("servers.conf");
+            fs::write(&servers, "nameserver 127.0.0.1\n")?;
+            let host = lab.sandbox("host")?;
+            host.ip("link set lo up")?;
+            let mut first = start_server(lab, &host, "127.0.0.1", "192.0.2.11")?;
+            let _second = start_server(lab, &host, "127.0.0.2", "192.0.2.12")?;
+            let options = format!("--dns {}", servers.display());
+            let daemon = lab.daemon_in(&host, &options, "daemon")?;
+            let segment = Segment::on(daemon, lab, "--subnet 10.211.0.0/24", &["", ""])?;
+            let a = &segment.sandboxes[0];
+            let ask = |what: &str| dig(a, &format!("@10.211.0.1 {what}"));
+
+            ensure!(ask("slow.test")? == ["192.0.2.1"]);
+            // What it says for itself is not believed, nor what it says of others; private addresses are passed on.
+            ensure!(ask("liar.test")? == ["192.0.2.1"]);
+            ensure!(ask("victim.test")? == ["192.0.2.1"]);
+            ensure!(ask("rebind.test")?.contains(&"10.211.0.2".to_owned()));
+            ensure!(status(a, "@10.211.0.1 web.red")? == "NXDOMAIN");
+            ensure!(status(a, "@10.211.0.1 broken.test")? == "SERVFAIL");
+            ensure!(ask("big.test")?.len() == 100);
+
+            // Who asked before and whom nobody answers is behind who asks for a name of the network.
+            let both = "
+import socket
+def query(id, *labels):
+    name = b''.join(bytes([len(label)]) + label for label in labels) + b'\\0'
+    return id.to_bytes(2, 'big') + b'\\1\\0\\0\\1' + bytes(6) + name + b'\\0\\1\\0\\1'
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+    s.connect(('10.211.0.1', 53))
+    s.settimeout(20)
+    for id in range(100):
+        s.send(query(id, b'n%d' % id, b'dead', b'test'))
+    s.send(query(1000, b'b', b'red'))
+    print(int.from_bytes(s.recv(1500)[:2], 'big'))
+";
+            let answered = a.command(PYTHON).args(["-I", "-c", both]).output()?;
+            ensure!(
+                String::from_utf8_lossy(&answered.stdout).trim() == "1000",
+                "{answered:?}"
+            );
+            first.line("dead n0.dead.test")?;
+
+            // The file is followed, and what the old server said is forgotten.
+            ensure!(ask("who.test")? == ["192.0.2.11"]);
+            let draft = lab.file("draft.conf");
+            fs::write(&draft, "search lab\nnameserver 127.0.0.2\n")?;
+            fs::rename(&draft, &servers)?;
+            wait::until_true("the other server's answer", wait::SOON, || {
+                Ok(ask("who.test")? == ["192.0.2.12"])
+            })
+        })
+    }
+
+    /// Prints the IPv4 addresses of a name in their order, or why there are none.
+    const LOOK_UP: &str = r#"
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <stdio.h>
+int main(int argc, char **argv) {
+    struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM}, *found;
+    char text[INET_ADDRSTRLEN];
+    int code = getaddrinfo(argv[1], 0, &hints, &found);
+    if (code) { puts(code == EAI_NONAME ? "no such name" : gai_strerror(code)); return 0; }
+    for (; found; found = found->ai_next)
+        puts(inet_ntop(AF_INET, &((struct sockaddr_in *)found->ai_addr)->sin_addr, text, sizeof text));
+    return 0;
+}
+"#;
+
+    #[test]
+    fn the_resolver_of_musl_finds_the_same() -> Result<()> {
+        Lab::run(|lab| {
+            let segment = Segment::with(lab, SUBNETS, &["", "--alias web"])?;
+            let [source, program] = ["look_up.c", "look_up"].map(|name| lab.file(name));
+            fs::write(&source, LOOK_UP)?;
+            let mut compiler = Command::new("musl-gcc");
+            compiler.arg("-static").arg("-o").args([&program, &source]);
+            expect_success(&mut compiler, "")?;
+            let resolv_conf = lab.file("resolv.conf");
+            fs::write(
+                &resolv_conf,
+                "nameserver 10.211.0.1\nnameserver fd11::1\nsearch red\n",
+            )?;
+            let resolv_conf = resolv_conf.display().to_string();
+            for (name, expected) in [
+                ("b", "10.211.0.3"),
+                ("b.red", "10.211.0.3"),
+                ("web", "10.211.0.3"),
+                ("gateway.internal", "10.211.0.1"),
+                ("nobody", "no such name"),
+                ("example.com", "no such name"),
+            ] {
+                let program = format!("{} {name}", program.display());
+                let found = resolving(&segment.sandboxes[0], &resolv_conf, &program)?;
+                ensure!(found.trim() == expected, "{name}: {found}");
+            }
             Ok(())
         })
     }

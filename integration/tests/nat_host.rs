@@ -14,7 +14,7 @@ mod named {
     use tapweave_integration::process::expect_success;
     use tapweave_integration::site::{DUAL, TUN};
     use tapweave_integration::whoami::{self, Transport, Whoami};
-    use tapweave_integration::{Daemon, Lab, Sandbox, Site, World, cli, traffic, wait};
+    use tapweave_integration::{Lab, Sandbox, Site, World, traffic, wait};
 
     /// Settings that a gateway would be tempted to change.
     const SETTINGS: &str = "cd /proc/sys/net && grep -r . ipv4/ip_forward ipv4/conf ipv6/conf \
@@ -67,12 +67,7 @@ mod named {
     fn missing_steps_are_told_and_not_taken() -> Result<()> {
         Lab::run(|lab| {
             let host = lab.sandbox("host")?;
-            let daemon = Daemon::under(
-                host.command(&cli::binary()?.display().to_string()),
-                TUN,
-                &lab.file("daemon.sock"),
-                &lab.file("daemon.log"),
-            )?;
+            let daemon = lab.daemon_in(&host, TUN, "daemon")?;
             let missing = || -> Result<String> {
                 Ok(daemon.cli().json("stats")?["uplink"]["missing"].to_string())
             };

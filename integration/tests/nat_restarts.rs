@@ -14,10 +14,10 @@ mod once {
     use serde_json::Value;
     use tapweave_integration::crowd::{Crowd, EchoServer};
     use tapweave_integration::listing::rows;
-    use tapweave_integration::site::{Translator, View};
+    use tapweave_integration::site::{DUAL, TUN, Translator, View};
     use tapweave_integration::whoami::{self, Transport, Whoami};
     use tapweave_integration::world::{self, World};
-    use tapweave_integration::{Lab, Sandbox, Site, traffic, wait};
+    use tapweave_integration::{Lab, Listener, Sandbox, Site, traffic, wait};
 
     const ECHO_L4_PORT: u16 = 7500;
     /// The port that new connections come from, before and after.
@@ -116,6 +116,48 @@ mod once {
             let to = SocketAddr::new(views[0].outside, 7100);
             let seen = whoami::ask(&site.world.client, Transport::Tcp, to, 0)?;
             ensure!(seen.ip() == views[0].world.client, "seen as {seen}");
+            Ok(())
+        })
+    }
+
+    #[test]
+    fn a_published_port_that_the_host_took_meanwhile_waits_until_it_is_free() -> Result<()> {
+        Lab::run(|lab| {
+            let world = World::new(lab)?;
+            let options = format!("{TUN} {}", lab.state_option());
+            let start = || lab.daemon_in(&world.host, &options, "daemon");
+            let daemon = start()?;
+            let cli = daemon.cli().clone();
+            cli.ok(&format!("network create red {DUAL}"))?;
+            let a = world::station(lab, "a")?;
+            let address = cli
+                .connect("red", &a, "-p 7100:7100 -p 7101:7100")?
+                .ipv4()?;
+            let _whoami = Whoami::start(lab, &a, &[address], "7100")?;
+            let outside = SocketAddr::new(cli.outside()?, 7100);
+            daemon.kill()?;
+            let listener = Listener::start(lab, &world.host, outside)?;
+
+            let _daemon = start()?;
+            let other = SocketAddr::new(outside.ip(), 7101);
+            whoami::ask(&world.client, Transport::Tcp, other, 0)?;
+            whoami::no_answer(&world.client, Transport::Tcp, outside)?;
+            let shown = cli.ok("port ls")?;
+            ensure!(
+                shown.contains("0.0.0.0:7100->7100/tcp (waiting)"),
+                "{shown}"
+            );
+            let holder = format!("in use by {} on the host", listener.description());
+            let details = cli.ok("port show red/a")?;
+            ensure!(details.contains(&holder), "{details}");
+            let told = cli.ok("events --since 1h --until 0s")?;
+            ensure!(told.contains("held_up") && told.contains(&holder), "{told}");
+
+            drop(listener);
+            wait::until_true("the published port", wait::SOON, || {
+                Ok(!cli.ok("port ls")?.contains("(waiting)"))
+            })?;
+            whoami::ask(&world.client, Transport::Tcp, outside, 0)?;
             Ok(())
         })
     }

@@ -14,24 +14,13 @@ mod named {
     use anyhow::{Result, ensure};
     use serde_json::{Value, json};
     use tapweave_integration::listing::{number, rows, text};
-    use tapweave_integration::process::{Background, expect_success};
+    use tapweave_integration::process::expect_success;
     use tapweave_integration::site::Translator;
     use tapweave_integration::whoami::{self, Transport, Whoami};
-    use tapweave_integration::{Lab, Site};
+    use tapweave_integration::{Lab, Listener, Site};
 
     /// The port of the server outside, and of `a`, under which it is also published.
     const PORT: u16 = 7100;
-
-    /// Listens on an address that the host does not have (`man 7 ip`: `IP_FREEBIND`).
-    const LISTEN: &str = "
-import socket, sys, time
-s = socket.socket()
-s.setsockopt(socket.SOL_IP, 15, 1)
-s.bind((sys.argv[1], int(sys.argv[2])))
-s.listen()
-print('ready', flush=True)
-time.sleep(60)
-";
 
     /// Opens connections until one fails, and prints how many there are.
     const OPEN: &str = "
@@ -137,15 +126,12 @@ print(len(held))
         Lab::run(|lab| {
             let site = Site::new(lab, Translator::Tapweave, &[])?;
             let host = &site.world.host;
-            let mut listener = host.command("python3");
-            listener.args(["-c", LISTEN, "203.0.113.2", "7500"]);
-            let mut listener = Background::start(&mut listener, &lab.file("listener.log"))?;
-            listener.line("ready")?;
+            let listener = Listener::start(lab, host, "203.0.113.2:7500".parse()?)?;
             let b = lab.sandbox("b")?;
             let connect = format!("network connect red b {}", b.options());
             let cli = site.cli()?;
             let refusal = cli.refused(&format!("{connect} -p 7500:80"))?;
-            let holder = format!("python3 (pid {})", listener.pid());
+            let holder = listener.description();
             ensure!(
                 refusal.contains("7500") && refusal.contains(&holder),
                 "{refusal}"

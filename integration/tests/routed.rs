@@ -4,6 +4,7 @@
 //! The topology is drawn in [`tapweave_integration::routed`].
 
 use anyhow::{Result, ensure};
+use tapweave_integration::capture::{Wanted, promised_mss};
 use tapweave_integration::cli::binary;
 use tapweave_integration::process::Background;
 use tapweave_integration::routed::{RoutedHost, Tunnel};
@@ -172,6 +173,7 @@ send(IP(src='192.0.2.9', dst='192.0.2.1') / inner, count=5, verbose=False)
                 let (a, b) = (&first.sandbox, &second.sandbox);
                 let [to_b, to_b6] = second.addresses();
                 traffic::ping_soon(a, to_b)?;
+                let syns = lab.capture(b, "eth0", Wanted::Everything)?;
                 first
                     .host
                     .ip("route replace 192.0.2.0/24 dev eth0 src 192.0.2.1 mtu lock 1400")?;
@@ -189,19 +191,24 @@ send(IP(src='192.0.2.9', dst='192.0.2.1') / inner, count=5, verbose=False)
                 // What may be cut is cut by the gateway.
                 traffic::ping_with(a, to_b, 3, "-M dont -s 1440")?;
                 traffic::tcp(lab, a, b, to_b, 2 << 20)?;
+                traffic::tcp(lab, a, b, to_b6, 2 << 20)?;
+                // 1372 bytes without the headers of IP and TCP.
+                ensure!(promised_mss(&syns.stop()?)? == ["1332", "1312"]);
                 traffic::tcp(lab, b, a, first.addresses()[0], 2 << 20)
             })
         })
     }
 
-    /// Sends five inner ICMP echo requests in FOU: outer source, inner source and destination, bytes
-    /// of the payload of UDP that are sent, and the first octet's mask.
+    /// Sends five inner ICMP echo requests in FOU for each argument: outer source, inner source and destination, and bytes
+    /// of the payload of UDP that are sent.
     const FORGED: &str = "
 import sys
 from scapy.all import ICMP, IP, IPv6, ICMPv6EchoRequest, UDP, Raw, send
-outer, src, dst, cut = sys.argv[1:]
-inner = (IP(src=src, dst=dst) / ICMP() if ':' not in src else IPv6(src=src, dst=dst) / ICMPv6EchoRequest()) / Raw(b'forged')
-send(IP(src=outer, dst='192.0.2.1') / UDP(sport=50000, dport=5555) / Raw(bytes(inner)[:int(cut)]), count=5, verbose=False)
+for kind in sys.argv[1:]:
+    outer, src, dst, cut = kind.split()
+    inner = IPv6(src=src, dst=dst) / ICMPv6EchoRequest() if ':' in src else IP(src=src, dst=dst) / ICMP()
+    payload = bytes(inner / Raw(b'forged'))[:int(cut)]
+    send(IP(src=outer, dst='192.0.2.1') / UDP(sport=50000, dport=5555) / Raw(payload), count=5, verbose=False)
 ";
 
     #[test]
@@ -211,45 +218,24 @@ send(IP(src=outer, dst='192.0.2.1') / UDP(sport=50000, dport=5555) / Raw(bytes(i
                 let stranger = underlay.host(lab, 9)?;
                 traffic::ping_soon(&first.sandbox, second.addresses()[0])?;
                 let peer = &second.host;
-                for (from, arguments, reason, count) in [
-                    (
-                        &stranger,
-                        ["192.0.2.9", "10.81.2.2", "10.81.1.2", "99"],
-                        "unknown_peer",
-                        5,
-                    ),
-                    (
-                        peer,
-                        ["192.0.2.2", "10.81.1.3", "10.81.1.2", "99"],
-                        "inner_source",
-                        5,
-                    ),
-                    (
-                        peer,
-                        ["192.0.2.2", "fd81:9::2", "fd81:1::2", "99"],
-                        "inner_source",
-                        10,
-                    ),
-                    (
-                        peer,
-                        ["192.0.2.2", "10.81.2.2", "203.0.113.1", "99"],
-                        "inner_destination",
-                        5,
-                    ),
-                    (
-                        peer,
-                        ["192.0.2.2", "10.81.2.2", "10.81.1.2", "30"],
-                        "inner_malformed",
-                        5,
-                    ),
-                    (
-                        peer,
-                        ["192.0.2.2", "10.81.2.2", "10.81.1.2", "0"],
-                        "tunnel_truncated",
-                        5,
-                    ),
+                let kinds = ["192.0.2.9 10.81.2.2 10.81.1.2 99"];
+                traffic::scapy(&stranger, FORGED, &kinds)?;
+                let kinds = [
+                    "10.81.1.3 10.81.1.2 99",
+                    "fd81:9::2 fd81:1::2 99",
+                    "10.81.2.2 203.0.113.1 99",
+                    "10.81.2.2 10.81.1.2 30",
+                    "10.81.2.2 10.81.1.2 0",
+                ];
+                let kinds = kinds.map(|kind| format!("192.0.2.2 {kind}"));
+                traffic::scapy(peer, FORGED, &kinds.each_ref().map(|it| &**it))?;
+                for (reason, count) in [
+                    ("unknown_peer", 5),
+                    ("inner_source", 10),
+                    ("inner_destination", 5),
+                    ("inner_malformed", 5),
+                    ("tunnel_truncated", 5),
                 ] {
-                    traffic::scapy(from, FORGED, &arguments)?;
                     first.wait_refused(reason, count)?;
                 }
                 let noise = "
@@ -314,6 +300,7 @@ print(reply.src, reply.ttl, reply.tos, bytes(reply[ICMP].payload))
 /// Needs the kernel of the guest, which has FOU and IP in IP.
 #[cfg(test)]
 mod guest {
+    use std::fs;
     use std::net::IpAddr;
 
     use tapweave_integration::Sandbox;
@@ -353,6 +340,38 @@ mod guest {
     fn pairs(first: &RoutedHost) -> Result<[[IpAddr; 2]; 2]> {
         let [v4, v6] = first.addresses();
         Ok([[v4, "10.81.2.2".parse()?], [v6, "fd81:2::2".parse()?]])
+    }
+
+    /// Until Linux 6.11 a message was cut for devices with checksum offload only (`EIO`).
+    #[test]
+    fn a_kernel_that_cuts_no_messages_is_told_of_once_and_all_traffic_passes() -> Result<()> {
+        Lab::run(|lab| {
+            with_two(lab, Tunnel::FOU, |_, first, second| {
+                let segmentation = || {
+                    let shown = first.daemon.cli().json("port show far/sandbox1")?;
+                    Ok::<_, anyhow::Error>(shown["underlay"]["addresses"][0].clone())
+                };
+                let before = segmentation()?;
+                ensure!(before["segmentation"] == true, "{before}");
+                first.host.run("ethtool", "-K eth0 tx off")?;
+                let (a, b) = (&first.sandbox, &second.sandbox);
+                for to_b in second.addresses() {
+                    traffic::tcp(lab, a, b, to_b, 1 << 20)?;
+                }
+                traffic::tcp(lab, b, a, first.addresses()[0], 1 << 20)?;
+                let after = segmentation()?;
+                let reason = after["segmentation_refusal"].as_str().unwrap_or_default();
+                let is_refused = after["segmentation"] == false && reason.contains("os error 5");
+                ensure!(is_refused, "{after}");
+                let said = first.daemon.cli().ok("port show far/sandbox1")?;
+                let line = said.lines().find(|line| line.contains("UDP_SEGMENT"));
+                ensure!(line.is_some_and(|line| line.contains(reason)), "{said}");
+                let log = fs::read_to_string(lab.file("daemon1.log"))?;
+                let complaints = log.matches("cannot cut messages").count();
+                ensure!(complaints == 1, "{log}");
+                Ok(())
+            })
+        })
     }
 
     #[test]

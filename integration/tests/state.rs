@@ -54,7 +54,7 @@ mod once {
     #[test]
     fn what_clients_were_told_is_so_after_the_daemon_was_killed_under_them() -> Result<()> {
         Lab::run(|lab| {
-            let options = format!("--state-dir {}", lab.file("state").display());
+            let options = lab.state_option();
             let mut daemon = lab.daemon_with(&options)?;
             for _ in 0..3 {
                 let known = names(daemon.cli())?;
@@ -133,7 +133,7 @@ mod once {
     #[test]
     fn state_that_is_damaged_is_left_as_it_is() -> Result<()> {
         Lab::run(|lab| {
-            let options = format!("--state-dir {}", lab.file("state").display());
+            let options = lab.state_option();
             lab.daemon_with(&options)?.stop()?;
             let file = lab.file("state/store.redb");
             fs::write(&file, "not a store")?;

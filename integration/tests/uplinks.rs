@@ -50,13 +50,7 @@ mod site {
         }
 
         pub(crate) fn daemon(&self, lab: &Lab, options: &str) -> Result<Daemon> {
-            let command = self.host.command(&cli::binary()?.display().to_string());
-            Daemon::under(
-                command,
-                options,
-                &lab.file("daemon.sock"),
-                &lab.file("daemon.log"),
-            )
+            lab.daemon_in(&self.host, options, "daemon")
         }
 
         /// What the daemon says when it does not start.
@@ -145,6 +139,8 @@ mod once {
     use std::time::Duration;
 
     use anyhow::{Context, Result, ensure};
+    use tapweave_integration::capture::{Wanted, dissect};
+    use tapweave_integration::steady::Steady;
     use tapweave_integration::{Lab, Sandbox, traffic, wait};
 
     use super::site::{Host, addresses, leases, log, settings, tuns};
@@ -264,6 +260,53 @@ mod once {
             site.host.ip("link delete nic0")?;
             site.plug_in()?;
             traffic::ping_soon(&site.lan, ours)?;
+            daemon.stop()
+        })
+    }
+
+    #[test]
+    fn a_place_on_a_lan_outlives_the_daemon() -> Result<()> {
+        Lab::run(|lab| {
+            let site = Host::new(lab)?;
+            let _dnsmasq = site.dnsmasq(lab)?;
+            let options = format!("--uplink nic:nic0 {}", lab.state_option());
+            let mut daemon = lab.daemon_in(&site.host, &options, "daemon-0")?;
+            let cli = daemon.cli().clone();
+            // That of IPv6 takes some seconds more.
+            let address = || {
+                let stats = cli.json("stats")?;
+                let addresses = stats["uplink"]["addresses"].as_array();
+                let mut addresses = addresses.into_iter().flatten().map(ToString::to_string);
+                Ok::<_, anyhow::Error>(addresses.find(|it| it.contains("192.0.2.")))
+            };
+            wait::until_true("an address", PATIENCE, || Ok(address()?.is_some()))?;
+            let had = address()?;
+            cli.ok("network create red --subnet 10.211.0.0/24")?;
+            let a = lab.sandbox("a")?;
+            cli.connect("red", &a, "")?;
+            let mut transfer = Steady::start(lab, &a, &site.lan, "192.0.2.1".parse()?)?;
+            let heard = lab.capture(&site.lan, "eth0", Wanted::Everything)?;
+            for round in 1..=2 {
+                transfer.progress()?;
+                let name = format!("daemon-{round}");
+                daemon = if round % 2 == 0 {
+                    daemon.kill()?;
+                    lab.daemon_in(&site.host, &options, &name)?
+                } else {
+                    let options = format!("--takeover {options}");
+                    let next = lab.daemon_in(&site.host, &options, &name)?;
+                    daemon.ended()?;
+                    next
+                };
+                let now = address()?;
+                ensure!(now == had, "there was {had:?}, there is {now:?}");
+            }
+            transfer.progress()?;
+            transfer.finish()?;
+            // Nobody was asked whether the address is free, as one that had gone would.
+            let probes = "arp.opcode == 1 && arp.src.proto_ipv4 == 0.0.0.0";
+            let probes = dissect(&heard.stop()?, probes, &["arp.dst.proto_ipv4"])?;
+            ensure!(probes.is_empty(), "{probes:?}");
             daemon.stop()
         })
     }
