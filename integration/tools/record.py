@@ -2,6 +2,8 @@
 
 tcpdump would do, but it insists on changing its uid, which a user namespace refuses. SIGINT ends it;
 then it tells how many frames the kernel had to leave out."""
+import select
+import signal
 import socket
 import struct
 import sys
@@ -17,6 +19,12 @@ source.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 24)
 source.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
 source.bind((ifname, ether_type))
 
+# SIGINT ends the waiting only: raised as an exception it could fall between reading a frame and writing it.
+ended, wakeup = socket.socketpair()
+wakeup.setblocking(False)
+signal.set_wakeup_fd(wakeup.fileno())
+signal.signal(signal.SIGINT, lambda *_: None)
+
 
 def whole(frame, ancillary):
     """The frame as it came in: the kernel takes the outer VLAN tag out and tells it beside."""
@@ -31,24 +39,21 @@ def whole(frame, ancillary):
 with open(path, "wb", buffering=0) as file:
     file.write(struct.pack("=IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262144, 1))
 
-    def take(flags):
-        frame, ancillary, _, (_, _, kind, *_) = source.recvmsg(262144, 64, flags)
-        if kind != PACKET_OUTGOING:
-            frame = whole(frame, ancillary)
-            microseconds = time.time_ns() // 1000
-            when = divmod(microseconds, 1000000)
-            file.write(struct.pack("=IIII", *when, len(frame), len(frame)) + frame)
+    def take_all():
+        try:
+            while True:
+                frame, ancillary, _, (_, _, kind, *_) = source.recvmsg(262144, 64, socket.MSG_DONTWAIT)
+                if kind != PACKET_OUTGOING:
+                    frame = whole(frame, ancillary)
+                    microseconds = time.time_ns() // 1000
+                    when = divmod(microseconds, 1000000)
+                    file.write(struct.pack("=IIII", *when, len(frame), len(frame)) + frame)
+        except BlockingIOError:
+            pass
 
     print("recording", flush=True)
-    try:
-        while True:
-            take(0)
-    except KeyboardInterrupt:
-        pass
-    try:
-        while True:
-            take(socket.MSG_DONTWAIT)
-    except BlockingIOError:
-        pass
+    while ended not in select.select([source, ended], [], [])[0]:
+        take_all()
+    take_all()
 received, lost = struct.unpack("=II", source.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))
 print(f"{lost} frames lost of {received}", flush=True)
