@@ -1,5 +1,6 @@
 //! Starts everything, and brings back what there was.
 
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,11 +10,11 @@ use anyhow::{Context as _, Result};
 use rustix::process::{Resource, Rlimit, geteuid, getrlimit, setrlimit};
 use tapweave_control::Controller;
 use tapweave_control::datapath::Datapath;
-use tapweave_control::server::{ControlSocket, MetricsListener};
+use tapweave_control::server::{BindError, ControlSocket, MetricsListener};
 use tapweave_device::{Attacher, Capabilities, advise_huge_pages};
 use tapweave_ipam::DefaultPools;
 use tapweave_nat::Nat;
-use tapweave_store::Store;
+use tapweave_store::{OpenError, Store};
 use tapweave_switch::{Switch, SwitchConfig};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::spawn_blocking;
@@ -46,6 +47,12 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// How long frames wait at most for what they go to. Whoever is there again would lose what it sends to those who are not,
 /// and a connection that has lost something rests for 200 ms and more. A sandbox that is held up is not waited for.
 const HOLD_LIMIT: Duration = Duration::from_secs(1);
+
+/// How often what only one daemon can have is asked for while another process has it, and how long it rests in between. A
+/// daemon that is killed just as it starts a helper leaves copies of its descriptors, its locks among them, to the process
+/// that is about to become the helper.
+const PLACE_ROUNDS: u32 = 100;
+const PLACE_PAUSE: Duration = Duration::from_millis(10);
 
 /// What a daemon consists of, before anything of it serves.
 #[derive(Debug)]
@@ -158,6 +165,16 @@ struct Places {
 
 impl Places {
     async fn take(options: &Options, clock: Clock) -> Result<Self> {
+        for _ in 0..PLACE_ROUNDS {
+            match Self::take_now(options, clock).await {
+                Err(error) if is_in_use(&error) => sleep(PLACE_PAUSE).await,
+                taken => return taken,
+            }
+        }
+        Self::take_now(options, clock).await
+    }
+
+    async fn take_now(options: &Options, clock: Clock) -> Result<Self> {
         let socket = ControlSocket::bind(&options.socket, geteuid().as_raw())?;
         let metrics = match options.metrics {
             Some(address) => Some(listen_for_metrics(address).await?),
@@ -170,6 +187,13 @@ impl Places {
             store,
         })
     }
+}
+
+/// Tells whether it was refused because another process has it.
+fn is_in_use(refusal: &anyhow::Error) -> bool {
+    matches!(refusal.downcast_ref(), Some(BindError::InUse(_)))
+        || matches!(refusal.downcast_ref(), Some(OpenError::InUse { .. }))
+        || (refusal.downcast_ref()).is_some_and(|it: &io::Error| it.kind() == ErrorKind::AddrInUse)
 }
 
 async fn listen_for_metrics(address: SocketAddr) -> Result<MetricsListener> {

@@ -17,7 +17,7 @@ mod once {
 
     use anyhow::{Context, Result, ensure};
     use rustix::process::{Pid, Signal, kill_process};
-    use tapweave_integration::process::expect_success;
+    use tapweave_integration::process::{Background, expect_success};
     use tapweave_integration::steady::Steady;
     use tapweave_integration::{Daemon, Lab, Pair, kernel, traffic, wait};
 
@@ -190,6 +190,33 @@ mod once {
 
             let daemon = lab.daemon_with(&options)?;
             pair.transfer.progress()?;
+            pair.finish(daemon)
+        })
+    }
+
+    /// A daemon that is killed as it starts a process has passed its locks on to that one, which lets go of them when it
+    /// runs its program.
+    #[test]
+    fn a_lock_that_a_killed_daemon_has_passed_on_is_waited_for() -> Result<()> {
+        Lab::run(|lab| {
+            let state = lab.file("state");
+            let options = options(&state);
+            let mut daemon = lab.daemon_with(&options)?;
+            let mut pair = Pair::new(lab, &daemon)?;
+            for (name, lock) in [
+                ("socket", lab.file("daemon.sock.lock")),
+                ("state", state.join("lock")),
+            ] {
+                daemon.kill()?;
+                let mut heir = Command::new("flock");
+                heir.arg(lock);
+                heir.args(["sh", "-c", "echo locked; exec sleep 0.2"]);
+                let mut heir = Background::start(&mut heir, &lab.file(format!("{name}.log")))?;
+                heir.line("locked")?;
+                daemon = lab.daemon_with(&options)?;
+                ensure!(heir.exit(wait::SOON)?.success());
+                pair.transfer.progress()?;
+            }
             pair.finish(daemon)
         })
     }
