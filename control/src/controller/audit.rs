@@ -12,10 +12,11 @@
 //! logged and counted (`stats`).
 //!
 //! A sandbox that was restored must be the one that was stored: its namespace is opened and compared with the
-//! identity and the mark in the record. When it is gone or another one has its place, and it has no other name beside the
-//! one that it had ([`moved`]), the sandbox has ended.
+//! identity and the mark in the record ([`fate`]). When it is gone or another one has its place, and it has no other
+//! name beside the one that it had ([`moved`]), the sandbox has ended.
 
 mod entries;
+mod fate;
 mod moved;
 mod places;
 

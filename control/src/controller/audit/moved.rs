@@ -8,6 +8,7 @@ use std::path::Path;
 
 use tracing::{error, info};
 
+use super::fate::Fate;
 use crate::api::{EventAction, EventActor, EventType};
 use crate::controller::Controller;
 use crate::datapath::{NamespaceRef, OpenedNamespace, SandboxNo};
@@ -34,13 +35,15 @@ impl Controller {
         };
         let namespace = NamespaceRef::Path(path.clone());
         // It may have gone since it was found.
-        let opened = self.datapath.add_sandbox(number, &namespace);
-        if opened.is_ok_and(|found| found == identity) {
-            self.note_moved(number, former, &path);
-            true
-        } else {
-            self.datapath.remove_sandbox(number);
-            false
+        match self.fate_of(number, &namespace, identity) {
+            Fate::There => {
+                self.note_moved(number, former, &path);
+                true
+            }
+            Fate::Replaced | Fate::Ended(_) | Fate::Unknown(_) => {
+                self.datapath.remove_sandbox(number);
+                false
+            }
         }
     }
 

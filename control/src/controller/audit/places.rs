@@ -4,9 +4,10 @@ use std::net::IpAddr;
 
 use tracing::warn;
 
+use super::fate::Fate;
 use super::{Outcome, chain, warn_of_news};
 use crate::controller::Controller;
-use crate::datapath::{DatapathErrorKind, SandboxNo};
+use crate::datapath::SandboxNo;
 use crate::model::Joining;
 use crate::{Id, Name};
 
@@ -27,28 +28,24 @@ impl Controller {
         let Some((namespace, identity)) = known else {
             return Outcome::Obsolete;
         };
-        let opened = self.datapath.add_sandbox(number, &namespace);
-        let is_gone = match &opened {
-            Ok(found) => *found != identity,
-            Err(cause) => cause.kind() == DatapathErrorKind::Invalid,
-        };
-        if is_gone && self.open_moved(number, &namespace, identity) {
+        let fate = self.fate_of(number, &namespace, identity);
+        if fate.is_gone() && self.open_moved(number, &namespace, identity) {
             return Outcome::Done;
         }
-        match opened {
-            Ok(found) if found == identity => {
+        match fate {
+            Fate::There => {
                 self.model().set_sandbox_problem(number, None);
                 Outcome::Done
             }
-            Ok(_) => {
+            Fate::Replaced => {
                 warn!(sandbox = %name, ?namespace, "the sandbox has ended: its namespace is another one now");
                 self.lose(number)
             }
-            Err(cause) if cause.kind() == DatapathErrorKind::Invalid => {
+            Fate::Ended(cause) => {
                 warn!(sandbox = %name, reason = chain(&cause), "the sandbox has ended");
                 self.lose(number)
             }
-            Err(cause) => {
+            Fate::Unknown(cause) => {
                 let reason = chain(&cause);
                 warn_of_news(&reason, name.as_str(), || {
                     self.model()
