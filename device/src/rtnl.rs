@@ -50,14 +50,7 @@ pub(crate) struct RouteSocket {
 
 impl RouteSocket {
     pub(crate) fn open() -> io::Result<Self> {
-        let socket = socket_with(
-            net::AddressFamily::NETLINK,
-            SocketType::DGRAM,
-            SocketFlags::CLOEXEC,
-            // `NETLINK_ROUTE`.
-            None,
-        )?;
-        bind(&socket, &SocketAddrNetlink::new(0, 0))?;
+        let socket = open_socket(SocketFlags::empty(), 0)?;
         // From now on nobody but the kernel can send to it.
         connect(&socket, &SocketAddrNetlink::new(0, 0))?;
         Ok(Self {
@@ -331,6 +324,20 @@ fn default_route(route: &RouteMessage) -> Option<DefaultRoute> {
         protocol: header.protocol,
         metric,
     })
+}
+
+/// Opens a socket of this namespace that is closed on `exec` and hears the multicast groups `groups`, each a bit
+/// (`RTMGRP_*`).
+pub(crate) fn open_socket(flags: SocketFlags, groups: u32) -> io::Result<OwnedFd> {
+    let socket = socket_with(
+        net::AddressFamily::NETLINK,
+        SocketType::DGRAM,
+        flags | SocketFlags::CLOEXEC,
+        // `NETLINK_ROUTE`.
+        None,
+    )?;
+    bind(&socket, &SocketAddrNetlink::new(0, groups))?;
+    Ok(socket)
 }
 
 /// Has the kernel list something of this namespace, and hands over each entry.

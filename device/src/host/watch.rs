@@ -1,16 +1,17 @@
 //! News of the host's interfaces and addresses.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use netlink_sys::protocols::NETLINK_ROUTE;
-use netlink_sys::{Socket, SocketAddr};
 use rustix::io::Errno;
+use rustix::net::{RecvFlags, SocketFlags, recv};
+
+use crate::rtnl::open_socket;
 
 /// Hears of changes of interfaces and addresses. Readable when something has changed.
 #[derive(Debug)]
 pub struct HostWatch {
-    socket: Socket,
+    socket: OwnedFd,
 }
 
 /// The multicast groups `RTNLGRP_LINK`, `RTNLGRP_IPV4_IFADDR` and `RTNLGRP_IPV6_IFADDR`, each as a bit.
@@ -23,9 +24,7 @@ impl HostWatch {
     ///
     /// What the kernel said.
     pub fn new() -> io::Result<Self> {
-        let mut socket = Socket::new(NETLINK_ROUTE)?;
-        socket.bind(&SocketAddr::new(0, GROUPS))?;
-        socket.set_non_blocking(true)?;
+        let socket = open_socket(SocketFlags::NONBLOCK, GROUPS)?;
         Ok(Self { socket })
     }
 
@@ -37,14 +36,12 @@ impl HostWatch {
     /// What the kernel said.
     pub fn drain(&self) -> io::Result<()> {
         loop {
-            let mut buffer = Vec::with_capacity(8192);
-            match self.socket.recv(&mut buffer, 0) {
-                // Messages were lost, which only means that something changed.
-                Err(error) if Errno::from_io_error(&error) == Some(Errno::NOBUFS) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-                Ok(_) => {}
+            // The kernel drops the rest of a message that is longer.
+            match recv(&self.socket, &mut [0; 16], RecvFlags::empty()) {
+                Err(Errno::AGAIN) => return Ok(()),
+                // That messages were lost only means that something changed.
+                Ok(_) | Err(Errno::INTR | Errno::NOBUFS) => {}
+                Err(error) => return Err(error.into()),
             }
         }
     }

@@ -1,8 +1,8 @@
 //! The only door to `unsafe`: requests to the kernel that no library offers in safe form.
 //!
-//! Everything else that this crate asks of the kernel goes through safe wrappers of `rustix` and
-//! `netlink-sys`. Nothing here decides anything: one function is one kernel request, or one piece of
-//! memory that the kernel shares.
+//! Everything else that this crate asks of the kernel goes through safe wrappers of `rustix`. Nothing
+//! here decides anything: one function is one kernel request, or one piece of memory that the kernel
+//! shares.
 
 #![expect(unsafe_code, reason = "these requests have no safe form")]
 
