@@ -4,9 +4,14 @@
 //! is no namespace. Calls can be made to fail. No frame ever flows, so counters are zero and nothing
 //! is learned; static FDB entries and neighbours are kept. It has a TUN uplink at `192.0.2.1` and `2001:db8::1`, and the
 //! reserved ports and translated flows that a test gives it.
+//!
+//! This file decides what a packet path answers, and does what a test asks for beside that. It refuses to know how
+//! namespaces, interface names and failures are worked out, which [`state`] does; the host is in [`host`].
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::error::Error;
+mod host;
+mod state;
+
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -20,67 +25,22 @@ use tapweave_switch::{
     AddressHolder, FdbEntry, FdbOrigin, MdbEntry, Neighbor, NeighborAt, PortStats, StaticNeighbor,
 };
 
+pub use self::host::MemoryHost;
+use self::state::{Network, Port, State, refusal};
+use crate::Id;
 use crate::datapath::{
     AttachedPort, ClientKey, Datapath, DatapathError, DatapathErrorKind, HeldLease,
-    InterfaceSettings, Lease, LeaseState, NamespaceId, NamespaceMark, NamespaceRef, NatFlow,
-    NatStats, NetworkNames, NetworkSettings, Observed, ObservedAddress, ObservedPort, Offloading,
+    InterfaceSettings, Lease, LeaseState, NamespaceId, NamespaceRef, NatFlow, NatStats,
+    NetworkNames, NetworkSettings, Observed, ObservedAddress, ObservedPort, Offloading,
     OpenedNamespace, Origin, OverlayPlace, OverlaySettings, PeerSettings, PeerState, PortOwner,
     PublishedPorts, ReservedPort, ResolverStats, SandboxLife, SandboxNo, ServerStats,
     UnderlayState, UplinkKind, UplinkState, WorkerStats,
 };
-use crate::{Host, Id};
 
 /// A packet path that carries nothing.
 #[derive(Debug, Default)]
 pub struct MemoryDatapath {
     state: Mutex<State>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    last_network: u32,
-    last_port: u32,
-    calls_until_failure: Option<usize>,
-    networks: BTreeMap<NetworkNo, Network>,
-    sandboxes: BTreeMap<SandboxNo, NamespaceId>,
-    /// How often a namespace was replaced by another of its number.
-    replaced: BTreeMap<u64, u64>,
-    gone: BTreeSet<u64>,
-    /// Paths that have been renamed, and the number of the namespace that each leads to since, if any.
-    renamed: BTreeMap<PathBuf, Option<u64>>,
-    ports: BTreeMap<PortNo, Port>,
-    peers: BTreeMap<PortNo, (NetworkNo, PeerSettings)>,
-    published: Vec<PublishedPorts>,
-    reserved: Vec<ReservedPort>,
-    has_no_uplink: bool,
-    flows: Vec<NatFlow>,
-    strangers: Vec<(NetworkNo, IpAddr)>,
-    holders: BTreeMap<IpAddr, MacAddr>,
-    probe_count: usize,
-    silence: BTreeMap<IpAddr, Duration>,
-    taken_up: Vec<(PortNo, Id)>,
-}
-
-#[derive(Debug)]
-struct Network {
-    settings: NetworkSettings,
-    overlay: Option<OverlaySettings>,
-    has_parent: bool,
-    fdb: BTreeMap<(MacAddr, Option<Vid>), PortNo>,
-    neighbors: BTreeMap<IpAddr, StaticNeighbor>,
-    names: Option<NetworkNames>,
-    static_leases: Vec<(ClientKey, Ipv4Addr)>,
-}
-
-#[derive(Debug)]
-struct Port {
-    network: NetworkNo,
-    namespace: NamespaceId,
-    ifname: String,
-    interface: InterfaceSettings,
-    /// What its interface has.
-    addresses: Vec<ObservedAddress>,
-    default_gateways: Vec<IpAddr>,
 }
 
 /// How much there is of what.
@@ -238,77 +198,6 @@ impl MemoryDatapath {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-impl State {
-    fn maybe_fail(&mut self) -> Result<(), DatapathError> {
-        match self.calls_until_failure {
-            None => Ok(()),
-            Some(0) => {
-                self.calls_until_failure = None;
-                Err(refusal(DatapathErrorKind::Internal, "failure on request"))
-            }
-            Some(calls) => {
-                self.calls_until_failure = Some(calls - 1);
-                Ok(())
-            }
-        }
-    }
-
-    fn network(&mut self, network: NetworkNo) -> Result<&mut Network, DatapathError> {
-        self.networks
-            .get_mut(&network)
-            .ok_or_else(|| refusal(DatapathErrorKind::Invalid, "no such network"))
-    }
-
-    fn number_at(&self, path: &Path) -> Option<u64> {
-        match self.renamed.get(path) {
-            Some(number) => *number,
-            None => path.file_name()?.to_str()?.parse().ok(),
-        }
-    }
-
-    fn identity(&self, namespace: &NamespaceRef) -> Option<NamespaceId> {
-        let ino = match namespace {
-            NamespaceRef::Pid(pid) => u64::from(*pid),
-            NamespaceRef::Path(path) => self.number_at(path)?,
-        };
-        Some(NamespaceId { dev: 4, ino })
-    }
-
-    fn mark(&self, namespace: NamespaceId) -> NamespaceMark {
-        let times = self.replaced.get(&namespace.ino);
-        NamespaceMark(times.copied().unwrap_or_default())
-    }
-
-    fn port(&mut self, port: PortNo) -> Result<&mut Port, DatapathError> {
-        self.ports
-            .get_mut(&port)
-            .ok_or_else(|| refusal(DatapathErrorKind::Invalid, "no such port"))
-    }
-
-    fn ifname(&self, namespace: NamespaceId, wanted: Option<&str>) -> Option<String> {
-        let taken: BTreeSet<&str> = self
-            .ports
-            .values()
-            .filter(|port| port.namespace == namespace)
-            .map(|port| port.ifname.as_str())
-            .collect();
-        match wanted {
-            Some(name) => (!taken.contains(name)).then(|| name.to_owned()),
-            // One of them is free: there is one more than there are taken names.
-            None => (0..=taken.len())
-                .map(|n| format!("eth{n}"))
-                .find(|name| !taken.contains(name.as_str())),
-        }
-    }
-}
-
-fn refusal(
-    kind: DatapathErrorKind,
-    text: impl Into<Box<dyn Error + Send + Sync>>,
-) -> DatapathError {
-    DatapathError::new(kind, text)
 }
 
 impl Datapath for MemoryDatapath {
@@ -804,101 +693,5 @@ impl Datapath for MemoryDatapath {
 
     fn worker_stats(&self) -> Vec<WorkerStats> {
         Vec::new()
-    }
-}
-
-/// A host whose clocks stand still until they are set, whose randomness can be foreseen, and which has the routes that
-/// it was given.
-#[derive(Debug, Default)]
-pub struct MemoryHost {
-    prefixes: Vec<IpNet>,
-    boot: u32,
-    draws: Mutex<u64>,
-    clocks: Mutex<Clocks>,
-}
-
-/// What the clocks of a host show.
-#[derive(Debug)]
-struct Clocks {
-    unix_time: Duration,
-    now: Timestamp,
-}
-
-impl Default for Clocks {
-    fn default() -> Self {
-        Self {
-            // 2026-01-01 00:00 UTC.
-            unix_time: Duration::from_hours(490_896),
-            now: Timestamp::ZERO,
-        }
-    }
-}
-
-impl MemoryHost {
-    /// Returns a host on which `prefixes` are in use.
-    pub fn new(prefixes: Vec<IpNet>) -> Self {
-        Self {
-            prefixes,
-            boot: 1,
-            draws: Mutex::default(),
-            clocks: Mutex::default(),
-        }
-    }
-
-    /// Sets the time of day, since 1970; what lasts lasts as long as before.
-    pub fn set_unix_time(&self, unix_time: Duration) {
-        self.clocks().unix_time = unix_time;
-    }
-
-    /// Lets time pass.
-    pub fn pass(&self, time: Duration) {
-        let mut clocks = self.clocks();
-        clocks.unix_time += time;
-        clocks.now = clocks.now + time;
-    }
-
-    fn clocks(&self) -> MutexGuard<'_, Clocks> {
-        self.clocks.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Boots the machine so many times.
-    #[must_use]
-    pub const fn booted(mut self, times: u32) -> Self {
-        self.boot = times;
-        self
-    }
-}
-
-impl Host for MemoryHost {
-    fn unix_time(&self) -> Duration {
-        self.clocks().unix_time
-    }
-
-    fn now(&self) -> Timestamp {
-        self.clocks().now
-    }
-
-    fn fill_random(&self, buf: &mut [u8]) -> Result<(), DatapathError> {
-        let mut draws = self.draws.lock().unwrap_or_else(PoisonError::into_inner);
-        for chunk in buf.chunks_mut(8) {
-            *draws += 1;
-            // SplitMix64.
-            let mut word = draws.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            let bytes = (word ^ (word >> 31)).to_be_bytes();
-            for (to, from) in chunk.iter_mut().zip(bytes) {
-                *to = from;
-            }
-        }
-        Ok(())
-    }
-
-    fn boot_id(&self) -> Result<String, DatapathError> {
-        Ok(format!("boot {}", self.boot))
-    }
-
-    fn prefixes_in_use(&self) -> Result<Vec<IpNet>, DatapathError> {
-        Ok(self.prefixes.clone())
     }
 }
