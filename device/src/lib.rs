@@ -46,6 +46,8 @@ mod rtnl;
 mod socket_place;
 mod source;
 mod sys;
+#[cfg(test)]
+mod test_process;
 mod transmit;
 mod tun;
 mod tun_queues;

@@ -379,6 +379,7 @@ mod tests {
     use std::process;
 
     use super::*;
+    use crate::test_process::{child, end};
 
     fn refusal(path: &Path) -> String {
         NetNamespace::open_path(path).unwrap_err().to_string()
@@ -445,15 +446,11 @@ mod tests {
             own.mark(),
             NetNamespace::open_pid(process::id()).unwrap().mark()
         );
-        let mut child = process::Command::new("cat")
-            .stdin(process::Stdio::piped())
-            .spawn()
-            .unwrap();
+        let child = child();
         let of_child = NetNamespace::open_pid(child.id()).unwrap();
         assert_eq!(of_child.id(), own.id());
         assert!(of_child.mark().as_u64() >= own.mark().as_u64());
-        child.kill().unwrap();
-        child.wait().unwrap();
+        end(child);
         let odd = "17 (a) b (c)) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 4711 20";
         assert_eq!(began(odd), Some(4711));
         assert_eq!(began("17 (cat) S 1 2"), None);

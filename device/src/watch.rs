@@ -275,9 +275,9 @@ pub(crate) fn process_has_ended(process: BorrowedFd<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::process::{Child, Command, Stdio};
 
     use super::*;
+    use crate::test_process::{child, end};
 
     fn is_readable(watcher: &NamespaceWatcher) -> bool {
         let mut fds = [PollFd::new(watcher, PollFlags::IN)];
@@ -291,20 +291,6 @@ mod tests {
     fn is_quiet(watcher: &NamespaceWatcher) -> bool {
         let mut fds = [PollFd::new(watcher, PollFlags::IN)];
         poll(&mut fds, Some(&NOW)).unwrap() == 0
-    }
-
-    /// A process that waits for its input to end.
-    fn child() -> Child {
-        Command::new("cat")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap()
-    }
-
-    fn end(mut child: Child) {
-        child.kill().unwrap();
-        child.wait().unwrap();
     }
 
     /// Watches a file as if it were a namespace: what is compared is device and inode.

@@ -55,18 +55,10 @@ fn leads_to(entry: &DirEntry, id: NamespaceId) -> bool {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
-    use std::process::{self, Child, Command, Stdio};
+    use std::process;
 
     use super::*;
-
-    /// A process that waits for its input to end, in the namespace of this one.
-    fn child() -> Child {
-        Command::new("cat")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap()
-    }
+    use crate::test_process::{child, end};
 
     #[test]
     fn a_link_to_a_process_that_was_renamed_is_found_and_no_other_process_of_the_namespace_is() {
@@ -94,13 +86,12 @@ mod tests {
         fs::remove_file(path("aa")).unwrap();
         fs::remove_file(path("b")).unwrap();
         assert_eq!(find(), None);
-        let mut other = child();
+        let other = child();
         symlink(of(other.id()), path("b")).unwrap();
         // Both may have begun within one tick of the clock.
         let is_same_tick = NamespaceMark::of_process(other.id()).unwrap() == namespace.mark();
         assert_eq!(find().is_some(), is_same_tick);
-        other.kill().unwrap();
-        other.wait().unwrap();
+        end(other);
     }
 
     #[test]
