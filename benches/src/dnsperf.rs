@@ -110,12 +110,16 @@ pub fn start(
 }
 
 impl Load {
-    /// Waits for its end and returns how many answers a second it was given.
+    /// Waits for its end, which must not have come yet, and returns how many answers a second it was given.
     ///
     /// # Errors
     ///
-    /// When it does not say so.
+    /// When it has ended before what it was beside, or does not say how many.
     pub fn finish(mut self) -> Result<f64> {
+        ensure!(
+            self.0.is_running()?,
+            "dnsperf ended before what it was to run beside"
+        );
         let line = self.0.line("Queries per second")?;
         let value = line.split_whitespace().next_back();
         let value = value.and_then(|word| word.parse().ok());
@@ -124,7 +128,9 @@ impl Load {
 }
 
 fn command(joined: &Joined, server: SocketAddr, questions: &Path, secs: u32) -> Command {
-    let mut command = joined.client.command("dnsperf");
+    // By itself it says that it has begun only when it ends, unless somebody looks on.
+    let mut command = joined.client.command("stdbuf");
+    command.args(["--output=L", "dnsperf"]);
     let (ip, port) = (server.ip().to_string(), server.port().to_string());
     command.args(["-s", &ip, "-p", &port, "-d"]);
     command.arg(questions);

@@ -1,5 +1,7 @@
 //! TCP throughput, measured by iperf3.
 
+use std::process::Command;
+
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tapweave_integration::Lab;
@@ -51,13 +53,33 @@ impl Server {
 ///
 /// When iperf3 fails or took another congestion control.
 pub fn run(joined: &Joined, stream_count: u32, way: Way, secs: u32) -> Result<Run> {
-    let mut command = joined.client.command("iperf3");
-    command.args(["-c", &joined.server_ip.to_string(), "--json"]);
-    command.args(["-C", CONGESTION_CONTROL]);
-    command.args(["-P", &stream_count.to_string(), "-t", &secs.to_string()]);
+    let mut command = client(joined, secs);
+    command.args(["-P", &stream_count.to_string()]);
     if way == Way::Down {
         command.arg("--reverse");
     }
+    finish(command)
+}
+
+/// Sends to the far end over one connection for `secs` seconds, not faster than `rate`.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn run_paced(joined: &Joined, rate: BitRate, secs: u32) -> Result<Run> {
+    let mut command = client(joined, secs);
+    command.args(["-b", &format!("{:.0}", rate.bits_per_sec())]);
+    finish(command)
+}
+
+fn client(joined: &Joined, secs: u32) -> Command {
+    let mut command = joined.client.command("iperf3");
+    command.args(["-c", &joined.server_ip.to_string(), "--json"]);
+    command.args(["-C", CONGESTION_CONTROL, "-t", &secs.to_string()]);
+    command
+}
+
+fn finish(mut command: Command) -> Result<Run> {
     let report = expect_success(&mut command, "")?;
     let report: Value =
         serde_json::from_str(&report).with_context(|| format!("iperf3 said {report}"))?;

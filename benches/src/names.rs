@@ -10,7 +10,7 @@ use crate::dns_peer::{self, Times};
 use crate::dnsperf::{self, Answered, Pace, Questions};
 use crate::iperf::{self, Server};
 use crate::machine::TICKS_PER_SEC;
-use crate::rate::float;
+use crate::rate::{BitRate, float};
 use crate::resolver::{dead_names, known_names, worker_ticks};
 use crate::rounds::Rounds;
 use crate::series::Summary;
@@ -67,6 +67,9 @@ pub struct NamesTcpResult {
     pub asking_ratio: Summary,
     /// Throughput beside the questions to the resolver, compared with beside those to the cheapest of servers.
     pub resolver_ratio: Summary,
+    /// What arrives beside the questions to the resolver of traffic that takes half of the throughput alone, and so leaves
+    /// processor time.
+    pub paced_ratio: Summary,
     /// Thousand answers a second meanwhile.
     pub thousand_per_sec: Summary,
     /// What the frames of 10^9 bytes cost the threads that move them beside the questions, compared with alone.
@@ -86,6 +89,7 @@ struct TcpRun {
     alone: iperf::Run,
     asking: iperf::Run,
     beside: iperf::Run,
+    paced_ratio: f64,
     answers_per_sec: f64,
     worker_ratio: Option<f64>,
 }
@@ -181,6 +185,7 @@ pub fn measure_tcp(
             ratio: of(|run| run.beside.rate.gigabits() / run.alone.rate.gigabits())?,
             asking_ratio: of(|run| run.asking.rate.gigabits() / run.alone.rate.gigabits())?,
             resolver_ratio: of(|run| run.beside.rate.gigabits() / run.asking.rate.gigabits())?,
+            paced_ratio: of(|run| run.paced_ratio)?,
             thousand_per_sec: of(|run| run.answers_per_sec / 1e3)?,
             worker_ratio: series.summary_of(place, |run| run.worker_ratio),
         })
@@ -196,27 +201,36 @@ fn run_tcp(
     known: &Questions,
     secs: u32,
 ) -> Result<TcpRun> {
-    let (alone, alone_cost) = send(beside, secs)?;
+    let (alone, alone_cost) = send(beside, || iperf::run(beside, 1, Way::Up, secs))?;
     // iperf3 takes a moment to begin and to end.
-    let cheap = dnsperf::start(lab, joined, dns_peer::SERVER, known, FULL_RATE, secs + 1)?;
-    let (asking, _cost) = send(beside, secs)?;
+    let ask = |server| dnsperf::start(lab, joined, server, known, FULL_RATE, secs + 1);
+    let cheap = ask(dns_peer::SERVER)?;
+    let (asking, _cost) = send(beside, || iperf::run(beside, 1, Way::Up, secs))?;
     cheap.finish()?;
     let resolver = (joined.server_ip, 53).into();
-    let load = dnsperf::start(lab, joined, resolver, known, FULL_RATE, secs + 1)?;
-    let (with_load, cost) = send(beside, secs)?;
+    let load = ask(resolver)?;
+    let (with_load, cost) = send(beside, || iperf::run(beside, 1, Way::Up, secs))?;
+    let answers_per_sec = load.finish()?;
+    let half = BitRate::from_bits_per_sec(alone.rate.bits_per_sec() / 2.0);
+    let load = ask(resolver)?;
+    let (paced, _cost) = send(beside, || iperf::run_paced(beside, half, secs))?;
+    load.finish()?;
     Ok(TcpRun {
         alone,
         asking,
         beside: with_load,
-        answers_per_sec: load.finish()?,
+        paced_ratio: paced.rate.gigabits() / half.gigabits(),
+        answers_per_sec,
         worker_ratio: cost.zip(alone_cost).map(|(with, without)| with / without),
     })
 }
 
 /// Returns what arrived, and the seconds that the threads which move frames took for 10^9 bytes.
-fn send(beside: &Joined, secs: u32) -> Result<(iperf::Run, Option<f64>)> {
+fn send(
+    beside: &Joined,
+    work: impl FnOnce() -> Result<iperf::Run>,
+) -> Result<(iperf::Run, Option<f64>)> {
     let before = worker_ticks(beside.switch())?;
-    let work = || iperf::run(beside, 1, Way::Up, secs);
     let sent = beside.prove_carried(Way::Up, work, |run| run.payload_len)?;
     let after = worker_ticks(beside.switch())?;
     let ticks = after.zip(before).map(|(after, before)| after - before);

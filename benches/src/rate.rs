@@ -33,6 +33,11 @@ impl BitRate {
         Self(bits)
     }
 
+    /// Returns how many bits that are in a second.
+    pub const fn bits_per_sec(self) -> f64 {
+        self.0
+    }
+
     /// Returns the rate in Gb/s, 10^9 bits a second.
     pub fn gigabits(self) -> f64 {
         self.0 / 1e9

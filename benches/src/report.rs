@@ -307,7 +307,8 @@ impl Report {
             f,
             "\nTCP of one connection for {} s between two other sandboxes, alone and beside {FULL_RATE} names asked for a \
              second; `dnsmasq` stands for the kernel's bridge beside it. All of them share the processors. *Asking* is what is left \
-             beside those who ask the cheapest of servers, in their own namespace; *resolver* compares with that:\n",
+             beside those who ask the cheapest of servers, in their own namespace; *resolver* compares with that. *Half* is what arrives beside the resolver of half of the \
+             throughput alone:\n",
             self.plan.tcp_secs
         )?;
         heading(
@@ -319,6 +320,7 @@ impl Report {
                 "ratio",
                 "asking, ratio",
                 "resolver, ratio",
+                "half, ratio",
                 "thousand answers a second",
                 "worker CPU per GB, ratio",
             ],
@@ -326,13 +328,14 @@ impl Report {
         for row in &self.names_tcp {
             writeln!(
                 f,
-                "| {} | {} | {} | {} | {} | {} | {} | {} |",
+                "| {} | {} | {} | {} | {} | {} | {} | {} | {} |",
                 row.resolver,
                 spread(row.alone_gbits_per_sec, 1),
                 spread(row.beside_gbits_per_sec, 1),
                 spread(row.ratio, 2),
                 spread(row.asking_ratio, 2),
                 spread(row.resolver_ratio, 2),
+                spread(row.paced_ratio, 2),
                 spread(row.thousand_per_sec, 1),
                 optional(row.worker_ratio, 2),
             )?;
