@@ -46,7 +46,7 @@ use clap::Parser;
 use crate::args::{Cli, Command, Request};
 use crate::context::Context;
 use crate::log::{Log, LogFilter};
-use crate::output::{Output, UsageError, is_broken_pipe};
+use crate::output::{Output, UsageError, Watched};
 
 fn main() -> ExitCode {
     // Before anything else: the first two enter namespaces, which a process with threads cannot.
@@ -70,11 +70,12 @@ fn main() -> ExitCode {
     if !log::starts_late(&cli.command) {
         Log::start(&LogFilter::of_command(&cli.global));
     }
-    let outcome = execute(cli, &mut io::stdout().lock());
+    let mut stdout = Watched::new(io::stdout().lock());
+    let outcome = execute(cli, &mut stdout);
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever reads has seen enough, as in `tapweave port ls | head`.
-        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(_) if stdout.is_unread() => ExitCode::SUCCESS,
         Err(error) => {
             let line = format!("{error:#}").replace('\n', " ");
             let _printed = writeln!(io::stderr().lock(), "tapweave: {line}");

@@ -26,6 +26,47 @@ pub(crate) struct Output<'w> {
     form: Form,
 }
 
+/// A writer that remembers whether its reader has gone. The error of a command cannot tell: a daemon that ends while it is
+/// asked breaks a pipe too.
+#[derive(Debug)]
+pub(crate) struct Watched<W> {
+    writer: W,
+    is_unread: bool,
+}
+
+impl<W: Write> Watched<W> {
+    pub(crate) const fn new(writer: W) -> Self {
+        Self {
+            writer,
+            is_unread: false,
+        }
+    }
+
+    /// Tells whether the reader has gone.
+    pub(crate) const fn is_unread(&self) -> bool {
+        self.is_unread
+    }
+
+    fn note<T>(&mut self, written: io::Result<T>) -> io::Result<T> {
+        if let Err(error) = &written {
+            self.is_unread |= error.kind() == io::ErrorKind::BrokenPipe;
+        }
+        written
+    }
+}
+
+impl<W: Write> Write for Watched<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.writer.write(bytes);
+        self.note(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let flushed = self.writer.flush();
+        self.note(flushed)
+    }
+}
+
 /// The command line contradicts itself in a way that only its values show.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 #[error("{message}; see --help")]
@@ -117,13 +158,4 @@ impl fmt::Debug for Output<'_> {
             .field("form", &self.form)
             .finish_non_exhaustive()
     }
-}
-
-/// Tells whether the reader of standard output has gone.
-pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        cause
-            .downcast_ref::<io::Error>()
-            .is_some_and(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
-    })
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
@@ -18,7 +19,7 @@ use tokio::sync::oneshot;
 
 use crate::args::Cli;
 use crate::execute;
-use crate::output::{UsageError, is_broken_pipe};
+use crate::output::{UsageError, Watched};
 
 mod docker;
 mod lists;
@@ -474,7 +475,28 @@ fn a_reader_that_has_gone_is_recognised() {
         "stats --watch",
     ] {
         let line = format!("{line} --socket {}", rig.socket().display());
-        let error = execute(parse(&line).unwrap(), &mut Closed).unwrap_err();
-        assert!(is_broken_pipe(&error), "{line}: {error:#}");
+        let mut writer = Watched::new(Closed);
+        let error = execute(parse(&line).unwrap(), &mut writer).unwrap_err();
+        assert!(writer.is_unread(), "{line}: {error:#}");
     }
+}
+
+/// It may break the connection before it is asked, which is a broken pipe too.
+#[test]
+fn a_daemon_that_hangs_up_is_not_taken_for_a_reader_that_has_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("socket");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let hanging_up = thread::spawn(move || {
+        for stream in listener.incoming().take(100) {
+            drop(stream.unwrap());
+        }
+    });
+    let line = format!("network create net --socket {}", socket.display());
+    for _ in 0..100 {
+        let mut writer = Watched::new(Vec::new());
+        execute(parse(&line).unwrap(), &mut writer).unwrap_err();
+        assert!(!writer.is_unread());
+    }
+    hanging_up.join().unwrap();
 }

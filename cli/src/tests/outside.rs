@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{Rig, parse};
 use crate::execute;
-use crate::output::is_broken_pipe;
+use crate::output::Watched;
 
 #[test]
 fn ports_are_published_shown_and_freed() {
@@ -140,8 +140,9 @@ fn stats_are_watched_with_their_rates() {
     for (line, mark) in [("stats --watch", "TOTAL"), ("stats --watch --json", "\n")] {
         let line = format!("{line} --socket {}", rig.socket().display());
         let mut reader = TwoPages::default();
-        let error = execute(parse(&line).unwrap(), &mut reader).unwrap_err();
-        assert!(is_broken_pipe(&error), "{line}: {error:#}");
+        let mut writer = Watched::new(&mut reader);
+        let error = execute(parse(&line).unwrap(), &mut writer).unwrap_err();
+        assert!(writer.is_unread(), "{line}: {error:#}");
         let text = String::from_utf8(reader.text).unwrap();
         assert_eq!(text.matches(mark).count(), 2, "{text}");
         assert_eq!(
