@@ -202,8 +202,8 @@ fn run_tcp(
     secs: u32,
 ) -> Result<TcpRun> {
     let (alone, alone_cost) = send(beside, || iperf::run(beside, 1, Way::Up, secs))?;
-    // iperf3 takes a moment to begin and to end.
-    let ask = |server| dnsperf::start(lab, joined, server, known, FULL_RATE, secs + 1);
+    // iperf3 takes a moment to begin and to end, more on a busy machine.
+    let ask = |server| dnsperf::start(lab, joined, server, known, FULL_RATE, secs + 2);
     let cheap = ask(dns_peer::SERVER)?;
     let (asking, _cost) = send(beside, || iperf::run(beside, 1, Way::Up, secs))?;
     cheap.finish()?;
