@@ -13,9 +13,9 @@
 //! # Buffers
 //!
 //! A group for each port would need 64 KiB and more of every port for its next super-frame, and keep
-//! what bursts once touched; the shared group costs a worker 8 MB, however many ports there are. When
-//! it is empty, reads end with `ENOBUFS`; they are asked for again, in that order, at the next turn,
-//! which gives every port that waits its share. How many buffers lie with the kernel follows the
+//! what bursts once touched; the shared group costs a worker 8 MB at most, however many ports there
+//! are. When it is empty, reads end with `ENOBUFS`; they are asked for again, in that order, at the next
+//! turn, which gives every port that waits its share. How many buffers lie with the kernel follows the
 //! length of the frames, so that a turn reads about as much as fits into the cache.
 //!
 //! # Order
@@ -71,7 +71,7 @@ const ENTRY_COUNT: u32 = 256;
 const COMPLETION_COUNT: u32 = 4096;
 
 /// Receive buffers: [`LENT_MAX`] with the kernel and nearly as many in the hands of a handler, together
-/// 7.9 MB. Registered, they stay below the 8 MiB that `RLIMIT_MEMLOCK` usually is.
+/// 7.9 MB once all were used.
 const BUFFER_COUNT: u16 = 120;
 
 /// Most buffers that lie with the kernel, a power of two.
@@ -119,7 +119,7 @@ impl UringBackend {
     fn with_waker(busy_poll: Duration, waker: Waker) -> Result<Self, RingError> {
         RingError::probe()?;
         let (mapping, pool) = Pool::map(BUFFER_COUNT)?;
-        let mut ring = Ring::new(
+        let ring = Ring::new(
             ENTRY_COUNT,
             COMPLETION_COUNT,
             LENT_MAX,
@@ -130,7 +130,6 @@ impl UringBackend {
             Ok(()) => (0..FILE_COUNT).rev().collect(),
             Err(_limited) => Vec::new(),
         };
-        let _memory_stays_unregistered = ring.register_memory();
         Ok(Self {
             ring,
             pool,
@@ -219,14 +218,10 @@ impl Drop for UringBackend {
 
 impl Backend for UringBackend {
     fn description(&self) -> Description {
-        let uses: &[&str] = match (
-            self.free_files.is_empty(),
-            self.ring.has_registered_memory(),
-        ) {
-            (false, true) => &["registered files", "registered buffers"],
-            (false, false) => &["registered files"],
-            (true, true) => &["registered buffers"],
-            (true, false) => &[],
+        let uses: &[&str] = if self.free_files.is_empty() {
+            &[]
+        } else {
+            &["registered files"]
         };
         Description {
             name: "io_uring",

@@ -49,6 +49,14 @@ mod everywhere {
         Ok(worker)
     }
 
+    /// Returns a program that may lock so many bytes, unless it is root of the machine.
+    fn with_lockable_memory(bytes: u64) -> Result<Command> {
+        let mut command = Command::new("prlimit");
+        command.arg(format!("--memlock={bytes}:{bytes}"));
+        command.arg(cli::binary()?);
+        Ok(command)
+    }
+
     #[test]
     fn each_back_end_can_be_forced_and_is_shown() -> Result<()> {
         for name in ["io_uring", "epoll"] {
@@ -91,14 +99,16 @@ mod everywhere {
     #[test]
     fn without_lockable_memory_traffic_passes_all_the_same() -> Result<()> {
         Lab::run(|lab| {
-            let mut command = Command::new("prlimit");
-            command.arg("--memlock=0:0").arg(cli::binary()?);
-            let worker = carries(lab, command, "--backend auto")?;
-            // Root of the machine may lock memory beyond the limit.
-            if lab.mode() != tapweave_integration::Mode::Root {
-                let uses = worker["backend_uses"].to_string();
-                assert!(!uses.contains("buffers"), "{worker}");
-            }
+            carries(lab, with_lockable_memory(0)?, "--backend auto")?;
+            Ok(())
+        })
+    }
+
+    #[test]
+    fn several_workers_have_rings_in_what_a_user_may_lock() -> Result<()> {
+        Lab::run(|lab| {
+            let options = "--backend io_uring --workers 8";
+            carries(lab, with_lockable_memory(8 << 20)?, options)?;
             Ok(())
         })
     }

@@ -39,10 +39,6 @@ impl Mapping {
         self.start
     }
 
-    pub(crate) const fn len(&self) -> usize {
-        self.len
-    }
-
     /// Returns where in the mapping `bytes` lie, if wholly inside.
     pub(crate) fn locate(&self, bytes: &[u8]) -> Option<Range<usize>> {
         let start = bytes

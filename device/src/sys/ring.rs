@@ -54,8 +54,6 @@ pub(crate) struct Ring {
     provided: Provided,
     /// What is written from.
     mapping: Arc<Mapping>,
-    /// Whether the kernel has taken note of `mapping`.
-    fixed_buffers: bool,
     state: State,
     /// What has completed and was not taken yet.
     completions: Vec<Completion>,
@@ -76,7 +74,6 @@ pub(crate) fn probe() -> io::Result<bool> {
     Ok([
         opcode::ReadMulti::CODE,
         opcode::Write::CODE,
-        opcode::WriteFixed::CODE,
         opcode::PollAdd::CODE,
         opcode::AsyncCancel::CODE,
     ]
@@ -112,26 +109,9 @@ impl Ring {
             inner: ring,
             provided,
             mapping,
-            fixed_buffers: false,
             state: State::Disabled,
             completions: Vec::new(),
         })
-    }
-
-    /// Has the kernel pin the memory that is written from; it counts against `RLIMIT_MEMLOCK`.
-    pub(crate) fn register_memory(&mut self) -> io::Result<()> {
-        let vector = libc::iovec {
-            iov_base: self.mapping.start().as_ptr().cast(),
-            iov_len: self.mapping.len(),
-        };
-        // SAFETY: the range is mapped, and stays so until the ring is gone, as `self` holds the mapping.
-        unsafe { self.inner.submitter().register_buffers(&[vector]) }?;
-        self.fixed_buffers = true;
-        Ok(())
-    }
-
-    pub(crate) const fn has_registered_memory(&self) -> bool {
-        self.fixed_buffers
     }
 
     /// Makes a table of `count` places for files.
@@ -192,20 +172,11 @@ impl Ring {
         // Never waits for the device, and so never completes after a later write.
         let flags = libc::RWF_NOWAIT;
         let from = bytes.as_ptr();
-        let request = match (file, self.fixed_buffers) {
-            (File::Plain(fd), false) => opcode::Write::new(Fd(fd), from, len)
-                .rw_flags(flags)
-                .build(),
-            (File::Plain(fd), true) => opcode::WriteFixed::new(Fd(fd), from, len, 0)
-                .rw_flags(flags)
-                .build(),
-            (File::Registered(place), false) => opcode::Write::new(Fixed(place), from, len)
-                .rw_flags(flags)
-                .build(),
-            (File::Registered(place), true) => opcode::WriteFixed::new(Fixed(place), from, len, 0)
-                .rw_flags(flags)
-                .build(),
+        let request = match file {
+            File::Plain(fd) => opcode::Write::new(Fd(fd), from, len),
+            File::Registered(place) => opcode::Write::new(Fixed(place), from, len),
         };
+        let request = request.rw_flags(flags).build();
         self.push(&request.user_data(user_data))?;
         Ok(true)
     }
