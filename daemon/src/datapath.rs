@@ -495,7 +495,8 @@ impl Datapath for SwitchDatapath {
             .sandboxes
             .namespace(sandbox)
             .ok_or_else(|| DatapathError::new(Kind::Invalid, "the sandbox has ended"))?;
-        let made = self.interfaces.make(&namespace, interface)?;
+        let segments_max = self.overlay.segments_max(network);
+        let made = self.interfaces.make(&namespace, interface, segments_max)?;
         let added = self.join(network, interface, made);
         if added.is_err() {
             self.interfaces.let_go(&interface.endpoint);

@@ -237,6 +237,15 @@ impl Overlay {
         Ok(())
     }
 
+    /// Returns how many segments a super-frame from a sandbox should have at most, so that it fits one message; none
+    /// where that means nothing.
+    pub(crate) fn segments_max(&self, network: NetworkNo) -> Option<u16> {
+        let state = self.state();
+        let Network { tunnel, mtu, .. } = state.networks.get(&network)?;
+        let count = tunnel.encap.kind().segments_a_message(*mtu)?;
+        u16::try_from(count).ok()
+    }
+
     /// Returns the networks that are overlays.
     pub(crate) fn networks(&self) -> BTreeSet<NetworkNo> {
         self.state().networks.keys().copied().collect()

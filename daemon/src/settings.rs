@@ -48,8 +48,11 @@ pub(crate) fn port_config(interface: &InterfaceSettings) -> PortConfig {
     }
 }
 
-/// Returns how the interface is made in the sandbox.
-pub(crate) fn interface_spec(interface: &InterfaceSettings) -> InterfaceSpec {
+/// Returns how the interface is made in the sandbox, whose super-frames are to have so many segments.
+pub(crate) fn interface_spec(
+    interface: &InterfaceSettings,
+    segments_max: Option<u16>,
+) -> InterfaceSpec {
     InterfaceSpec {
         ifname: interface.ifname.clone(),
         mac: interface.mac,
@@ -62,6 +65,7 @@ pub(crate) fn interface_spec(interface: &InterfaceSettings) -> InterfaceSpec {
             Offloading::On => tapweave_device::Offloading::On,
             Offloading::Off => tapweave_device::Offloading::Off,
         },
+        segments_max,
     }
 }
 

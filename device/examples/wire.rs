@@ -92,6 +92,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             route_metric: 512,
             queue_count: 1,
             offloading: Offloading::On,
+            segments_max: None,
         };
         let interface = attacher.attach(&NetNamespace::open_pid(pid.parse()?)?, &spec)?;
         for queue in interface.queues {

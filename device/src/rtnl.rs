@@ -113,12 +113,20 @@ impl RouteSocket {
         self.request(RouteNetlinkMessage::SetLink(message), 0)
     }
 
-    pub(crate) fn set_link(&mut self, index: u32, mac: MacAddr, mtu: u16) -> io::Result<()> {
+    pub(crate) fn set_link(
+        &mut self,
+        index: u32,
+        mac: MacAddr,
+        mtu: u16,
+        segments_max: Option<u16>,
+    ) -> io::Result<()> {
         let mut message = link(index);
         message.attributes = vec![
             LinkAttribute::Address(mac.octets().to_vec()),
             LinkAttribute::Mtu(mtu.into()),
         ];
+        let segments_max = segments_max.map(|count| LinkAttribute::GsoMaxSegs(count.into()));
+        message.attributes.extend(segments_max);
         self.request(RouteNetlinkMessage::SetLink(message), 0)
     }
 

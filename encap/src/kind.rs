@@ -20,7 +20,7 @@ use core::str::FromStr;
 use tapweave_net::{EthernetView, Ipv4View, Ipv6View, UdpView, VlanTag};
 use thiserror::Error;
 
-use crate::{TagPolicy, VxlanHeader};
+use crate::{DatagramRun, TagPolicy, VxlanHeader};
 
 /// How packets travel between two hosts.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -131,6 +131,19 @@ impl EncapKind {
             Layer::Network => 0,
         };
         underlay.header_len() + self.header_len() + link_len
+    }
+
+    /// Returns how many segments of a super-frame of inner packets of `mtu` bytes fit one message, `None`
+    /// where each is sent by itself. A super-frame of more takes two.
+    pub const fn segments_a_message(self, mtu: u16) -> Option<usize> {
+        if matches!(self, Self::Ipip) {
+            return None;
+        }
+        let carried_len = self.overhead(Underlay::V4) - IPV4_LEN - UDP_LEN;
+        match DatagramRun::max_count(carried_len as usize + mtu as usize) {
+            0 => None,
+            count => Some(count),
+        }
     }
 
     /// Returns the largest inner IP packet that fits a path which takes outer packets of `path_mtu`
@@ -253,6 +266,16 @@ mod tests {
         let pass = |kind: EncapKind| kind.inner_mtu(Underlay::V4, 9000, TagPolicy::Pass);
         assert_eq!(pass(EncapKind::Vxlan), Some(8946));
         assert_eq!(pass(EncapKind::Gue), Some(8972));
+    }
+
+    #[test]
+    fn a_message_takes_as_many_segments_as_a_datagram_has_room_for() {
+        let counts = |mtu| EncapKind::ALL.map(|kind| kind.segments_a_message(mtu));
+        assert_eq!(counts(1450), [Some(44), Some(45), Some(45), None]);
+        assert_eq!(counts(1472), [Some(43), Some(44), Some(44), None]);
+        assert_eq!(counts(8950), [Some(7), Some(7), Some(7), None]);
+        assert_eq!(counts(500), [Some(64), Some(64), Some(64), None]);
+        assert_eq!(counts(u16::MAX), [None; 4]);
     }
 
     #[test]

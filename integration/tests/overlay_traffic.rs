@@ -58,6 +58,8 @@ mod named {
                 ensure!(peer["state"] == "heard" && peer["mtu"] == 1450, "{peer}");
                 ensure!(peer["counters"]["drops"] == serde_json::json!({}), "{peer}");
                 ensure!(ours.fdb_entry(kernel.mac)?["vtep"] == "192.0.2.2");
+                let link = ours.sandbox.ip("-d link show dev eth0")?;
+                ensure!(link.contains("gso_max_segs 44 "), "{link}");
                 Ok(())
             })
         })

@@ -49,6 +49,7 @@ impl Interfaces {
         &self,
         namespace: &NetNamespace,
         settings: &InterfaceSettings,
+        segments_max: Option<u16>,
     ) -> Result<Made, DatapathError> {
         let key = key(&settings.endpoint);
         if let Some(adopted) = self.adopt(&key, namespace) {
@@ -59,7 +60,7 @@ impl Interfaces {
         }
         let made = self
             .attacher
-            .attach(namespace, &interface_spec(settings))
+            .attach(namespace, &interface_spec(settings, segments_max))
             .map_err(|error| DatapathError::new(Kind::Denied, error))?;
         self.holdings.keep(&key, &made.note(), &made.fds());
         Ok(Made {

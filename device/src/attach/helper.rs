@@ -135,7 +135,7 @@ fn configure(spec: &InterfaceSpec, made: &mut TunQueues) -> Result<(), Failure> 
         made.ifname.clone_from(ifname);
     }
     netlink
-        .set_link(index, spec.mac, spec.mtu)
+        .set_link(index, spec.mac, spec.mtu, spec.segments_max)
         .map_err(Step::SetLink.failed())?;
     for &address in &spec.addresses {
         netlink

@@ -35,6 +35,8 @@ pub struct InterfaceSpec {
     pub queue_count: u16,
     /// Whether super-frames and partial checksums cross the interface.
     pub offloading: Offloading,
+    /// Most segments of a super-frame that the sandbox itself sends; none: as many as the kernel likes.
+    pub segments_max: Option<u16>,
 }
 
 /// Whether an interface passes work on instead of doing it.
@@ -202,6 +204,7 @@ mod tests {
             ifname: Some("eth0".to_owned()),
             mac: MacAddr::new([2, 0, 0, 0, 0, 1]),
             mtu: 1500,
+            segments_max: None,
             addresses: vec![
                 "10.1.0.2/24".parse().unwrap(),
                 "fd00::2/64".parse().unwrap(),

@@ -103,6 +103,7 @@ fn check_everything_is_set(sandbox: &Sandbox) {
     spec.addresses.push("fd09::2/64".parse().unwrap());
     spec.default_gateways = vec!["10.9.0.1".parse().unwrap(), "fd09::1".parse().unwrap()];
     spec.mtu = 1450;
+    spec.segments_max = Some(44);
     let interface = attach(sandbox, &spec);
 
     assert_eq!(interface.ifname, "net7");
@@ -111,6 +112,7 @@ fn check_everything_is_set(sandbox: &Sandbox) {
     assert_eq!(link["ifindex"], interface.ifindex);
     assert_eq!(link["address"], spec.mac.to_string());
     assert_eq!(link["mtu"], 1450);
+    assert_eq!(link["gso_max_segs"], 44);
     let flags = link["flags"].as_array().unwrap();
     assert!(flags.contains(&"UP".into()) && flags.contains(&"LOWER_UP".into()));
     assert_eq!(link["linkinfo"]["info_data"]["type"], "tap");

@@ -111,6 +111,7 @@ pub(crate) fn spec(address: &str) -> InterfaceSpec {
         route_metric: 512,
         queue_count: 1,
         offloading: Offloading::On,
+        segments_max: None,
     }
 }
 
