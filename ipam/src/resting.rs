@@ -11,7 +11,7 @@
 //!
 //! Every operation takes logarithmic time in the number of addresses that rest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use core::net::IpAddr;
@@ -33,8 +33,8 @@ pub(crate) struct Resting {
     /// By the order of release.
     by_turn: BTreeMap<u64, Rest>,
     turn_of: BTreeMap<u128, u64>,
-    /// The last release of each owner.
-    turn_of_owner: BTreeMap<Arc<str>, u64>,
+    /// Of each owner those that rest; no empty set.
+    turns_of_owner: BTreeMap<Arc<str>, BTreeSet<u64>>,
     last_turn: u64,
 }
 
@@ -46,7 +46,7 @@ struct Rest {
 
 impl Resting {
     /// Numbers that rest before the oldest is free again. Bounds the memory that clients who come and
-    /// go can take (about 200 bytes and a name each), and covers the /20s and smaller entirely.
+    /// go can take (about 300 bytes and a name each), and covers the /20s and smaller entirely.
     pub(crate) const LIMIT: usize = 4096;
 
     /// Lets `number` rest, which `owner` has had, and returns a number that has rested long enough.
@@ -54,7 +54,8 @@ impl Resting {
         self.last_turn += 1;
         let turn = self.last_turn;
         if let Some(owner) = &owner {
-            self.turn_of_owner.insert(Arc::clone(owner), turn);
+            let turns = self.turns_of_owner.entry(Arc::clone(owner));
+            turns.or_default().insert(turn);
         }
         self.turn_of.insert(number, turn);
         self.by_turn.insert(turn, Rest { number, owner });
@@ -77,9 +78,9 @@ impl Resting {
         turn.and_then(|turn| self.take_turn(turn)).is_some()
     }
 
-    /// Takes out the number that `owner` released last, if that still rests.
+    /// Takes out the number that `owner` released last of those that still rest.
     pub(crate) fn take_of(&mut self, owner: &str) -> Option<(u128, Arc<str>)> {
-        let turn = *self.turn_of_owner.get(owner)?;
+        let turn = *self.turns_of_owner.get(owner)?.last()?;
         let rest = self.take_turn(turn)?;
         Some((rest.number, rest.owner?))
     }
@@ -107,9 +108,12 @@ impl Resting {
         let rest = self.by_turn.remove(&turn)?;
         self.turn_of.remove(&rest.number);
         if let Some(owner) = &rest.owner
-            && self.turn_of_owner.get(owner) == Some(&turn)
+            && let Some(turns) = self.turns_of_owner.get_mut(owner)
         {
-            self.turn_of_owner.remove(owner);
+            turns.remove(&turn);
+            if turns.is_empty() {
+                self.turns_of_owner.remove(owner);
+            }
         }
         Some(rest)
     }
@@ -121,9 +125,15 @@ impl Resting {
         for (turn, rest) in &self.by_turn {
             assert_eq!(self.turn_of.get(&rest.number), Some(turn));
         }
-        for (owner, turn) in &self.turn_of_owner {
-            let rest = self.by_turn.get(turn);
-            assert_eq!(rest.and_then(|rest| rest.owner.as_ref()), Some(owner));
+        let owned = self.by_turn.values().filter(|rest| rest.owner.is_some());
+        let turns = self.turns_of_owner.values().map(BTreeSet::len);
+        assert_eq!(turns.sum::<usize>(), owned.count());
+        for (owner, turns) in &self.turns_of_owner {
+            assert!(!turns.is_empty());
+            for turn in turns {
+                let rest = self.by_turn.get(turn);
+                assert_eq!(rest.and_then(|rest| rest.owner.as_ref()), Some(owner));
+            }
         }
     }
 }

@@ -165,6 +165,18 @@ fn a_released_address_comes_back_last_and_the_longest_unused_first() {
 }
 
 #[test]
+fn who_had_several_addresses_gets_them_all_back_the_last_released_first() {
+    let mut subnet = subnet("10.0.0.0/28");
+    let had = [(); 3].map(|()| subnet.lease_next("a").unwrap());
+    for address in [had[2], had[0], had[1]] {
+        assert!(subnet.release(address));
+    }
+    subnet.lease(had[0], "b").unwrap();
+    let back = [(); 3].map(|()| subnet.lease_next("a").unwrap());
+    assert_eq!(back, [had[1], had[2], ip("10.0.0.5")]);
+}
+
+#[test]
 fn coming_and_going_in_a_huge_subnet_keeps_memory_bounded_and_addresses_fresh() {
     let mut subnet = subnet("fd00::/64");
     let mut last_use = BTreeMap::new();
